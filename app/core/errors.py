@@ -1,0 +1,161 @@
+"""The one error tree. Nothing here knows HTTP: each dialect maps these to its own wire form.
+
+    CorralError
+    ├── BadRequest                 the caller can fix it (invalid_value)
+    │   ├── UnsupportedParameter   known, but not offered here (unsupported_parameter)
+    │   ├── UnsupportedOperation   the model cannot do this (unsupported_operation)
+    │   ├── ContextLengthExceeded  prompt larger than the context (context_length_exceeded)
+    │   ├── InvalidConstraint      schema or grammar refused (invalid_json_schema)
+    │   ├── TemplateRefused        the chat template raised (template_error)
+    │   ├── MalformedBody          not JSON, too deep, too many messages (malformed_body)
+    │   └── BodyTooLarge           more bytes than allowed (request_too_large)
+    ├── AccessDenied
+    │   └── InvalidApiKey          missing or wrong key (invalid_api_key)
+    ├── NotFound
+    │   ├── ModelNotFound          no such model (model_not_found)
+    │   └── RouteNotFound          no such path (route_not_found)
+    ├── MethodNotAllowed           wrong verb on a known path (method_not_allowed)
+    ├── QueueFull                  the bounded queue is full, retry later (queue_full)
+    ├── Unavailable                retry later, possibly elsewhere
+    │   ├── QueueTimeout           waited longer than its deadline (queue_timeout)
+    │   ├── ModelLoading           not in memory yet (model_loading)
+    │   └── Draining               the server is shutting down (draining)
+    ├── Failure                    our fault, not the caller's
+    │   ├── ModelLoadFailed        the model cannot be loaded (model_load_failed)
+    │   ├── EngineFailed           the engine died under the request (engine_failed)
+    │   └── InternalError          anything unforeseen (internal_error)
+    └── ConfigurationError         settings or manifest refused at start (configuration_error)
+
+Every leaf has a stable `code`, which is also its metric label.
+"""
+
+from typing import ClassVar
+
+
+class CorralError(Exception):
+    """Root of every error Corral raises on purpose.
+
+    `param` names the offending request field (dotted path), when there is one.
+    `retry_after` is the number of seconds after which a retry makes sense.
+    """
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(
+        self, message: str, *, param: str | None = None, retry_after: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+
+
+class BadRequest(CorralError):
+    code = "invalid_value"
+
+
+class UnsupportedParameter(BadRequest):
+    code = "unsupported_parameter"
+
+
+class UnsupportedOperation(BadRequest):
+    code = "unsupported_operation"
+
+
+class ContextLengthExceeded(BadRequest):
+    """The prompt does not leave room for one generated token.
+
+    The sentence is matched word for word by OpenCode, LiteLLM and LangChain: do not reword it.
+    """
+
+    code = "context_length_exceeded"
+
+    def __init__(self, *, n_prompt_tokens: int, n_ctx: int, param: str = "messages") -> None:
+        super().__init__(
+            f"This model's maximum context length is {n_ctx} tokens. However, your request has "
+            f"{n_prompt_tokens} tokens, which exceeds the available context size. "
+            f"Please reduce the length of the messages.",
+            param=param,
+        )
+        self.n_prompt_tokens = n_prompt_tokens
+        self.n_ctx = n_ctx
+
+
+class InvalidConstraint(BadRequest):
+    code = "invalid_json_schema"
+
+
+class TemplateRefused(BadRequest):
+    code = "template_error"
+
+
+class MalformedBody(BadRequest):
+    code = "malformed_body"
+
+
+class BodyTooLarge(BadRequest):
+    code = "request_too_large"
+
+
+class AccessDenied(CorralError):
+    code = "access_denied"
+
+
+class InvalidApiKey(AccessDenied):
+    code = "invalid_api_key"
+
+
+class NotFound(CorralError):
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+class RouteNotFound(NotFound):
+    code = "route_not_found"
+
+
+class MethodNotAllowed(CorralError):
+    code = "method_not_allowed"
+
+
+class QueueFull(CorralError):
+    code = "queue_full"
+
+
+class Unavailable(CorralError):
+    code = "unavailable"
+
+
+class QueueTimeout(Unavailable):
+    code = "queue_timeout"
+
+
+class ModelLoading(Unavailable):
+    code = "model_loading"
+
+
+class Draining(Unavailable):
+    code = "draining"
+
+
+class Failure(CorralError):
+    code = "internal_error"
+
+
+class ModelLoadFailed(Failure):
+    code = "model_load_failed"
+
+
+class EngineFailed(Failure):
+    code = "engine_failed"
+
+
+class InternalError(Failure):
+    code = "internal_error"
+
+
+class ConfigurationError(CorralError):
+    code = "configuration_error"

@@ -1,0 +1,150 @@
+"""What a caller asks for, after decoding and before a model is involved."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypedDict
+
+from app.core.messages import Message, Tool
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How the next token is chosen. Names and meanings are llama.cpp's; zero or one switches off.
+
+    `seed` None draws a fresh one. `repeat_last_n` and `dry_penalty_last_n` count tokens;
+    -1 means the whole context.
+    """
+
+    temperature: float = 0.8
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    typical_p: float = 1.0
+    seed: int | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repeat_penalty: float = 1.0
+    repeat_last_n: int = 64
+    dry_multiplier: float = 0.0
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_penalty_last_n: int = -1
+    dry_sequence_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
+    xtc_probability: float = 0.0
+    xtc_threshold: float = 0.1
+    mirostat: Literal[0, 1, 2] = 0
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+    logit_bias: tuple[tuple[int, float], ...] = ()
+
+
+class SamplingOverrides(TypedDict, total=False):
+    """The sampling fields a caller set; the model's defaults fill the rest."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    typical_p: float
+    seed: int | None
+    presence_penalty: float
+    frequency_penalty: float
+    repeat_penalty: float
+    repeat_last_n: int
+    dry_multiplier: float
+    dry_base: float
+    dry_allowed_length: int
+    dry_penalty_last_n: int
+    dry_sequence_breakers: tuple[str, ...]
+    xtc_probability: float
+    xtc_threshold: float
+    mirostat: Literal[0, 1, 2]
+    mirostat_tau: float
+    mirostat_eta: float
+    logit_bias: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPrompt:
+    """A conversation to render with the model's chat template."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class TextPrompt:
+    """Raw text; with `suffix`, a fill-in-the-middle prompt."""
+
+    text: str
+    suffix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPrompt:
+    """Token ids, used as they are."""
+
+    tokens: tuple[int, ...]
+
+
+Prompt = ChatPrompt | TextPrompt | TokenPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class JsonObject:
+    """Any JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchema:
+    """JSON text valid under `schema`."""
+
+    schema: Mapping[str, Any]
+
+
+Constraint = JsonObject | JsonSchema
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: for logs, limits and fairness. `key_id` is a short digest, never the key."""
+
+    request_id: str
+    key_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One request for text: `n` answers to each of `prompts`.
+
+    `max_tokens` None means the rest of the context. `logprobs` is how many alternatives are
+    wanted beside each chosen token (0: the chosen one only), None for no log-probabilities.
+    `echo` returns the prompt first. `best_of` candidates are generated and the `n` of highest
+    mean log-probability kept.
+    """
+
+    model: str
+    prompts: tuple[Prompt, ...]
+    caller: Caller
+    sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
+    max_tokens: int | None = None
+    min_tokens: int = 0
+    stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    n: int = 1
+    best_of: int | None = None
+    echo: bool = False
+    logprobs: int | None = None
+    constraint: Constraint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingRequest:
+    """Vectors for each of `inputs` (text or token ids), cut to `dimensions` and re-normalised."""
+
+    model: str
+    inputs: tuple[TextPrompt | TokenPrompt, ...]
+    caller: Caller
+    dimensions: int | None = None

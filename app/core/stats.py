@@ -4,16 +4,6 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
-    """A cumulative histogram: `counts[i]` observations fell at or below `bounds[i]` seconds
-    (or tokens) and above the bound before; the last count is of those above every bound."""
-
-    bounds: tuple[float, ...]
-    counts: tuple[int, ...]
-    total: float
-
-
-@dataclass(frozen=True, slots=True)
 class EngineStats:
     """State of one engine at `heartbeat` (monotonic seconds). Counters only ever grow."""
 

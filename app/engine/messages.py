@@ -1,0 +1,122 @@
+"""What crosses the border between the event loop and an engine thread: plain, frozen messages.
+
+Only ids, bytes, text and numbers cross, never callbacks or shared objects, so that an engine
+could live in a child process without its callers noticing.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from app.core.errors import CorralError
+from app.core.events import TokenLogprob
+from app.core.requests import SamplingParams
+
+StopReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceSpec:
+    """A validated sequence to generate. Only `services.generation` makes these, after all checks.
+
+    - `prompt`: token ids, at least one, at most the context size less one.
+    - `max_tokens`: at least 1; prompt + max_tokens is at most the context size.
+    - `stop`: strings that end the text and are not part of it.
+    - `stop_tokens`: token ids that end the text, beside the model's end-of-generation tokens.
+    - `logprobs`: alternatives wanted beside each chosen token; None for no log-probabilities.
+    - `prompt_logprobs`: the same for the prompt's own tokens (completions with `echo`).
+    - `render_special`: whether control tokens appear in the text.
+    - `constraint`: a compiled grammar (see `engine.constraint`), private to this sequence.
+    - `queue_deadline`: monotonic seconds after which it must not be started any more.
+    - `priority`: smaller starts first; first come first served within one value.
+    """
+
+    id: str
+    prompt: tuple[int, ...]
+    max_tokens: int
+    sampling: SamplingParams
+    min_tokens: int = 0
+    stop: tuple[str, ...] = ()
+    stop_tokens: frozenset[int] = frozenset()
+    ignore_eos: bool = False
+    logprobs: int | None = None
+    prompt_logprobs: int | None = None
+    render_special: bool = False
+    constraint: Any = None
+    queue_deadline: float | None = None
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    spec: SequenceSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceStarted:
+    """The sequence was admitted: it left the queue `queue_seconds` after it was submitted."""
+
+    id: str
+    cached_tokens: int
+    queue_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceOutput:
+    """What one step added: whole characters only, never part of a stop string.
+
+    `n_tokens` tokens were generated in the step; `text` may be empty while a character or a
+    possible stop string is incomplete. `logprobs` belong to the tokens whose text is complete.
+    """
+
+    id: str
+    text: str
+    n_tokens: int
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLogprobs:
+    """Log-probabilities of prompt tokens 1..n-1, each given the tokens before it."""
+
+    id: str
+    logprobs: tuple[TokenLogprob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceFinished:
+    """The end of a sequence. `stop_text` is the stop string that ended it, if one did."""
+
+    id: str
+    reason: StopReason
+    n_tokens: int
+    stop_text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceFailed:
+    id: str
+    error: CorralError
+
+
+Command = Submit | Cancel
+Output = SequenceStarted | PromptLogprobs | SequenceOutput | SequenceFinished | SequenceFailed
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Limits of one engine.
+
+    `max_queue`: sequences that may wait. `mixed_step_tokens`: tokens in a step (decode rows and
+    prefill together) while streams are running; at least 64, the tile of llama.cpp's CPU
+    attention kernel. `step_tokens`: tokens in a step with nothing decoding.
+    """
+
+    max_queue: int = 256
+    mixed_step_tokens: int = 128
+    step_tokens: int = 512
+    name: str = field(default="model")

@@ -1,0 +1,113 @@
+"""The `Runtime` Protocol: the little of llama.cpp that the engine needs.
+
+`app.llama` satisfies it with a real context; the tests also with a fake that keeps the same
+ordering rules. A runtime belongs to one engine thread: nothing else may call it.
+"""
+
+from collections.abc import Sequence as Seq
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from app.core.requests import SamplingParams
+
+Int32Array = npt.NDArray[np.int32]
+Float32Array = npt.NDArray[np.float32]
+
+
+class Vocabulary(Protocol):
+    """Token ids and their bytes; safe to use from any thread."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """End-of-generation tokens."""
+        ...
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """The exact bytes of a token; empty for control tokens unless `special`."""
+        ...
+
+
+class Batch(Protocol):
+    """Struct of arrays that the next `decode` reads; the engine fills rows 0..n-1.
+
+    `token`, `position`, `sequence`: int32 of shape (capacity,). `output`: int8, 1 where logits
+    are wanted.
+    """
+
+    @property
+    def token(self) -> Int32Array: ...
+
+    @property
+    def position(self) -> Int32Array: ...
+
+    @property
+    def sequence(self) -> Int32Array: ...
+
+    @property
+    def output(self) -> npt.NDArray[np.int8]: ...
+
+
+class Sampler(Protocol):
+    """One sequence's sampling state (penalty history, random state, mirostat's mu)."""
+
+    def sample(self, row: int) -> int:
+        """Choose a token from the logits of batch row `row` (its index in the batch)."""
+        ...
+
+    def accept(self, token: int) -> None:
+        """Tell the state that `token` was chosen or stood in the prompt."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Runtime(Protocol):
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+
+    @property
+    def batch(self) -> Batch: ...
+
+    @property
+    def batch_capacity(self) -> int:
+        """Most tokens in one `decode`."""
+        ...
+
+    @property
+    def max_outputs(self) -> int:
+        """Most rows with `output` set in one `decode`."""
+        ...
+
+    @property
+    def max_sequences(self) -> int: ...
+
+    @property
+    def kv_size(self) -> int:
+        """KV cells shared by all sequences."""
+        ...
+
+    def decode(self, n_tokens: int) -> bool:
+        """Run the first `n_tokens` rows of the batch.
+
+        True: done. False: no room in the KV cache, state unchanged. Raises EngineFailed when
+        the context is lost.
+        """
+        ...
+
+    def logits(self, n_rows: int) -> Float32Array:
+        """View of shape (n_rows, vocabulary size), writable, in the order of the output rows;
+        valid until the next `decode`."""
+        ...
+
+    def remove(self, sequence: int, start: int, end: int) -> None:
+        """Forget positions start..end-1 of a sequence (end -1: to its end)."""
+        ...
+
+    def make_sampler(self, params: SamplingParams, prompt: Seq[int]) -> Sampler: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,31 @@
+"""The record of one generation: what the log line and the metrics are made from."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class GenerationRecord:
+    """Filled in while a request is answered. Times in seconds since the request was accepted.
+
+    `outcome` is a finish reason, `abort` when the client left, or an error code.
+    """
+
+    model: str
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    n: int = 1
+    max_tokens: int | None = None
+    queue_seconds: float | None = None
+    ttft_seconds: float | None = None
+    total_seconds: float | None = None
+    outcome: str = "abort"
+    finish_reasons: list[str] = field(default_factory=list[str])
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Generated tokens per second after the first one, None where there is no span."""
+        if self.ttft_seconds is None or self.total_seconds is None:
+            return None
+        span = self.total_seconds - self.ttft_seconds
+        return (self.completion_tokens - self.n) / span if span > 0 else None

@@ -1,0 +1,56 @@
+"""A model in memory: the parts that a lease gives access to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.core.models import ModelInfo
+from app.core.requests import SamplingParams
+from app.engine.constraint import ConstraintCompiler
+from app.engine.embedder import Embedder
+from app.engine.engine import Engine
+
+
+class Tokenizer(Protocol):
+    """Text to token ids and back; safe from any thread (satisfied by `llama.vocabulary`)."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def infill_tokens(self) -> tuple[int, int, int] | None:
+        """Ids of the prefix, suffix and middle tokens, where the model has them."""
+        ...
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """`add_special`: put BOS/EOS as the model wants. `parse_special`: read control tokens
+        such as `<|im_start|>` in the text as tokens instead of plain characters."""
+        ...
+
+    def piece(self, token: int, *, special: bool = False) -> bytes: ...
+
+    def detokenize(self, tokens: Sequence[int]) -> str: ...
+
+    def text(self, token: int) -> str:
+        """The vocabulary's own spelling of a token, e.g. `<|im_start|>` (for BOS/EOS names)."""
+        ...
+
+    @property
+    def bos_token(self) -> int | None: ...
+
+    @property
+    def eos_token(self) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """`engine` is None for encoder-only models, `embedder` None where embeddings are refused,
+    `chat_template` None where the model carries none."""
+
+    info: ModelInfo
+    tokenizer: Tokenizer
+    sampling: SamplingParams
+    chat_template: str | None
+    engine: Engine | None
+    embedder: Embedder | None
+    constraints: ConstraintCompiler | None

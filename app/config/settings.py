@@ -1,0 +1,340 @@
+"""Settings of the service: environment variables `LLM_*`, or the same as flags of `corral serve`.
+
+A flag beats the environment, the environment beats the default. Docs and flags are made from the
+fields below, so a setting needs nothing more than a field with a description (and a unit).
+"""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.core.errors import ConfigurationError
+
+ENV_PREFIX = "LLM_"
+DEFAULT_CONTEXT_CAP = 32_768
+USER_MODELS_DIR = Path("~/.local/share/corral/models")
+
+KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
+Switch = Literal["auto", "on", "off"]
+
+
+def _read_auto(value: object) -> object:
+    """`auto` is how a number says that Corral chooses it."""
+    return None if isinstance(value, str) and value.strip().lower() in {"auto", ""} else value
+
+
+def _read_list(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
+    return value
+
+
+def _read_switch(value: object) -> object:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, str):
+        word = value.strip().lower()
+        return {"true": "on", "1": "on", "yes": "on", "false": "off", "0": "off", "no": "off"}.get(
+            word, word
+        )
+    return value
+
+
+def _find_models_dir() -> Path:
+    local = Path("models")
+    return local if local.is_dir() else USER_MODELS_DIR.expanduser()
+
+
+def _find_manifest() -> Path | None:
+    local = Path("models.yaml")
+    return local if local.is_file() else None
+
+
+AutoCount = Annotated[int | None, BeforeValidator(_read_auto)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_list)]
+UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+AutoSwitch = Annotated[Switch, BeforeValidator(_read_switch)]
+
+
+def _unit(unit: str) -> dict[str, Any]:
+    return {"unit": unit}
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Frozen: settings never change while the service runs."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid"
+    )
+
+    # The listener
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on; `0.0.0.0` for every interface."
+    )
+    server_port: int = Field(
+        11_434, ge=0, le=65_535, description="TCP port; 0 lets the system choose a free one."
+    )
+    api_key: SecretStr | None = Field(
+        None, description="Key that callers must send as `Authorization: Bearer`."
+    )
+    api_keys_file: UserPath | None = Field(
+        None, description="File with more keys, one a line; `#` starts a comment."
+    )
+    cors_origins: Names = Field(
+        ("*",),
+        description="Origins that browsers may call from, comma separated; `*` for any, "
+        "`none` for no CORS headers.",
+    )
+    sse_ping_interval: float = Field(
+        15.0,
+        gt=0,
+        le=3600,
+        description="Silence in a stream after which a comment keeps the connection open.",
+        json_schema_extra=_unit("seconds"),
+    )
+    drain_timeout: float = Field(
+        30.0,
+        ge=0,
+        le=86_400,
+        description="Time that running requests have to finish after SIGTERM or Ctrl-C.",
+        json_schema_extra=_unit("seconds"),
+    )
+
+    # Limits of a request
+    max_body_bytes: int = Field(
+        32 * 1024 * 1024,
+        ge=1024,
+        description="Largest request body.",
+        json_schema_extra=_unit("bytes"),
+    )
+    max_json_depth: int = Field(
+        64, ge=8, le=512, description="Deepest nesting of objects and arrays in a request body."
+    )
+    max_messages: int = Field(4096, ge=1, description="Most messages in one conversation.")
+    max_n: int = Field(
+        32, ge=1, le=1024, description="Most answers to one prompt (`n` and `best_of`)."
+    )
+    max_embedding_inputs: int = Field(
+        2048, ge=1, description="Most inputs in one embedding request."
+    )
+    max_queue: int = Field(
+        256,
+        ge=0,
+        description="Sequences that may wait for one model; beyond it callers get 429.",
+        json_schema_extra=_unit("sequences"),
+    )
+    queue_timeout: float = Field(
+        60.0,
+        gt=0,
+        le=86_400,
+        description="Longest wait of a sequence in the queue; after it callers get 503.",
+        json_schema_extra=_unit("seconds"),
+    )
+
+    # Models
+    models_dir: UserPath = Field(
+        default_factory=_find_models_dir,
+        description="Directory searched for `*.gguf` files, subdirectories included.",
+        json_schema_extra={"default_text": f"`./models` if it exists, else `{USER_MODELS_DIR}`"},
+    )
+    manifest: UserPath | None = Field(
+        default_factory=_find_manifest,
+        description="The `models.yaml` to read.",
+        json_schema_extra={"default_text": "`./models.yaml` if it exists"},
+    )
+    default_model: str | None = Field(
+        None,
+        description="Model that also answers to the name `default` and is preloaded.",
+        json_schema_extra={"default_text": "the first of the manifest, else the first found"},
+    )
+    preload: Names = Field(
+        ("default",),
+        description="Models to load at start, comma separated; `none` loads on first use.",
+    )
+    max_loaded_models: int = Field(
+        2, ge=1, le=64, description="Models in memory at once; the least recently used leaves."
+    )
+    load_timeout: float = Field(
+        300.0,
+        gt=0,
+        le=86_400,
+        description="Longest wait of a request for its model to be loaded.",
+        json_schema_extra=_unit("seconds"),
+    )
+
+    # The machine
+    use_gpu: AutoSwitch = Field(
+        "auto",
+        description="`auto`: offload where llama.cpp was built with a GPU backend and finds a "
+        "device; `true`: refuse to start without one; `false`: CPU only.",
+    )
+    gpu_layers: int = Field(
+        -1, ge=-1, description="Layers to offload to the GPU; -1 for all of them."
+    )
+    threads: AutoCount = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="Threads that generate tokens.",
+        json_schema_extra={"default_text": "physical cores this process may use"},
+    )
+    threads_batch: AutoCount = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="Threads that read prompts.",
+        json_schema_extra={"default_text": "as `threads`"},
+    )
+    use_mmap: bool = Field(True, description="Map model files into memory instead of reading them.")
+
+    # The engine
+    context_size: AutoCount = Field(
+        None,
+        ge=64,
+        description="Longest prompt and answer together.",
+        json_schema_extra={
+            "unit": "tokens",
+            "default_text": f"the model's own, at most {DEFAULT_CONTEXT_CAP}",
+        },
+    )
+    kv_size: AutoCount = Field(
+        None,
+        ge=64,
+        description="Cells of the KV cache that all sequences of a model share.",
+        json_schema_extra={"unit": "tokens", "default_text": "as the context size"},
+    )
+    max_sequences: int = Field(
+        32,
+        ge=1,
+        le=256,
+        description="Sequences generated at the same time by one model.",
+        json_schema_extra=_unit("sequences"),
+    )
+    kv_type: KvType = Field("f16", description="Number format of the KV cache.")
+    flash_attention: AutoSwitch = Field("auto", description="Flash attention: auto, on or off.")
+    step_tokens: int = Field(
+        512,
+        ge=64,
+        le=65_536,
+        description="Most tokens in one step of the engine.",
+        json_schema_extra=_unit("tokens"),
+    )
+    mixed_step_tokens: int = Field(
+        128,
+        ge=64,
+        le=65_536,
+        description="Most tokens in one step while streams are running: smaller means steadier "
+        "streams, larger means faster prompts.",
+        json_schema_extra=_unit("tokens"),
+    )
+    ubatch_tokens: AutoCount = Field(
+        None,
+        ge=32,
+        le=65_536,
+        description="Tokens that llama.cpp computes at once inside a step.",
+        json_schema_extra={"unit": "tokens", "default_text": "128 on a CPU, 512 with a GPU"},
+    )
+    embedding_context_size: AutoCount = Field(
+        None,
+        ge=16,
+        description="Longest embedding input.",
+        json_schema_extra={"unit": "tokens", "default_text": "the model's own, at most 4096"},
+    )
+
+    # What is told
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="Form of the log; `auto` is `console` on a terminal, else `json`."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least important level that is logged."
+    )
+    metrics_aliases: bool = Field(
+        True, description="Serve the `vllm:*` names beside `corral_*` on `/metrics`."
+    )
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.mixed_step_tokens > self.step_tokens:
+            raise ValueError(
+                f"mixed_step_tokens ({self.mixed_step_tokens}) must not exceed "
+                f"step_tokens ({self.step_tokens})"
+            )
+        if self.max_sequences > self.step_tokens:
+            raise ValueError(
+                f"max_sequences ({self.max_sequences}) must not exceed "
+                f"step_tokens ({self.step_tokens}): every sequence adds a token to a step"
+            )
+        return self
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the listener."""
+        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+
+
+def variable_of(field: str) -> str:
+    """`server_port` -> `LLM_SERVER_PORT`."""
+    return ENV_PREFIX + field.upper()
+
+
+def flag_of(field: str) -> str:
+    """`server_port` -> `--server-port`."""
+    return "--" + field.replace("_", "-")
+
+
+def load_settings(flags: Mapping[str, object] | None = None) -> Settings:
+    """Settings from the environment with `flags` (field name -> value) over it.
+
+    Raises ConfigurationError with one line per bad value that names the variable or flag.
+    """
+    given = dict(flags or {})
+    try:
+        return Settings(**given)  # pyright: ignore[reportArgumentType]  # pydantic checks them
+    except ValidationError as error:
+        lines = [_explain(dict(item), given) for item in error.errors()]
+        raise ConfigurationError("\n".join(lines)) from None
+
+
+def find_unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """One warning for every `LLM_*` variable that no setting reads."""
+    known = [variable_of(name) for name in Settings.model_fields]
+    warnings: list[str] = []
+    for name in sorted(environ):
+        if not name.startswith(ENV_PREFIX) or name in known:
+            continue
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        warnings.append(f"{name} is not a setting of Corral and has no effect{hint}")
+    return warnings
+
+
+def _explain(item: dict[str, Any], flags: Mapping[str, object]) -> str:
+    location: tuple[int | str, ...] = item["loc"]
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if not location:
+        for name in sorted(Settings.model_fields, key=len, reverse=True):
+            message = message.replace(f"{name} (", f"{_name_of(name, flags)} (")
+        return message
+    name = str(location[0])
+    if name not in Settings.model_fields:
+        return f"{name}: no such setting"
+    field = Settings.model_fields[name]
+    shown = "" if name == "api_key" else f"={item.get('input')}"
+    return f"{_name_of(name, flags)}{shown}: {_lower_first(message)}. {_meaning(field)}"
+
+
+def _name_of(name: str, flags: Mapping[str, object]) -> str:
+    return flag_of(name) if name in flags else variable_of(name)
+
+
+def _meaning(field: FieldInfo) -> str:
+    return f"It means: {field.description}" if field.description else ""
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,53 @@
+"""What the services need from the rooms around them."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from app.core.models import ModelInfo
+from app.core.records import GenerationRecord
+from app.core.stats import EngineStats
+from app.pool.loaded import LoadedModel
+
+
+class ModelPool(Protocol):
+    """The models, loaded or not."""
+
+    def lease(self, model: str) -> AbstractAsyncContextManager[LoadedModel]:
+        """Hold a model in memory, loading it first where needed.
+
+        Raises ModelNotFound, ModelLoadFailed, ModelLoading or Draining.
+        """
+        ...
+
+    def models(self) -> tuple[ModelInfo, ...]: ...
+
+    def find(self, model: str) -> ModelInfo:
+        """By id or alias. Raises ModelNotFound."""
+        ...
+
+    def stats(self) -> Mapping[str, EngineStats]: ...
+
+    @property
+    def is_ready(self) -> bool: ...
+
+    @property
+    def is_alive(self) -> bool: ...
+
+
+class GenerationMetrics(Protocol):
+    """What a generation reports while it runs and when it is over."""
+
+    def observe_generation(self, record: GenerationRecord) -> None: ...
+
+    def observe_ttft(self, model: str, seconds: float) -> None: ...
+
+    def observe_inter_token(self, model: str, seconds: float) -> None: ...
+
+    def observe_queue(self, model: str, seconds: float) -> None: ...
+
+    def count_rejected(self, model: str, reason_code: str) -> None: ...
+
+    def observe_cancel(self, model: str, seconds: float) -> None: ...
+
+    def count_tool_parse_failure(self, parser: str) -> None: ...

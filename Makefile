@@ -1,0 +1,83 @@
+# The project's commands; CI calls only these. `make help` lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+NODE := tests/clients/node
+IMAGE ?= corral:dev
+# A CMAKE_ARGS that differs from the installed build's asks for another build.
+REBUILD := $(if $(filter undefined,$(origin CMAKE_ARGS)),,$(shell \
+	printf '%s' '$(CMAKE_ARGS)' | cmp -s - $(VENV)/cmake-args || echo FORCE))
+export PYTHON
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.PHONY: help serve test check format bench lock image image-cuda clean environment FORCE
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo '  ARGS="..." is passed on by serve, test and bench:  make serve ARGS="--port 8080"'
+	@echo '  CMAKE_ARGS chooses the llama.cpp build:            CMAKE_ARGS=-DGGML_CUDA=on make serve'
+
+serve: $(VENV)/.project ## Install what is missing and start Corral on 127.0.0.1:11434
+	@$(BIN)/corral serve $(ARGS)
+
+test: $(VENV)/.dev $(NODE)/node_modules/.installed ## Run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## Check locks, format, lint, types and import rules
+	$(BIN)/python scripts/lock.py --check
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Format the code and fix what ruff can fix
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+
+bench: $(VENV)/.dev ## Measure a running server (ARGS="--url ... --model ...")
+	$(BIN)/corral bench $(ARGS)
+
+lock: $(VENV)/.dev ## Resolve requirements/*.txt anew (UPGRADE=1: to the newest versions)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python scripts/lock.py $(if $(UPGRADE),--upgrade)
+
+image: ## Build the container image
+	docker build -t $(IMAGE) $(DOCKER_ARGS) .
+
+image-cuda: ## Build the container image for NVIDIA GPUs
+	docker build -t $(IMAGE)-cuda -f Dockerfile.cuda $(DOCKER_ARGS) .
+
+clean: ## Remove everything the other commands made
+	rm -rf $(VENV) $(NODE)/node_modules build dist .pytest_cache .ruff_cache .import_linter_cache
+	find app scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+environment: $(VENV)/.dev ## Install everything for development
+
+# Each step leaves a stamp in the environment, so that a second start does nothing.
+$(VENV)/.base: requirements/build.txt
+	@sh scripts/venv.sh $(VENV)
+	@$(BIN)/python -m pip install -q --require-hashes -r requirements/build.txt
+	@touch $@
+
+$(VENV)/.runtime: requirements/runtime.txt $(VENV)/.base $(REBUILD)
+	@echo "Installing Corral's dependencies; compiling llama.cpp takes a few minutes the first time."
+	@$(BIN)/python scripts/install.py requirements/runtime.txt
+	@touch $@
+
+$(VENV)/.project: pyproject.toml $(VENV)/.runtime
+	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.project
+	@echo "Installing what development and tests need."
+	@$(BIN)/python scripts/install.py requirements/dev.txt
+	@touch $@
+
+$(NODE)/node_modules/.installed: $(NODE)/package-lock.json
+	@if command -v npm >/dev/null; then \
+		cd $(NODE) && npm ci --no-audit --no-fund && touch node_modules/.installed; \
+	else echo "npm is not here: the tests of the Node client will be skipped."; fi

@@ -1,9 +1,18 @@
-"""Constraints: a JSON schema becomes a mask over the next token."""
+"""Constraints: a JSON schema becomes a mask over the next token, computed by llguidance."""
 
-from typing import Protocol
+import json
+import threading
+from collections import OrderedDict
+from typing import Any, Protocol
 
-from app.core.requests import Constraint
+import llguidance
+import numpy as np
+
+from app.core.errors import InvalidConstraint
+from app.core.requests import Constraint, JsonSchema
 from app.engine.runtime import Float32Array
+
+_CACHED_GRAMMARS = 128
 
 
 class TokenConstraint(Protocol):
@@ -23,9 +32,71 @@ class TokenConstraint(Protocol):
         ...
 
 
+class GrammarConstraint:
+    """A `TokenConstraint` on an llguidance matcher."""
+
+    def __init__(self, matcher: Any, vocabulary_size: int) -> None:
+        self._matcher = matcher
+        self._bits = np.zeros((vocabulary_size + 31) // 32, np.int32)
+
+    def allows(self, token: int) -> bool:
+        return self._matcher.validate_tokens([token]) == 1
+
+    def mask(self, logits: Float32Array) -> None:
+        self._matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
+        allowed = np.unpackbits(self._bits.view(np.uint8), bitorder="little")
+        np.putmask(logits, allowed[: len(logits)] == 0, -np.inf)
+
+    def accept(self, token: int) -> None:
+        self._matcher.consume_token(token)
+
+    @property
+    def is_complete(self) -> bool:
+        return self._matcher.is_stopped()
+
+
 class ConstraintCompiler:
     """Compiles and caches grammars of one vocabulary. Call it off the event loop."""
 
+    def __init__(self, tokenizer: Any, vocabulary_size: int) -> None:
+        """`tokenizer` is an llguidance tokenizer, see `llama.grammar`."""
+        self._tokenizer = tokenizer
+        self._vocabulary_size = vocabulary_size
+        self._lock = threading.Lock()
+        self._compiled: OrderedDict[str, Any] = OrderedDict()
+
     def compile(self, constraint: Constraint) -> TokenConstraint:
-        """Raises InvalidConstraint, naming what is wrong."""
-        raise NotImplementedError
+        """A fresh constraint at the start of its grammar.
+
+        Raises InvalidConstraint with llguidance's reason when the schema cannot be compiled.
+        """
+        schema: Any = {"type": "object"}
+        if isinstance(constraint, JsonSchema):
+            schema = dict(constraint.schema)
+        key = json.dumps(schema, sort_keys=True)
+        with self._lock:
+            matcher = self._compiled.get(key)
+            if matcher is None:
+                matcher = self._compiled[key] = self._matcher(schema)
+                while len(self._compiled) > _CACHED_GRAMMARS:
+                    self._compiled.popitem(last=False)
+            self._compiled.move_to_end(key)
+            return GrammarConstraint(matcher.deep_copy(), self._vocabulary_size)
+
+    def _matcher(self, schema: dict[str, Any]) -> Any:
+        try:
+            grammar = llguidance.LLMatcher.grammar_from_json_schema(schema)
+        except ValueError as error:
+            raise _refused(str(error)) from error
+        matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
+        if matcher.is_error():
+            raise _refused(matcher.get_error())
+        return matcher
+
+
+def _refused(reason: str) -> InvalidConstraint:
+    first_line = reason.strip().splitlines()[0] if reason.strip() else "unknown reason"
+    return InvalidConstraint(
+        f"The JSON schema cannot be used: {first_line}",
+        param="response_format.json_schema.schema",
+    )

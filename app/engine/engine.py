@@ -3,42 +3,158 @@
 One `Engine` owns one thread, which owns one runtime.
 """
 
+import asyncio
+import math
+import threading
+import time
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Self
 
+from app.core.errors import EngineFailed, QueueFull
 from app.core.stats import EngineStats
-from app.engine.messages import EngineConfig, Output, SequenceSpec
+from app.engine.messages import (
+    Cancel,
+    EngineConfig,
+    Output,
+    SequenceFailed,
+    SequenceFinished,
+    SequenceSpec,
+    SequenceStarted,
+    Submit,
+)
 from app.engine.runtime import Runtime
+from app.engine.worker import Worker
+
+_LONGEST_RETRY = 60  # seconds; clients ignore a Retry-After that is much longer
 
 
 class OutputStream:
-    """The outputs of one sequence, in order; ends after SequenceFinished or SequenceFailed."""
+    """The outputs of one sequence, in order; ends after SequenceFinished or SequenceFailed.
+
+    One reader, on the engine's event loop.
+    """
+
+    def __init__(self, engine: "Engine", identifier: str) -> None:
+        self._engine = engine
+        self._id = identifier
+        self._outputs: deque[Output] = deque()
+        self._arrival = asyncio.Event()
+        self._is_closed = False
+        self.has_started = False
 
     def __aiter__(self) -> AsyncIterator[Output]:
-        raise NotImplementedError
+        return self
+
+    async def __anext__(self) -> Output:
+        while not self._outputs:
+            if self._is_closed:
+                raise StopAsyncIteration
+            self._arrival.clear()
+            await self._arrival.wait()
+        return self._outputs.popleft()
 
     def cancel(self) -> None:
-        """Stop generating within one step; idempotent, also after the end."""
-        raise NotImplementedError
+        """Stop generating within one step; idempotent, also after the end. What was delivered
+        before can still be read."""
+        if not self._is_closed:
+            self._engine.cancel(self._id)
+            self.close()
+
+    def deliver(self, output: Output) -> None:
+        """Called by the engine on its event loop."""
+        if isinstance(output, SequenceStarted):
+            self.has_started = True
+        self._outputs.append(output)
+        self._arrival.set()
+
+    def close(self) -> None:
+        """No further output will come."""
+        self._is_closed = True
+        self._arrival.set()
 
 
 class Engine:
     def __init__(self, runtime: Runtime, config: EngineConfig) -> None:
         """Made on the event loop that will read the outputs; `start()` starts the thread."""
-        raise NotImplementedError
+        self._loop = asyncio.get_running_loop()
+        self._config = config
+        self._worker = Worker(runtime, config, self._deliver)
+        self._thread = threading.Thread(
+            target=self._worker.run, name=f"engine-{config.name}", daemon=True
+        )
+        self._streams: dict[str, OutputStream] = {}
+        self._places = runtime.max_sequences
+        self._seconds_per_sequence = 1.0  # running mean, for Retry-After
+        self._submitted_at: dict[str, float] = {}
 
     def start(self) -> Self:
-        raise NotImplementedError
+        self._thread.start()
+        return self
 
-    def submit(self, specs: tuple[SequenceSpec, ...]) -> tuple[OutputStream, ...]:
-        """Queue all of `specs` or none. Raises QueueFull (with `retry_after`) or EngineFailed."""
-        raise NotImplementedError
+    @property
+    def context_size(self) -> int:
+        """Most tokens of one sequence, prompt and answer together."""
+        return self._worker.stats.kv_tokens_total
 
     @property
     def stats(self) -> EngineStats:
         """The latest snapshot; never waits for the engine thread."""
-        raise NotImplementedError
+        return self._worker.stats
+
+    def submit(self, specs: tuple[SequenceSpec, ...]) -> tuple[OutputStream, ...]:
+        """Queue all of `specs` or none.
+
+        Raises QueueFull (with `retry_after`) when they do not fit, EngineFailed when the engine
+        is dead. As many as there are free places do not count as waiting.
+        """
+        if not self._worker.stats.is_alive:
+            raise EngineFailed("The inference engine has stopped; the model is being reloaded.")
+        room = self._places + self._config.max_queue - len(self._streams)
+        if len(specs) > room:
+            raise self._queue_full(len(specs))
+        streams: list[OutputStream] = []
+        for spec in specs:
+            stream = self._streams[spec.id] = OutputStream(self, spec.id)
+            self._submitted_at[spec.id] = time.monotonic()
+            self._worker.send(Submit(spec))
+            streams.append(stream)
+        return tuple(streams)
+
+    def cancel(self, identifier: str) -> None:
+        """Stop a sequence within one step; unknown ids are ignored."""
+        if self._streams.pop(identifier, None) is not None:
+            self._submitted_at.pop(identifier, None)
+            self._worker.send(Cancel(identifier))
 
     async def close(self) -> None:
-        """Fail what still runs, stop the thread, free the runtime."""
-        raise NotImplementedError
+        """Fail what still runs, stop the thread, free the runtime. Takes up to one step."""
+        self._worker.stop()
+        if self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    def _queue_full(self, n_wanted: int) -> QueueFull:
+        ahead = len(self._streams)
+        seconds = self._seconds_per_sequence * ahead / self._places
+        return QueueFull(
+            f"The queue is full: {ahead} sequences are running or waiting, and {n_wanted} more do "
+            f"not fit. Rate limit: please retry later.",
+            retry_after=min(max(1, math.ceil(seconds)), _LONGEST_RETRY),
+        )
+
+    def _deliver(self, outputs: list[Output]) -> None:
+        """Engine thread: one wake-up of the event loop carries a whole step."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._dispatch, outputs)
+
+    def _dispatch(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            stream = self._streams.get(output.id)
+            if stream is None:  # cancelled while this step ran
+                continue
+            stream.deliver(output)
+            if isinstance(output, SequenceFinished | SequenceFailed):
+                del self._streams[output.id]
+                stream.close()
+                lasted = time.monotonic() - self._submitted_at.pop(output.id)
+                self._seconds_per_sequence += 0.1 * (lasted - self._seconds_per_sequence)

@@ -1,0 +1,105 @@
+"""Choosing the next token of each sequence from a row of logits."""
+
+import numpy as np
+
+from app.core.events import TokenCandidate, TokenLogprob
+from app.core.requests import SamplingParams
+from app.engine.messages import SequenceSpec
+from app.engine.runtime import Float32Array, Vocabulary
+from app.engine.sequence import Sequence
+
+# JSON has no infinity: the finite stand-in that OpenAI-compatible servers agree on
+LEAST_LOGPROB = -9999.0
+
+
+def needs_sampler(params: SamplingParams) -> bool:
+    """Whether llama.cpp's chain is needed; without it the choice is a plain argmax."""
+    return (
+        params.temperature > 0
+        or params.repeat_penalty != 1.0
+        or params.presence_penalty != 0.0
+        or params.frequency_penalty != 0.0
+        or params.dry_multiplier > 0
+    )
+
+
+class TokenChooser:
+    """Stateless apart from the vocabulary: all state lives in the sequences."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._end_tokens = np.fromiter(sorted(vocabulary.end_tokens), np.int64)
+
+    def choose(self, sequence: Sequence, row: Float32Array) -> tuple[int, TokenLogprob | None]:
+        """The next token, and its log-probability where the sequence asks for it.
+
+        `row` of shape (vocabulary size,) is llama.cpp's own buffer and is changed in place:
+        biases and masks must be seen by the sampler chain, which reads the same buffer.
+        """
+        spec = sequence.spec
+        normaliser = None if spec.logprobs is None else _log_sum_exp(row)
+        raw = row.copy() if normaliser is not None and self._changes(sequence) else row
+        self._bias(sequence, row)
+        token = self._pick(sequence, row)
+        if normaliser is None or spec.logprobs is None:
+            return token, None
+        return token, self._logprob(token, raw, normaliser, spec.logprobs)
+
+    def prompt_logprobs(
+        self, tokens: list[int], rows: Float32Array, alternatives: int
+    ) -> list[TokenLogprob]:
+        """Log-probability of each of `tokens` under the row of the token before it."""
+        return [
+            self._logprob(token, row, _log_sum_exp(row), alternatives)
+            for token, row in zip(tokens, rows, strict=True)
+        ]
+
+    def _pick(self, sequence: Sequence, row: Float32Array) -> int:
+        constraint = sequence.spec.constraint
+        if sequence.sampler is not None:
+            if constraint is not None:
+                constraint.mask(row)
+            return sequence.sampler.sample(sequence.batch_row)
+        token = int(row.argmax())
+        if constraint is not None and not constraint.allows(token):
+            # checking one token is a thousand times cheaper than computing the mask
+            constraint.mask(row)
+            token = int(row.argmax())
+        return token
+
+    def _changes(self, sequence: Sequence) -> bool:
+        spec = sequence.spec
+        return bool(
+            spec.sampling.logit_bias or spec.constraint is not None or self._hides_end(sequence)
+        )
+
+    def _hides_end(self, sequence: Sequence) -> bool:
+        return sequence.spec.ignore_eos or sequence.generated < sequence.spec.min_tokens
+
+    def _bias(self, sequence: Sequence, row: Float32Array) -> None:
+        spec: SequenceSpec = sequence.spec
+        for token, bias in spec.sampling.logit_bias:
+            row[token] += bias
+        if self._hides_end(sequence):
+            row[self._end_tokens] = -np.inf
+            for token in spec.stop_tokens:
+                row[token] = -np.inf
+
+    def _logprob(
+        self, token: int, row: Float32Array, normaliser: float, alternatives: int
+    ) -> TokenLogprob:
+        top: tuple[TokenCandidate, ...] = ()
+        if alternatives:
+            best = np.argpartition(row, -alternatives)[-alternatives:]
+            best = best[np.argsort(row[best])[::-1]]
+            top = tuple(self._candidate(int(i), row, normaliser) for i in best)
+        return TokenLogprob(self._candidate(token, row, normaliser), top)
+
+    def _candidate(self, token: int, row: Float32Array, normaliser: float) -> TokenCandidate:
+        logprob = max(float(row[token]) - normaliser, LEAST_LOGPROB)
+        return TokenCandidate(token, self._vocabulary.piece(token, special=True), logprob)
+
+
+def _log_sum_exp(row: Float32Array) -> float:
+    top = float(row.max())
+    return top + float(np.log(np.exp(row - top, dtype=np.float32).sum(dtype=np.float64)))

@@ -1,0 +1,128 @@
+"""A decoding context: the KV cache, the batch and the logits of one engine thread."""
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import llama_cpp
+import numpy as np
+
+from app.core.errors import EngineFailed, ModelLoadFailed
+from app.core.requests import SamplingParams
+from app.llama.batch import Batch
+from app.llama.model import Model
+from app.llama.sampler import ChainSampler
+
+KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
+FlashAttention = Literal["auto", "on", "off"]
+
+_KV_TYPES: dict[KvType, int] = {
+    "f32": llama_cpp.GGML_TYPE_F32,
+    "f16": llama_cpp.GGML_TYPE_F16,
+    "bf16": 30,  # GGML_TYPE_BF16: the bindings do not name it
+    "q8_0": llama_cpp.GGML_TYPE_Q8_0,
+    "q5_1": llama_cpp.GGML_TYPE_Q5_1,
+    "q5_0": llama_cpp.GGML_TYPE_Q5_0,
+    "q4_1": llama_cpp.GGML_TYPE_Q4_1,
+    "q4_0": llama_cpp.GGML_TYPE_Q4_0,
+}
+_FLASH_ATTENTION: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
+
+_DECODED = 0
+_NO_ROOM = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ContextOptions:
+    """`kv_size`: cells shared by all sequences, at least one request's context.
+
+    `batch_tokens`: most tokens of one decode; `ubatch_tokens`: tokens computed at a time.
+    `extra_outputs`: rows beyond one per sequence that may ask for logits in one decode.
+    Threads: 0 leaves the choice to llama.cpp.
+    """
+
+    kv_size: int
+    max_sequences: int
+    batch_tokens: int = 512
+    ubatch_tokens: int = 128
+    threads: int = 0
+    threads_batch: int = 0
+    kv_type: KvType = "f16"
+    flash_attention: FlashAttention = "auto"
+    extra_outputs: int = 16
+
+
+class LlamaRuntime:
+    """Satisfies `engine.runtime.Runtime`. One thread only."""
+
+    def __init__(self, model: Model, options: ContextOptions) -> None:
+        """Allocates the KV cache and compute buffers. Raises ModelLoadFailed."""
+        self._model = model  # kept alive as long as the context
+        self.vocabulary = model.vocabulary
+        self.max_sequences = options.max_sequences
+        self.batch_capacity = options.batch_tokens
+        self.max_outputs = min(options.max_sequences + options.extra_outputs, options.batch_tokens)
+        self._context: Any = llama_cpp.llama_init_from_model(
+            model.handle, _context_params(options, self.max_outputs)
+        )
+        if not self._context:
+            raise ModelLoadFailed(
+                f"llama.cpp cannot make a context of {options.kv_size} tokens: its log lines "
+                f"say why; a smaller LLM_KV_SIZE needs less memory."
+            )
+        self.kv_size: int = llama_cpp.llama_n_ctx(self._context)
+        self._memory: Any = llama_cpp.llama_get_memory(self._context)
+        self.batch = Batch(options.batch_tokens)
+
+    def decode(self, n_tokens: int) -> bool:
+        """Run the first `n_tokens` rows; False when the KV cache has no room for them."""
+        status = llama_cpp.llama_decode(self._context, self.batch.prepared(n_tokens))
+        if status == _DECODED:
+            # waits for an asynchronous backend here, so that its time counts as decoding
+            llama_cpp.llama_synchronize(self._context)
+            return True
+        if status == _NO_ROOM:
+            return False
+        raise EngineFailed(f"llama.cpp failed to decode a batch of {n_tokens} (status {status}).")
+
+    def logits(self, n_rows: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Writable view of shape (n_rows, vocabulary size) on llama.cpp's own buffer."""
+        pointer = llama_cpp.llama_get_logits(self._context)
+        address = ctypes.cast(pointer, ctypes.c_void_p).value
+        if address is None:
+            raise EngineFailed("llama.cpp returned no logits.")
+        flat = (ctypes.c_float * (n_rows * self.vocabulary.size)).from_address(address)
+        return np.frombuffer(flat, np.float32).reshape(n_rows, self.vocabulary.size)
+
+    def remove(self, sequence: int, start: int, end: int) -> None:
+        llama_cpp.llama_memory_seq_rm(self._memory, sequence, start, end)
+
+    def make_sampler(self, params: SamplingParams, prompt: Sequence[int]) -> ChainSampler:
+        return ChainSampler(self._context, self.vocabulary, self.kv_size, params, prompt)
+
+    def close(self) -> None:
+        """Free the context; idempotent. The model stays."""
+        if self._context:
+            llama_cpp.llama_free(self._context)
+            self._context = None
+
+
+def _context_params(options: ContextOptions, max_outputs: int) -> llama_cpp.llama_context_params:
+    params = llama_cpp.llama_context_default_params()
+    params.n_ctx = options.kv_size
+    params.n_batch = options.batch_tokens
+    params.n_ubatch = min(options.ubatch_tokens, options.batch_tokens)
+    params.n_seq_max = options.max_sequences
+    # below the number of sequences llama.cpp aborts the process; its default is n_batch rows of
+    # logits, hundreds of megabytes with a large vocabulary
+    params.n_outputs_max = max(max_outputs, options.max_sequences)
+    if options.threads:
+        params.n_threads = options.threads
+    if options.threads_batch or options.threads:
+        params.n_threads_batch = options.threads_batch or options.threads
+    params.kv_unified = True
+    params.type_k = params.type_v = _KV_TYPES[options.kv_type]
+    params.flash_attn_type = _FLASH_ATTENTION[options.flash_attention]
+    params.no_perf = True
+    return params

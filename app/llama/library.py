@@ -1,0 +1,128 @@
+"""The llama.cpp library itself: start-up, log output, build and devices."""
+
+import ctypes
+import functools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import llama_cpp
+from llama_cpp._ggml import libggml
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogSink = Callable[[LogLevel, str], None]
+
+_LEVELS: dict[int, LogLevel] = {1: "debug", 2: "info", 3: "warning", 4: "error"}
+_CONTINUATION = 5
+_KINDS = {0: "cpu", 1: "gpu", 2: "igpu", 3: "accelerator"}
+
+_init_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device llama.cpp can compute on; memory in bytes."""
+
+    name: str
+    description: str
+    kind: str
+    memory_free: int
+    memory_total: int
+
+    @property
+    def is_gpu(self) -> bool:
+        return self.kind in ("gpu", "igpu")
+
+
+class _LogRelay:
+    """Joins llama.cpp's partial lines and hands whole ones to a sink."""
+
+    def __init__(self, sink: LogSink) -> None:
+        self._sink = sink
+        self._level: LogLevel = "info"
+        self._partial = ""
+        # ctypes keeps no reference to a callback: it must live as long as the library uses it
+        self.callback = llama_cpp.llama_log_callback(self._receive)
+
+    def _receive(self, level: int, text: bytes, _user_data: Any) -> None:
+        if level != _CONTINUATION:
+            self._level = _LEVELS.get(level, "info")
+        *lines, self._partial = (self._partial + text.decode("utf-8", "replace")).split("\n")
+        for line in lines:
+            if line.strip(" ."):
+                self._sink(self._level, line.rstrip())
+
+
+@functools.cache
+def _start_backend() -> None:
+    llama_cpp.llama_backend_init()
+
+
+@functools.cache
+def _relays() -> list[_LogRelay]:
+    return []
+
+
+def init(log_sink: LogSink) -> None:
+    """Start llama.cpp once per process and send its log lines to `log_sink`.
+
+    The library has one log callback per process, so the latest sink gets everything.
+    """
+    with _init_lock:
+        relay = _LogRelay(log_sink)
+        _relays().append(relay)
+        llama_cpp.llama_log_set(relay.callback, ctypes.c_void_p())
+        _start_backend()
+
+
+def build_number() -> str:
+    """A short name of the llama.cpp build, starting with "b" as llama.cpp's own does."""
+    return f"b{llama_cpp.__version__}-ggml{_ggml_text('ggml_version')}"
+
+
+def _ggml_text(function: str) -> str:
+    call = getattr(libggml, function)
+    call.restype = ctypes.c_char_p
+    return call().decode()
+
+
+@functools.cache
+def _device_api() -> Any:
+    lib = libggml
+    pointer = ctypes.c_void_p
+    lib.ggml_backend_dev_count.restype = ctypes.c_size_t
+    lib.ggml_backend_dev_get.restype, lib.ggml_backend_dev_get.argtypes = pointer, [ctypes.c_size_t]
+    for name in ("ggml_backend_dev_name", "ggml_backend_dev_description"):
+        function = getattr(lib, name)
+        function.restype, function.argtypes = ctypes.c_char_p, [pointer]
+    lib.ggml_backend_dev_type.restype = ctypes.c_int
+    lib.ggml_backend_dev_type.argtypes = [pointer]
+    lib.ggml_backend_dev_memory.restype = None
+    lib.ggml_backend_dev_memory.argtypes = [pointer] + [ctypes.POINTER(ctypes.c_size_t)] * 2
+    return lib
+
+
+def devices() -> tuple[Device, ...]:
+    """Every device of this build, CPU included, in llama.cpp's order of preference."""
+    lib = _device_api()
+    found: list[Device] = []
+    for index in range(lib.ggml_backend_dev_count()):
+        handle = lib.ggml_backend_dev_get(index)
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        lib.ggml_backend_dev_memory(handle, ctypes.byref(free), ctypes.byref(total))
+        found.append(
+            Device(
+                name=lib.ggml_backend_dev_name(handle).decode(),
+                description=lib.ggml_backend_dev_description(handle).decode().strip(),
+                kind=_KINDS.get(lib.ggml_backend_dev_type(handle), "other"),
+                memory_free=free.value,
+                memory_total=total.value,
+            )
+        )
+    return tuple(found)
+
+
+def has_gpu() -> bool:
+    """Whether this build of llama.cpp can offload and a GPU is present."""
+    return bool(llama_cpp.llama_supports_gpu_offload()) and any(d.is_gpu for d in devices())

@@ -1,0 +1,162 @@
+"""A model's weights in memory."""
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import llama_cpp
+
+from app.core.errors import ModelLoadFailed
+from app.llama.library import devices, has_gpu
+from app.llama.vocabulary import Vocabulary
+
+Pooling = Literal["mean", "cls", "last"]
+
+# GGUF keys of recommended sampling, and the names they have here
+_SAMPLING_KEYS = {
+    "general.sampling.temp": "temperature",
+    "general.sampling.top_k": "top_k",
+    "general.sampling.top_p": "top_p",
+    "general.sampling.min_p": "min_p",
+    "general.sampling.penalty_repeat": "repeat_penalty",
+    "general.sampling.penalty_last_n": "repeat_last_n",
+    "general.sampling.xtc_probability": "xtc_probability",
+    "general.sampling.xtc_threshold": "xtc_threshold",
+    "general.sampling.mirostat": "mirostat",
+    "general.sampling.mirostat_tau": "mirostat_tau",
+    "general.sampling.mirostat_eta": "mirostat_eta",
+}
+# values of `<architecture>.pooling_type`
+_POOLING: dict[str, Pooling] = {
+    str(llama_cpp.LLAMA_POOLING_TYPE_MEAN): "mean",
+    str(llama_cpp.LLAMA_POOLING_TYPE_CLS): "cls",
+    str(llama_cpp.LLAMA_POOLING_TYPE_LAST): "last",
+}
+_RANK = str(llama_cpp.LLAMA_POOLING_TYPE_RANK)
+_WHOLE_NUMBERS = {"top_k", "repeat_last_n", "mirostat"}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """`gpu_layers`: layers to offload, -1 for all; without a GPU everything stays on the CPU."""
+
+    gpu_layers: int = -1
+    use_mmap: bool = True
+
+
+class Model:
+    """Weights and vocabulary. `close()` frees them: every context must be closed before."""
+
+    def __init__(self, handle: Any, options: ModelOptions) -> None:
+        self.handle = handle
+        self.vocabulary = Vocabulary(llama_cpp.llama_model_get_vocab(handle))
+        self.metadata = _read_metadata(handle)
+        self.architecture = self.metadata.get("general.architecture", "unknown")
+        self.context_trained: int = llama_cpp.llama_model_n_ctx_train(handle)
+        self.embedding_size: int = llama_cpp.llama_model_n_embd(handle)
+        self.layers: int = llama_cpp.llama_model_n_layer(handle)
+        self.parameters: int = llama_cpp.llama_model_n_params(handle)
+        self.size: int = llama_cpp.llama_model_size(handle)
+        self.has_encoder = bool(llama_cpp.llama_model_has_encoder(handle))
+        self.has_decoder = bool(llama_cpp.llama_model_has_decoder(handle))
+        self.is_recurrent = bool(
+            llama_cpp.llama_model_is_recurrent(handle) or llama_cpp.llama_model_is_hybrid(handle)
+        )
+        # absent means causal; encoders such as BERT declare false
+        self.is_causal = self._metadata_of("attention.causal") != "false"
+        self.description = _read_text(llama_cpp.llama_model_desc, handle)
+        template = llama_cpp.llama_model_chat_template(handle, None)
+        self.chat_template: str | None = template.decode("utf-8") if template else None
+        self.gpu_layers_offloaded, self.device = _placement(options, self.layers)
+
+    @classmethod
+    def load(
+        cls,
+        path: Path,
+        options: ModelOptions,
+        progress: Callable[[float], None] | None = None,
+    ) -> Self:
+        """Read a GGUF file; `progress` receives the share done, 0.0 to 1.0.
+
+        Blocks for as long as the disk needs. Raises ModelLoadFailed.
+        """
+
+        def on_progress(share: float, _user_data: Any) -> bool:
+            if progress is not None:
+                progress(share)
+            return True
+
+        params = llama_cpp.llama_model_default_params()
+        params.n_gpu_layers = options.gpu_layers if has_gpu() else 0
+        params.load_mode = (
+            llama_cpp.LLAMA_LOAD_MODE_AUTO if options.use_mmap else llama_cpp.LLAMA_LOAD_MODE_NONE
+        )
+        callback = llama_cpp.llama_progress_callback(on_progress)
+        params.progress_callback = callback
+        handle = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+        if not handle:
+            raise ModelLoadFailed(f"llama.cpp cannot load {path.name}; its log lines say why.")
+        return cls(handle, options)
+
+    @property
+    def sampling_defaults(self) -> dict[str, float]:
+        """The sampling that the file itself recommends, by our names."""
+        found: dict[str, float] = {}
+        for key, name in _SAMPLING_KEYS.items():
+            text = self.metadata.get(key)
+            if text is not None:
+                found[name] = int(text) if name in _WHOLE_NUMBERS else float(text)
+        return found
+
+    @property
+    def pooling(self) -> Pooling | None:
+        """How the file says that token vectors become one; None where it says nothing."""
+        value = self._metadata_of("pooling_type")
+        return _POOLING.get(value) if value is not None else None
+
+    @property
+    def is_reranker(self) -> bool:
+        """Whether the model scores pairs instead of embedding."""
+        return self._metadata_of("pooling_type") == _RANK
+
+    def _metadata_of(self, key: str) -> str | None:
+        """The value of an architecture's own key, as text."""
+        return self.metadata.get(f"{self.architecture}.{key}")
+
+    def close(self) -> None:
+        """Free the weights; idempotent."""
+        if self.handle:
+            llama_cpp.llama_model_free(self.handle)
+            self.handle = None
+
+
+def _placement(options: ModelOptions, layers: int) -> tuple[int, str]:
+    """How many layers were offloaded, and the name of the device that computes."""
+    if not has_gpu() or options.gpu_layers == 0:
+        return 0, "CPU"
+    # llama.cpp counts the output layer as one more
+    offloaded = layers + 1 if options.gpu_layers < 0 else min(options.gpu_layers, layers + 1)
+    gpus = [d for d in devices() if d.is_gpu]
+    return offloaded, ", ".join(f"{d.name} ({d.description})" for d in gpus)
+
+
+def _read_text(function: Any, *args: Any) -> str:
+    """Call a llama.cpp getter that writes into a buffer and returns the length it needs."""
+    size = 256
+    while True:
+        buffer = ctypes.create_string_buffer(size)
+        needed = function(*args, buffer, size)
+        if needed < size:
+            return buffer.value.decode("utf-8", "replace") if needed > 0 else ""
+        size = needed + 1
+
+
+def _read_metadata(handle: Any) -> dict[str, str]:
+    return {
+        _read_text(llama_cpp.llama_model_meta_key_by_index, handle, index): _read_text(
+            llama_cpp.llama_model_meta_val_str_by_index, handle, index
+        )
+        for index in range(llama_cpp.llama_model_meta_count(handle))
+    }

@@ -1,0 +1,100 @@
+"""A model's vocabulary: text to tokens and back. Safe from any thread: llama.cpp only reads it."""
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import llama_cpp
+import numpy as np
+
+
+class Vocabulary:
+    def __init__(self, handle: Any) -> None:
+        """`handle` is a `llama_vocab` pointer, valid as long as its model."""
+        self.handle = handle
+        self.size: int = llama_cpp.llama_vocab_n_tokens(handle)
+        self.end_tokens = frozenset(
+            token for token in range(self.size) if llama_cpp.llama_vocab_is_eog(handle, token)
+        )
+        self.bos_token = _token_or_none(llama_cpp.llama_vocab_bos(handle))
+        self.eos_token = _token_or_none(llama_cpp.llama_vocab_eos(handle))
+        infill = [
+            llama_cpp.llama_vocab_fim_pre(handle),
+            llama_cpp.llama_vocab_fim_suf(handle),
+            llama_cpp.llama_vocab_fim_mid(handle),
+        ]
+        self.infill_tokens: tuple[int, int, int] | None = (
+            (infill[0], infill[1], infill[2]) if all(token >= 0 for token in infill) else None
+        )
+        self._plain: list[bytes | None] = [None] * self.size
+        self._special: dict[int, bytes] = {}
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Token ids of `text`. `add_special` adds BOS/EOS as the model wants them;
+        `parse_special` reads control tokens written in the text as tokens."""
+        data = text.encode("utf-8")
+        room = len(data) + 16
+        out = np.empty(room, np.int32)
+        count = llama_cpp.llama_tokenize(
+            self.handle,
+            data,
+            len(data),
+            ctypes.cast(out.ctypes.data, ctypes.POINTER(ctypes.c_int32)),
+            room,
+            add_special,
+            parse_special,
+        )
+        if count < 0:  # more tokens than bytes: possible only with odd normalisers
+            out = np.empty(-count, np.int32)
+            count = llama_cpp.llama_tokenize(
+                self.handle,
+                data,
+                len(data),
+                ctypes.cast(out.ctypes.data, ctypes.POINTER(ctypes.c_int32)),
+                -count,
+                add_special,
+                parse_special,
+            )
+        return out[:count].tolist()
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """The exact bytes of a token; control tokens are empty unless `special`."""
+        if special:
+            known = self._special.get(token)
+            if known is None:
+                known = self._special[token] = self._read_piece(token, special=True)
+            return known
+        piece = self._plain[token]
+        if piece is None:
+            piece = self._plain[token] = self._read_piece(token, special=False)
+        return piece
+
+    def _read_piece(self, token: int, *, special: bool) -> bytes:
+        size = 256
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            count = llama_cpp.llama_token_to_piece(self.handle, token, buffer, size, 0, special)
+            if count >= 0:
+                return buffer.raw[:count]
+            size = -count
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Text of `tokens`, control tokens included; invalid UTF-8 becomes U+FFFD."""
+        return b"".join(self.piece(token, special=True) for token in tokens).decode(
+            "utf-8", "replace"
+        )
+
+    def text(self, token: int) -> str:
+        """The vocabulary's own spelling of a token, such as `<|im_start|>`."""
+        return self.piece(token, special=True).decode("utf-8", "replace")
+
+    def is_control(self, token: int) -> bool:
+        return bool(llama_cpp.llama_vocab_is_control(self.handle, token))
+
+    def is_user_defined(self, token: int) -> bool:
+        attributes = llama_cpp.llama_vocab_get_attr(self.handle, token)
+        return bool(attributes & llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED)
+
+
+def _token_or_none(token: int) -> int | None:
+    return None if token < 0 else token

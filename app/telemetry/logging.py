@@ -1,0 +1,171 @@
+"""Logs: one structured line per event, JSON unless a person is watching.
+
+Everything goes through the standard `logging` tree and one structlog formatter, so uvicorn's,
+asyncio's and llama.cpp's lines look like ours.
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.typing import Processor
+
+LogFormat = Literal["auto", "json", "console"]
+Progress = Callable[[float], None]
+
+# ggml's numbers for the level of a log line; 5 continues the line before it.
+_LLAMA_LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
+_LLAMA_CONTINUES = 5
+_LLAMA_LOGGER = "llama"
+
+
+def configure_logging(
+    log_format: LogFormat = "auto", level: str = "info", stream: TextIO | None = None
+) -> None:
+    """Send every log line of this process to `stream` (standard error) in one form."""
+    target = sys.stderr if stream is None else stream
+    is_console = log_format == "console" or (log_format == "auto" and target.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper("%H:%M:%S" if is_console else "iso", utc=not is_console),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_renderers(is_console=is_console, has_colors=target.isatty()),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    _route_libraries(level)
+
+
+def _renderers(*, is_console: bool, has_colors: bool) -> list[Processor]:
+    if is_console:
+        # A plain traceback: the fancy one prints local variables, and those hold prompts.
+        plain = structlog.dev.plain_traceback
+        return [
+            structlog.dev.ConsoleRenderer(
+                colors=has_colors, pad_event_to=0, exception_formatter=plain
+            )
+        ]
+    return [
+        structlog.processors.format_exc_info,
+        structlog.processors.EventRenamer("message"),
+        structlog.processors.JSONRenderer(serializer=_to_json),
+    ]
+
+
+def _to_json(value: Any, **_: Any) -> str:
+    import orjson  # noqa: PLC0415  # a console never needs it
+
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _route_libraries(level: str) -> None:
+    """Let libraries' loggers reach the root handler, without the ones we replace."""
+    for name in ("uvicorn", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(logging.WARNING if level != "debug" else logging.DEBUG)
+    access = logging.getLogger("uvicorn.access")  # our canonical line per request says more
+    access.handlers.clear()
+    access.propagate = False
+    access.disabled = True
+
+
+class LlamaLogSink:
+    """Takes llama.cpp's log lines (level, text) from any thread.
+
+    llama.cpp is talkative: its information goes to our debug level; warnings and errors keep
+    theirs. It prints some lines in pieces, which are joined here.
+    """
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger(_LLAMA_LOGGER)
+        self._level = logging.DEBUG
+        self._pending = ""
+
+    def __call__(self, level: int, text: str) -> None:
+        if level != _LLAMA_CONTINUES:
+            self._flush()
+            self._level = _LLAMA_LEVELS.get(level, logging.DEBUG)
+        *lines, self._pending = (self._pending + text).split("\n")
+        for line in lines:
+            self._emit(line)
+
+    def _flush(self) -> None:
+        self._emit(self._pending)
+        self._pending = ""
+
+    def _emit(self, line: str) -> None:
+        level = logging.DEBUG if self._level == logging.INFO else self._level
+        if (text := line.rstrip()) and text.strip("."):
+            self._logger.log(level, "%s", text)
+
+
+def llama_log_sink() -> Callable[[int, str], None]:
+    """A callback for `app.llama.library.init`."""
+    return LlamaLogSink()
+
+
+def load_progress(model: str, stream: TextIO | None = None) -> Progress:
+    """A callback that shows the share (0 to 1) of a model that is loaded.
+
+    A bar on a terminal, a log line at every quarter elsewhere. Called from the loading thread.
+    """
+    target = sys.stderr if stream is None else stream
+    return _bar(model, target) if target.isatty() else _quarters(model)
+
+
+def _bar(model: str, target: TextIO) -> Progress:
+    width = 30
+    shown = -1
+
+    def show(share: float) -> None:
+        nonlocal shown
+        percent = min(100, int(share * 100))
+        if percent == shown:
+            return
+        shown = percent
+        full = width * percent // 100
+        target.write(f"\rloading {model} [{'#' * full}{'.' * (width - full)}] {percent:3d} %")
+        if percent == 100:
+            target.write("\n")
+        target.flush()
+
+    return show
+
+
+def _quarters(model: str) -> Progress:
+    logger = structlog.stdlib.get_logger("corral.pool")
+    shown = 0
+
+    def show(share: float) -> None:
+        nonlocal shown
+        quarter = int(share * 4)
+        if shown < quarter < 4:
+            logger.info("loading", model=model, percent=quarter * 25)
+        shown = max(shown, quarter)
+
+    return show

@@ -15,10 +15,7 @@ from structlog.typing import Processor
 LogFormat = Literal["auto", "json", "console"]
 Progress = Callable[[float], None]
 
-# ggml's numbers for the level of a log line; 5 continues the line before it.
-_LLAMA_LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
-_LLAMA_CONTINUES = 5
-_LLAMA_LOGGER = "llama"
+_LLAMA_LEVELS = {"warning": logging.WARNING, "error": logging.ERROR}
 
 
 def configure_logging(
@@ -94,39 +91,13 @@ def _route_libraries(level: str) -> None:
     access.disabled = True
 
 
-class LlamaLogSink:
-    """Takes llama.cpp's log lines (level, text) from any thread.
+def llama_log_sink(level: str, line: str) -> None:
+    """Log a line of llama.cpp; safe from any thread.
 
-    llama.cpp is talkative: its information goes to our debug level; warnings and errors keep
-    theirs. It prints some lines in pieces, which are joined here.
+    llama.cpp is talkative: its information goes to our debug level, warnings and errors keep
+    theirs.
     """
-
-    def __init__(self) -> None:
-        self._logger = logging.getLogger(_LLAMA_LOGGER)
-        self._level = logging.DEBUG
-        self._pending = ""
-
-    def __call__(self, level: int, text: str) -> None:
-        if level != _LLAMA_CONTINUES:
-            self._flush()
-            self._level = _LLAMA_LEVELS.get(level, logging.DEBUG)
-        *lines, self._pending = (self._pending + text).split("\n")
-        for line in lines:
-            self._emit(line)
-
-    def _flush(self) -> None:
-        self._emit(self._pending)
-        self._pending = ""
-
-    def _emit(self, line: str) -> None:
-        level = logging.DEBUG if self._level == logging.INFO else self._level
-        if (text := line.rstrip()) and text.strip("."):
-            self._logger.log(level, "%s", text)
-
-
-def llama_log_sink() -> Callable[[int, str], None]:
-    """A callback for `app.llama.library.init`."""
-    return LlamaLogSink()
+    logging.getLogger("llama").log(_LLAMA_LEVELS.get(level, logging.DEBUG), "%s", line)
 
 
 def load_progress(model: str, stream: TextIO | None = None) -> Progress:

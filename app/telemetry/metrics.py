@@ -143,9 +143,9 @@ class Metrics:
     def observe_queue(self, model: str, seconds: float) -> None:
         self._queue.observe(seconds, model)
 
-    def count_rejected(self, model: str, reason: str) -> None:
-        """`reason` is the code of the error that the caller got: queue_full, queue_timeout, ..."""
-        self._rejected.increase(model, reason)
+    def count_rejected(self, model: str, reason_code: str) -> None:
+        """`reason_code` is that of the error the caller got: queue_full, queue_timeout, ..."""
+        self._rejected.increase(model, reason_code)
 
     def observe_cancel(self, model: str, seconds: float) -> None:
         self._cancel.observe(seconds, model)

@@ -1,0 +1,213 @@
+"""`models.yaml`: which models are served, from where, and how each differs from the settings.
+
+Every key here has an effect; a key that has none yet does not exist. Unknown keys are refused.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from app.config.positions import Document, read_document
+from app.core.errors import ConfigurationError
+from app.core.requests import SamplingOverrides
+
+Pooling = Literal["mean", "cls", "last"]
+
+BUILTIN_SCHEME = "builtin://"
+BUILTIN_MODEL = "corral-tiny"
+_ID = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}"
+_DOWNLOADS = {"hf", "http", "https", "ollama", "s3"}
+
+
+def _check_source(source: str) -> str:
+    scheme = urlsplit(source).scheme.lower() if "://" in source else ""
+    if scheme in _DOWNLOADS:
+        raise ValueError(
+            f"{scheme}:// sources cannot be downloaded yet; fetch the file yourself and give "
+            f"its path"
+        )
+    if scheme == "builtin" and source != BUILTIN_SCHEME + BUILTIN_MODEL:
+        raise ValueError(f"the only built-in model is {BUILTIN_SCHEME}{BUILTIN_MODEL}")
+    if scheme not in {"", "file", "builtin"}:
+        raise ValueError(f"{scheme}:// is not a source; use a path, file:// or builtin://")
+    return source
+
+
+def _check_id(name: str) -> str:
+    if not re.fullmatch(_ID, name):
+        raise ValueError(
+            f"{name!r} is not a model name: letters, digits and . _ : / @ + - only, a letter or "
+            f"digit first, at most 200"
+        )
+    return name
+
+
+ModelId = Annotated[str, AfterValidator(_check_id)]
+Tokens = Annotated[int, Field(ge=1, le=16_777_216)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Sampling(_Strict):
+    """How the next token is chosen when a request does not say; the names are llama.cpp's."""
+
+    temperature: float | None = Field(None, ge=0, le=100)
+    top_k: int | None = Field(None, ge=0)
+    top_p: float | None = Field(None, ge=0, le=1)
+    min_p: float | None = Field(None, ge=0, le=1)
+    typical_p: float | None = Field(None, ge=0, le=1)
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    repeat_penalty: float | None = Field(None, gt=0, le=10)
+    repeat_last_n: int | None = Field(None, ge=-1)
+    dry_multiplier: float | None = Field(None, ge=0)
+    dry_base: float | None = Field(None, ge=0)
+    dry_allowed_length: int | None = Field(None, ge=0)
+    dry_penalty_last_n: int | None = Field(None, ge=-1)
+    dry_sequence_breakers: list[str] | None = None
+    xtc_probability: float | None = Field(None, ge=0, le=1)
+    xtc_threshold: float | None = Field(None, ge=0, le=1)
+    mirostat: Literal[0, 1, 2] | None = None
+    mirostat_tau: float | None = Field(None, ge=0)
+    mirostat_eta: float | None = Field(None, ge=0)
+
+    def overrides(self) -> SamplingOverrides:
+        """The fields that were set."""
+        given: dict[str, Any] = self.model_dump(exclude_none=True)
+        if "dry_sequence_breakers" in given:
+            given["dry_sequence_breakers"] = tuple(given["dry_sequence_breakers"])
+        return SamplingOverrides(**given)
+
+
+class Embedding(_Strict):
+    """How the model makes vectors."""
+
+    enabled: bool = Field(True, description="Whether the model serves embeddings.")
+    pooling: Pooling | None = Field(
+        None, description="How token vectors become one; the model's own by default, else mean."
+    )
+
+
+class Defaults(_Strict):
+    """What holds for every entry that does not say otherwise."""
+
+    context_window: Tokens | None = Field(
+        None, description="Longest prompt and answer together, in tokens."
+    )
+    max_output_tokens: Tokens | None = Field(
+        None, description="Longest answer, in tokens; the context window by default."
+    )
+    gpu_layers: int | None = Field(
+        None, ge=-1, description="Layers to offload to the GPU; -1 for all of them."
+    )
+    max_sequences: int | None = Field(
+        None, ge=1, le=256, description="Sequences generated at the same time."
+    )
+    sampling: Sampling = Field(
+        default_factory=lambda: Sampling.model_validate({}),
+        description="Sampling where a request does not say.",
+    )
+
+
+class Entry(Defaults):
+    """One model."""
+
+    id: ModelId = Field(description="Name that requests use; unique.")
+    source: Annotated[str, AfterValidator(_check_source)] = Field(
+        description="The GGUF file: a path (relative to the manifest), file:///absolute/path, "
+        "or builtin://corral-tiny. Of a file in parts, the first."
+    )
+    sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9a-fA-F]{64}$",
+        description="Digest that the file must have; checked before the first load.",
+    )
+    size: int | None = Field(None, ge=1, description="Bytes that the file must have.")
+    aliases: list[ModelId] = Field(
+        default_factory=list, description="Further names that requests may use; unique."
+    )
+    pin: bool = Field(False, description="Never leaves memory once loaded.")
+    chat_template: str | None = Field(
+        None, description="Jinja chat template, instead of the one in the file."
+    )
+    chat_template_file: str | None = Field(
+        None, description="File with the chat template, relative to the manifest."
+    )
+    embedding: Embedding = Field(
+        default_factory=lambda: Embedding.model_validate({}),
+        description="How the model makes vectors.",
+    )
+
+    @model_validator(mode="after")
+    def _check_template(self) -> Self:
+        if self.chat_template is not None and self.chat_template_file is not None:
+            raise ValueError("give chat_template or chat_template_file, not both")
+        return self
+
+
+class Manifest(_Strict):
+    """The whole file."""
+
+    builtin: bool = Field(True, description="Whether the built-in model is served as well.")
+    defaults: Defaults = Field(
+        default_factory=lambda: Defaults.model_validate({}),
+        description="What holds for every entry that does not say otherwise.",
+    )
+    models: list[Entry] = Field(default_factory=list[Entry], description="The models.")
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Parse and check a manifest.
+
+    Raises ConfigurationError with one line per mistake: file, line, key and what is wrong.
+    """
+    document = read_document(path)
+    try:
+        manifest = Manifest.model_validate(document.value)
+    except ValidationError as error:
+        lines = [document.explain(dict(item), Manifest) for item in error.errors()]
+        raise ConfigurationError("\n".join(lines)) from None
+    if mistakes := _find_clashes(manifest, document):
+        raise ConfigurationError("\n".join(mistakes))
+    return manifest
+
+
+def resolve_source(source: str, base: Path) -> Path | None:
+    """The path a source names, relative ones seen from `base`; None for the built-in model."""
+    if source.startswith(BUILTIN_SCHEME):
+        return None
+    text = unquote(urlsplit(source).path) if source.startswith("file://") else source
+    return base / Path(text).expanduser()
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of `models.yaml`, for editors."""
+    made = Manifest.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **made,
+        "title": "models.yaml of Corral",
+    }
+
+
+def _find_clashes(manifest: Manifest, document: Document) -> list[str]:
+    """Names that two entries claim."""
+    owners: dict[str, str] = {}
+    mistakes: list[str] = []
+    for index, entry in enumerate(manifest.models):
+        claims = [(("models", index, "id"), entry.id)]
+        claims += [
+            (("models", index, "aliases", place), alias)
+            for place, alias in enumerate(entry.aliases)
+        ]
+        for location, name in claims:
+            if name in owners:
+                taken = f"the name {name} already belongs to {owners[name]}"
+                mistakes.append(f"{document.locate(location)}: {taken}")
+            owners.setdefault(name, entry.id)
+    return mistakes

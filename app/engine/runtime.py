@@ -56,11 +56,8 @@ class Sampler(Protocol):
     """One sequence's sampling state (penalty history, random state, mirostat's mu)."""
 
     def sample(self, row: int) -> int:
-        """Choose a token from the logits of batch row `row` (its index in the batch)."""
-        ...
-
-    def accept(self, token: int) -> None:
-        """Tell the state that `token` was chosen or stood in the prompt."""
+        """Choose a token from the logits of batch row `row` (its index in the batch), and
+        remember it."""
         ...
 
     def close(self) -> None: ...

@@ -1,5 +1,6 @@
 """The engine thread: drain the inbox, admit, decode one batch, choose tokens, deliver."""
 
+import logging
 import threading
 import time
 from collections import deque
@@ -26,6 +27,8 @@ from app.engine.sampling import TokenChooser, needs_sampler
 from app.engine.scheduler import Limits, Scheduler, Step
 from app.engine.sequence import Sequence
 from app.engine.tally import Tally
+
+_log = logging.getLogger(__name__)
 
 # how long an idle thread sleeps at most: its heartbeat is never older than this
 _IDLE_SECONDS = 1.0
@@ -81,8 +84,8 @@ class Worker:
                     self._wake.wait(_IDLE_SECONDS)
                     self._wake.clear()
         except Exception as cause:
+            _log.exception("engine died")
             error = EngineFailed(f"The inference engine failed: {cause}")
-            raise
         finally:
             self._end(error)
 
@@ -230,9 +233,7 @@ class Worker:
         if token in vocabulary.end_tokens or token in spec.stop_tokens:
             self._finish(sequence, "stop", n_tokens=1)
             return
-        released = sequence.text.push(
-            vocabulary.piece(token, special=spec.render_special), logprob
-        )
+        released = sequence.text.push(vocabulary.piece(token, special=spec.render_special), logprob)
         self._outputs.append(SequenceOutput(spec.id, released.text, 1, released.logprobs))
         if released.stop_text is not None:
             self._finish(sequence, "stop", stop_text=released.stop_text)

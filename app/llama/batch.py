@@ -1,9 +1,11 @@
 """A `llama_batch` over numpy arrays: filling a step costs microseconds instead of a loop in C."""
 
 import ctypes
+from typing import Any
 
-import llama_cpp
 import numpy as np
+
+from app.llama.bindings import int32_pointer, lib
 
 
 class Batch:
@@ -23,18 +25,18 @@ class Batch:
         self._sequence_lists = (
             self.sequence.ctypes.data + self.sequence.itemsize * np.arange(capacity)
         ).astype(np.uint64)
-        int32 = ctypes.POINTER(ctypes.c_int32)
-        self.struct = llama_cpp.llama_batch(
+        int32_pointers = ctypes.POINTER(ctypes.POINTER(ctypes.c_int32))
+        self.struct = lib.llama_batch(
             n_tokens=0,
-            token=ctypes.cast(self.token.ctypes.data, int32),
+            token=int32_pointer(self.token),
             embd=None,
-            pos=ctypes.cast(self.position.ctypes.data, int32),
-            n_seq_id=ctypes.cast(self._sequence_counts.ctypes.data, int32),
-            seq_id=ctypes.cast(self._sequence_lists.ctypes.data, ctypes.POINTER(int32)),
+            pos=int32_pointer(self.position),
+            n_seq_id=int32_pointer(self._sequence_counts),
+            seq_id=ctypes.cast(self._sequence_lists.ctypes.data, int32_pointers),
             logits=ctypes.cast(self.output.ctypes.data, ctypes.POINTER(ctypes.c_int8)),
         )
 
-    def prepared(self, n_tokens: int) -> llama_cpp.llama_batch:
+    def prepared(self, n_tokens: int) -> Any:
         """The struct covering the first `n_tokens` rows."""
         self.struct.n_tokens = n_tokens
         return self.struct

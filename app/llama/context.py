@@ -1,16 +1,13 @@
 """A decoding context: the KV cache, the batch and the logits of one engine thread."""
 
-import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import llama_cpp
-import numpy as np
-
 from app.core.errors import EngineFailed, ModelLoadFailed
 from app.core.requests import SamplingParams
 from app.llama.batch import Batch
+from app.llama.bindings import Float32Array, float_rows, lib
 from app.llama.model import Model
 from app.llama.sampler import ChainSampler
 
@@ -18,14 +15,14 @@ KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 FlashAttention = Literal["auto", "on", "off"]
 
 _KV_TYPES: dict[KvType, int] = {
-    "f32": llama_cpp.GGML_TYPE_F32,
-    "f16": llama_cpp.GGML_TYPE_F16,
+    "f32": lib.GGML_TYPE_F32,
+    "f16": lib.GGML_TYPE_F16,
     "bf16": 30,  # GGML_TYPE_BF16: the bindings do not name it
-    "q8_0": llama_cpp.GGML_TYPE_Q8_0,
-    "q5_1": llama_cpp.GGML_TYPE_Q5_1,
-    "q5_0": llama_cpp.GGML_TYPE_Q5_0,
-    "q4_1": llama_cpp.GGML_TYPE_Q4_1,
-    "q4_0": llama_cpp.GGML_TYPE_Q4_0,
+    "q8_0": lib.GGML_TYPE_Q8_0,
+    "q5_1": lib.GGML_TYPE_Q5_1,
+    "q5_0": lib.GGML_TYPE_Q5_0,
+    "q4_1": lib.GGML_TYPE_Q4_1,
+    "q4_0": lib.GGML_TYPE_Q4_0,
 }
 _FLASH_ATTENTION: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
 
@@ -63,7 +60,7 @@ class LlamaRuntime:
         self.max_sequences = options.max_sequences
         self.batch_capacity = options.batch_tokens
         self.max_outputs = min(options.max_sequences + options.extra_outputs, options.batch_tokens)
-        self._context: Any = llama_cpp.llama_init_from_model(
+        self._context: Any = lib.llama_init_from_model(
             model.handle, _context_params(options, self.max_outputs)
         )
         if not self._context:
@@ -71,32 +68,27 @@ class LlamaRuntime:
                 f"llama.cpp cannot make a context of {options.kv_size} tokens: its log lines "
                 f"say why; a smaller LLM_KV_SIZE needs less memory."
             )
-        self.kv_size: int = llama_cpp.llama_n_ctx(self._context)
-        self._memory: Any = llama_cpp.llama_get_memory(self._context)
+        self.kv_size: int = lib.llama_n_ctx(self._context)
+        self._memory: Any = lib.llama_get_memory(self._context)
         self.batch = Batch(options.batch_tokens)
 
     def decode(self, n_tokens: int) -> bool:
         """Run the first `n_tokens` rows; False when the KV cache has no room for them."""
-        status = llama_cpp.llama_decode(self._context, self.batch.prepared(n_tokens))
+        status = lib.llama_decode(self._context, self.batch.prepared(n_tokens))
         if status == _DECODED:
             # waits for an asynchronous backend here, so that its time counts as decoding
-            llama_cpp.llama_synchronize(self._context)
+            lib.llama_synchronize(self._context)
             return True
         if status == _NO_ROOM:
             return False
         raise EngineFailed(f"llama.cpp failed to decode a batch of {n_tokens} (status {status}).")
 
-    def logits(self, n_rows: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def logits(self, n_rows: int) -> Float32Array:
         """Writable view of shape (n_rows, vocabulary size) on llama.cpp's own buffer."""
-        pointer = llama_cpp.llama_get_logits(self._context)
-        address = ctypes.cast(pointer, ctypes.c_void_p).value
-        if address is None:
-            raise EngineFailed("llama.cpp returned no logits.")
-        flat = (ctypes.c_float * (n_rows * self.vocabulary.size)).from_address(address)
-        return np.frombuffer(flat, np.float32).reshape(n_rows, self.vocabulary.size)
+        return float_rows(lib.llama_get_logits(self._context), n_rows, self.vocabulary.size)
 
     def remove(self, sequence: int, start: int, end: int) -> None:
-        llama_cpp.llama_memory_seq_rm(self._memory, sequence, start, end)
+        lib.llama_memory_seq_rm(self._memory, sequence, start, end)
 
     def make_sampler(self, params: SamplingParams, prompt: Sequence[int]) -> ChainSampler:
         return ChainSampler(self._context, self.vocabulary, self.kv_size, params, prompt)
@@ -104,12 +96,12 @@ class LlamaRuntime:
     def close(self) -> None:
         """Free the context; idempotent. The model stays."""
         if self._context:
-            llama_cpp.llama_free(self._context)
+            lib.llama_free(self._context)
             self._context = None
 
 
-def _context_params(options: ContextOptions, max_outputs: int) -> llama_cpp.llama_context_params:
-    params = llama_cpp.llama_context_default_params()
+def _context_params(options: ContextOptions, max_outputs: int) -> Any:
+    params = lib.llama_context_default_params()
     params.n_ctx = options.kv_size
     params.n_batch = options.batch_tokens
     params.n_ubatch = min(options.ubatch_tokens, options.batch_tokens)

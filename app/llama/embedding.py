@@ -1,18 +1,15 @@
 """An embedding context of its own: it shares weights with chat, never its KV cache."""
 
-import ctypes
 from dataclasses import dataclass
 from typing import Any
 
-import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
 from app.core.errors import EngineFailed, ModelLoadFailed
 from app.llama.batch import Batch
+from app.llama.bindings import Float32Array, float_rows, lib
 from app.llama.model import Model, Pooling
-
-Float32Array = npt.NDArray[np.float32]
 
 # tokens a decoder computes at a time; a longer input simply takes several rounds
 _DECODER_CHUNK = 512
@@ -42,19 +39,19 @@ class EmbeddingRuntime:
         self.dimensions: int = model.embedding_size
         is_causal = model.is_causal
         self._chunk = min(_DECODER_CHUNK, options.max_tokens) if is_causal else options.max_tokens
-        self._context: Any = llama_cpp.llama_init_from_model(
+        self._context: Any = lib.llama_init_from_model(
             model.handle, _context_params(options, self._chunk)
         )
         if not self._context:
             raise ModelLoadFailed("llama.cpp cannot make an embedding context: see its log lines.")
-        self._memory: Any = llama_cpp.llama_get_memory(self._context)
+        self._memory: Any = lib.llama_get_memory(self._context)
         self._batch = Batch(self._chunk)
         self.pooling: Pooling = options.pooling or model.pooling or "mean"
 
     def embed(self, tokens: list[int]) -> Float32Array:
         """The unit vector, of shape (dimensions,), of 1..max_tokens token ids."""
         if self._memory:
-            llama_cpp.llama_memory_clear(self._memory, False)
+            lib.llama_memory_clear(self._memory, False)
         total = np.zeros(self.dimensions, np.float64)
         vectors = np.empty((0, self.dimensions), np.float32)
         for start in range(0, len(tokens), self._chunk):
@@ -70,7 +67,7 @@ class EmbeddingRuntime:
     def close(self) -> None:
         """Free the context; idempotent. The model stays."""
         if self._context:
-            llama_cpp.llama_free(self._context)
+            lib.llama_free(self._context)
             self._context = None
 
     def _vectors(self, chunk: list[int], start: int) -> Float32Array:
@@ -79,15 +76,10 @@ class EmbeddingRuntime:
         batch.token[:count] = chunk
         batch.position[:count] = range(start, start + count)
         batch.output[:count] = 1
-        status = llama_cpp.llama_decode(self._context, batch.prepared(count))
+        status = lib.llama_decode(self._context, batch.prepared(count))
         if status != 0:
             raise EngineFailed(f"llama.cpp failed to embed {count} tokens (status {status}).")
-        pointer = llama_cpp.llama_get_embeddings(self._context)
-        address = ctypes.cast(pointer, ctypes.c_void_p).value
-        if address is None:
-            raise EngineFailed("llama.cpp returned no embeddings.")
-        flat = (ctypes.c_float * (count * self.dimensions)).from_address(address)
-        return np.frombuffer(flat, np.float32).reshape(count, self.dimensions)
+        return float_rows(lib.llama_get_embeddings(self._context), count, self.dimensions)
 
 
 def _unit(vector: npt.NDArray[np.float64]) -> Float32Array:
@@ -95,13 +87,13 @@ def _unit(vector: npt.NDArray[np.float64]) -> Float32Array:
     return (vector / norm if norm > 0 else vector).astype(np.float32)
 
 
-def _context_params(options: EmbeddingOptions, chunk: int) -> llama_cpp.llama_context_params:
-    params = llama_cpp.llama_context_default_params()
+def _context_params(options: EmbeddingOptions, chunk: int) -> Any:
+    params = lib.llama_context_default_params()
     params.n_ctx = options.max_tokens
     params.n_batch = params.n_ubatch = chunk
     params.n_seq_max = 1
     params.embeddings = True
-    params.pooling_type = llama_cpp.LLAMA_POOLING_TYPE_NONE
+    params.pooling_type = lib.LLAMA_POOLING_TYPE_NONE
     if options.threads:
         params.n_threads = params.n_threads_batch = options.threads
     params.no_perf = True

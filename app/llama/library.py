@@ -7,8 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import llama_cpp
-from llama_cpp._ggml import libggml
+from llama_cpp._ggml import libggml as _libggml  # pyright: ignore[reportUnknownVariableType]
+
+from app.llama.bindings import lib
+
+libggml: Any = _libggml
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogSink = Callable[[LogLevel, str], None]
@@ -43,7 +46,7 @@ class _LogRelay:
         self._level: LogLevel = "info"
         self._partial = ""
         # ctypes keeps no reference to a callback: it must live as long as the library uses it
-        self.callback = llama_cpp.llama_log_callback(self._receive)
+        self.callback = lib.llama_log_callback(self._receive)
 
     def _receive(self, level: int, text: bytes, _user_data: Any) -> None:
         if level != _CONTINUATION:
@@ -56,7 +59,7 @@ class _LogRelay:
 
 @functools.cache
 def _start_backend() -> None:
-    llama_cpp.llama_backend_init()
+    lib.llama_backend_init()
 
 
 @functools.cache
@@ -72,13 +75,13 @@ def init(log_sink: LogSink) -> None:
     with _init_lock:
         relay = _LogRelay(log_sink)
         _relays().append(relay)
-        llama_cpp.llama_log_set(relay.callback, ctypes.c_void_p())
+        lib.llama_log_set(relay.callback, ctypes.c_void_p())
         _start_backend()
 
 
 def build_number() -> str:
     """A short name of the llama.cpp build, starting with "b" as llama.cpp's own does."""
-    return f"b{llama_cpp.__version__}-ggml{_ggml_text('ggml_version')}"
+    return f"b{lib.__version__}-ggml{_ggml_text('ggml_version')}"
 
 
 def _ggml_text(function: str) -> str:
@@ -89,33 +92,36 @@ def _ggml_text(function: str) -> str:
 
 @functools.cache
 def _device_api() -> Any:
-    lib = libggml
+    ggml = libggml
     pointer = ctypes.c_void_p
-    lib.ggml_backend_dev_count.restype = ctypes.c_size_t
-    lib.ggml_backend_dev_get.restype, lib.ggml_backend_dev_get.argtypes = pointer, [ctypes.c_size_t]
+    ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
+    ggml.ggml_backend_dev_get.restype, ggml.ggml_backend_dev_get.argtypes = (
+        pointer,
+        [ctypes.c_size_t],
+    )
     for name in ("ggml_backend_dev_name", "ggml_backend_dev_description"):
-        function = getattr(lib, name)
+        function = getattr(ggml, name)
         function.restype, function.argtypes = ctypes.c_char_p, [pointer]
-    lib.ggml_backend_dev_type.restype = ctypes.c_int
-    lib.ggml_backend_dev_type.argtypes = [pointer]
-    lib.ggml_backend_dev_memory.restype = None
-    lib.ggml_backend_dev_memory.argtypes = [pointer] + [ctypes.POINTER(ctypes.c_size_t)] * 2
-    return lib
+    ggml.ggml_backend_dev_type.restype = ctypes.c_int
+    ggml.ggml_backend_dev_type.argtypes = [pointer]
+    ggml.ggml_backend_dev_memory.restype = None
+    ggml.ggml_backend_dev_memory.argtypes = [pointer] + [ctypes.POINTER(ctypes.c_size_t)] * 2
+    return ggml
 
 
 def devices() -> tuple[Device, ...]:
     """Every device of this build, CPU included, in llama.cpp's order of preference."""
-    lib = _device_api()
+    ggml = _device_api()
     found: list[Device] = []
-    for index in range(lib.ggml_backend_dev_count()):
-        handle = lib.ggml_backend_dev_get(index)
+    for index in range(ggml.ggml_backend_dev_count()):
+        handle = ggml.ggml_backend_dev_get(index)
         free, total = ctypes.c_size_t(), ctypes.c_size_t()
-        lib.ggml_backend_dev_memory(handle, ctypes.byref(free), ctypes.byref(total))
+        ggml.ggml_backend_dev_memory(handle, ctypes.byref(free), ctypes.byref(total))
         found.append(
             Device(
-                name=lib.ggml_backend_dev_name(handle).decode(),
-                description=lib.ggml_backend_dev_description(handle).decode().strip(),
-                kind=_KINDS.get(lib.ggml_backend_dev_type(handle), "other"),
+                name=ggml.ggml_backend_dev_name(handle).decode(),
+                description=ggml.ggml_backend_dev_description(handle).decode().strip(),
+                kind=_KINDS.get(ggml.ggml_backend_dev_type(handle), "other"),
                 memory_free=free.value,
                 memory_total=total.value,
             )
@@ -125,4 +131,4 @@ def devices() -> tuple[Device, ...]:
 
 def has_gpu() -> bool:
     """Whether this build of llama.cpp can offload and a GPU is present."""
-    return bool(llama_cpp.llama_supports_gpu_offload()) and any(d.is_gpu for d in devices())
+    return bool(lib.llama_supports_gpu_offload()) and any(d.is_gpu for d in devices())

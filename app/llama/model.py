@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import llama_cpp
-
 from app.core.errors import ModelLoadFailed
+from app.llama.bindings import lib
 from app.llama.library import devices, has_gpu
 from app.llama.vocabulary import Vocabulary
 
@@ -30,11 +29,11 @@ _SAMPLING_KEYS = {
 }
 # values of `<architecture>.pooling_type`
 _POOLING: dict[str, Pooling] = {
-    str(llama_cpp.LLAMA_POOLING_TYPE_MEAN): "mean",
-    str(llama_cpp.LLAMA_POOLING_TYPE_CLS): "cls",
-    str(llama_cpp.LLAMA_POOLING_TYPE_LAST): "last",
+    str(lib.LLAMA_POOLING_TYPE_MEAN): "mean",
+    str(lib.LLAMA_POOLING_TYPE_CLS): "cls",
+    str(lib.LLAMA_POOLING_TYPE_LAST): "last",
 }
-_RANK = str(llama_cpp.LLAMA_POOLING_TYPE_RANK)
+_RANK = str(lib.LLAMA_POOLING_TYPE_RANK)
 _WHOLE_NUMBERS = {"top_k", "repeat_last_n", "mirostat"}
 
 
@@ -51,23 +50,23 @@ class Model:
 
     def __init__(self, handle: Any, options: ModelOptions) -> None:
         self.handle = handle
-        self.vocabulary = Vocabulary(llama_cpp.llama_model_get_vocab(handle))
+        self.vocabulary = Vocabulary(lib.llama_model_get_vocab(handle))
         self.metadata = _read_metadata(handle)
         self.architecture = self.metadata.get("general.architecture", "unknown")
-        self.context_trained: int = llama_cpp.llama_model_n_ctx_train(handle)
-        self.embedding_size: int = llama_cpp.llama_model_n_embd(handle)
-        self.layers: int = llama_cpp.llama_model_n_layer(handle)
-        self.parameters: int = llama_cpp.llama_model_n_params(handle)
-        self.size: int = llama_cpp.llama_model_size(handle)
-        self.has_encoder = bool(llama_cpp.llama_model_has_encoder(handle))
-        self.has_decoder = bool(llama_cpp.llama_model_has_decoder(handle))
+        self.context_trained: int = lib.llama_model_n_ctx_train(handle)
+        self.embedding_size: int = lib.llama_model_n_embd_out(handle)
+        self.layers: int = lib.llama_model_n_layer(handle)
+        self.parameters: int = lib.llama_model_n_params(handle)
+        self.size: int = lib.llama_model_size(handle)
+        self.has_encoder = bool(lib.llama_model_has_encoder(handle))
+        self.has_decoder = bool(lib.llama_model_has_decoder(handle))
         self.is_recurrent = bool(
-            llama_cpp.llama_model_is_recurrent(handle) or llama_cpp.llama_model_is_hybrid(handle)
+            lib.llama_model_is_recurrent(handle) or lib.llama_model_is_hybrid(handle)
         )
         # absent means causal; encoders such as BERT declare false
         self.is_causal = self._metadata_of("attention.causal") != "false"
-        self.description = _read_text(llama_cpp.llama_model_desc, handle)
-        template = llama_cpp.llama_model_chat_template(handle, None)
+        self.description = _read_text(lib.llama_model_desc, handle)
+        template = lib.llama_model_chat_template(handle, None)
         self.chat_template: str | None = template.decode("utf-8") if template else None
         self.gpu_layers_offloaded, self.device = _placement(options, self.layers)
 
@@ -88,14 +87,14 @@ class Model:
                 progress(share)
             return True
 
-        params = llama_cpp.llama_model_default_params()
+        params = lib.llama_model_default_params()
         params.n_gpu_layers = options.gpu_layers if has_gpu() else 0
         params.load_mode = (
-            llama_cpp.LLAMA_LOAD_MODE_AUTO if options.use_mmap else llama_cpp.LLAMA_LOAD_MODE_NONE
+            lib.LLAMA_LOAD_MODE_AUTO if options.use_mmap else lib.LLAMA_LOAD_MODE_NONE
         )
-        callback = llama_cpp.llama_progress_callback(on_progress)
+        callback = lib.llama_progress_callback(on_progress)
         params.progress_callback = callback
-        handle = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+        handle = lib.llama_model_load_from_file(str(path).encode(), params)
         if not handle:
             raise ModelLoadFailed(f"llama.cpp cannot load {path.name}; its log lines say why.")
         return cls(handle, options)
@@ -128,7 +127,7 @@ class Model:
     def close(self) -> None:
         """Free the weights; idempotent."""
         if self.handle:
-            llama_cpp.llama_model_free(self.handle)
+            lib.llama_model_free(self.handle)
             self.handle = None
 
 
@@ -155,8 +154,8 @@ def _read_text(function: Any, *args: Any) -> str:
 
 def _read_metadata(handle: Any) -> dict[str, str]:
     return {
-        _read_text(llama_cpp.llama_model_meta_key_by_index, handle, index): _read_text(
-            llama_cpp.llama_model_meta_val_str_by_index, handle, index
+        _read_text(lib.llama_model_meta_key_by_index, handle, index): _read_text(
+            lib.llama_model_meta_val_str_by_index, handle, index
         )
-        for index in range(llama_cpp.llama_model_meta_count(handle))
+        for index in range(lib.llama_model_meta_count(handle))
     }

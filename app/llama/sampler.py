@@ -5,9 +5,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-import llama_cpp
-
 from app.core.requests import SamplingParams
+from app.llama.bindings import lib
 from app.llama.vocabulary import Vocabulary
 
 _MIROSTAT_M = 100  # tokens in mirostat 1's estimate of s; the paper's and llama.cpp's value
@@ -28,25 +27,23 @@ class ChainSampler:
         prompt: Sequence[int],
     ) -> None:
         self._context = context
-        self._chain: Any = llama_cpp.llama_sampler_chain_init(
-            llama_cpp.llama_sampler_chain_default_params()
-        )
+        self._chain: Any = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         penalty_window = _window(params.repeat_last_n, context_size) * _has_penalties(params)
         dry_window = _window(params.dry_penalty_last_n, context_size) * (params.dry_multiplier > 0)
         for stage in _stages(vocabulary, penalty_window, dry_window, params):
-            llama_cpp.llama_sampler_chain_add(self._chain, stage)
+            lib.llama_sampler_chain_add(self._chain, stage)
         history = max(penalty_window, dry_window)
         for token in prompt[-history:] if history else ():
-            llama_cpp.llama_sampler_accept(self._chain, token)
+            lib.llama_sampler_accept(self._chain, token)
 
     def sample(self, row: int) -> int:
         """Draw from the logits of batch row `row` and remember the token."""
-        return llama_cpp.llama_sampler_sample(self._chain, self._context, row)
+        return lib.llama_sampler_sample(self._chain, self._context, row)
 
     def close(self) -> None:
         """Free the chain; idempotent."""
         if self._chain:
-            llama_cpp.llama_sampler_free(self._chain)
+            lib.llama_sampler_free(self._chain)
             self._chain = None
 
 
@@ -70,7 +67,7 @@ def _stages(
     stages: list[Any] = []
     if penalty_window:
         stages.append(
-            llama_cpp.llama_sampler_init_penalties(
+            lib.llama_sampler_init_penalties(
                 vocabulary.size,
                 penalty_window,
                 params.repeat_penalty,
@@ -81,7 +78,7 @@ def _stages(
     if dry_window:
         stages.append(_dry_stage(vocabulary, dry_window, params))
     if params.temperature <= 0:
-        return [*stages, llama_cpp.llama_sampler_init_greedy()]
+        return [*stages, lib.llama_sampler_init_greedy()]
     seed = secrets.randbits(32) if params.seed is None else params.seed & 0xFFFFFFFF
     if params.mirostat:
         return [*stages, *_mirostat_stages(vocabulary.size, params, seed)]
@@ -91,42 +88,40 @@ def _stages(
 def _truncation_stages(params: SamplingParams, seed: int) -> list[Any]:
     stages: list[Any] = []
     if params.top_k > 0:
-        stages.append(llama_cpp.llama_sampler_init_top_k(params.top_k))
+        stages.append(lib.llama_sampler_init_top_k(params.top_k))
     if params.typical_p < 1:
-        stages.append(llama_cpp.llama_sampler_init_typical(params.typical_p, 1))
+        stages.append(lib.llama_sampler_init_typical(params.typical_p, 1))
     if params.top_p < 1:
-        stages.append(llama_cpp.llama_sampler_init_top_p(params.top_p, 1))
+        stages.append(lib.llama_sampler_init_top_p(params.top_p, 1))
     if params.min_p > 0:
-        stages.append(llama_cpp.llama_sampler_init_min_p(params.min_p, 1))
+        stages.append(lib.llama_sampler_init_min_p(params.min_p, 1))
     if params.xtc_probability > 0:
         stages.append(
-            llama_cpp.llama_sampler_init_xtc(
-                params.xtc_probability, params.xtc_threshold, 1, seed
-            )
+            lib.llama_sampler_init_xtc(params.xtc_probability, params.xtc_threshold, 1, seed)
         )
-    stages.append(llama_cpp.llama_sampler_init_temp(params.temperature))
-    stages.append(llama_cpp.llama_sampler_init_dist(seed))
+    stages.append(lib.llama_sampler_init_temp(params.temperature))
+    stages.append(lib.llama_sampler_init_dist(seed))
     return stages
 
 
 def _mirostat_stages(n_vocab: int, params: SamplingParams, seed: int) -> list[Any]:
-    temperature = llama_cpp.llama_sampler_init_temp(params.temperature)
+    temperature = lib.llama_sampler_init_temp(params.temperature)
     if params.mirostat == 1:
         return [
             temperature,
-            llama_cpp.llama_sampler_init_mirostat(
+            lib.llama_sampler_init_mirostat(
                 n_vocab, seed, params.mirostat_tau, params.mirostat_eta, _MIROSTAT_M
             ),
         ]
     return [
         temperature,
-        llama_cpp.llama_sampler_init_mirostat_v2(seed, params.mirostat_tau, params.mirostat_eta),
+        lib.llama_sampler_init_mirostat_v2(seed, params.mirostat_tau, params.mirostat_eta),
     ]
 
 
 def _dry_stage(vocabulary: Vocabulary, window: int, params: SamplingParams) -> Any:
     breakers = [text.encode("utf-8") for text in params.dry_sequence_breakers]
-    return llama_cpp.llama_sampler_init_dry(
+    return lib.llama_sampler_init_dry(
         vocabulary.handle,
         params.dry_multiplier,
         params.dry_base,

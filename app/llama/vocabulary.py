@@ -4,24 +4,25 @@ import ctypes
 from collections.abc import Sequence
 from typing import Any
 
-import llama_cpp
 import numpy as np
+
+from app.llama.bindings import int32_pointer, lib
 
 
 class Vocabulary:
     def __init__(self, handle: Any) -> None:
         """`handle` is a `llama_vocab` pointer, valid as long as its model."""
         self.handle = handle
-        self.size: int = llama_cpp.llama_vocab_n_tokens(handle)
+        self.size: int = lib.llama_vocab_n_tokens(handle)
         self.end_tokens = frozenset(
-            token for token in range(self.size) if llama_cpp.llama_vocab_is_eog(handle, token)
+            token for token in range(self.size) if lib.llama_vocab_is_eog(handle, token)
         )
-        self.bos_token = _token_or_none(llama_cpp.llama_vocab_bos(handle))
-        self.eos_token = _token_or_none(llama_cpp.llama_vocab_eos(handle))
+        self.bos_token = _token_or_none(lib.llama_vocab_bos(handle))
+        self.eos_token = _token_or_none(lib.llama_vocab_eos(handle))
         infill = [
-            llama_cpp.llama_vocab_fim_pre(handle),
-            llama_cpp.llama_vocab_fim_suf(handle),
-            llama_cpp.llama_vocab_fim_mid(handle),
+            lib.llama_vocab_fim_pre(handle),
+            lib.llama_vocab_fim_suf(handle),
+            lib.llama_vocab_fim_mid(handle),
         ]
         self.infill_tokens: tuple[int, int, int] | None = (
             (infill[0], infill[1], infill[2]) if all(token >= 0 for token in infill) else None
@@ -33,29 +34,21 @@ class Vocabulary:
         """Token ids of `text`. `add_special` adds BOS/EOS as the model wants them;
         `parse_special` reads control tokens written in the text as tokens."""
         data = text.encode("utf-8")
-        room = len(data) + 16
-        out = np.empty(room, np.int32)
-        count = llama_cpp.llama_tokenize(
-            self.handle,
-            data,
-            len(data),
-            ctypes.cast(out.ctypes.data, ctypes.POINTER(ctypes.c_int32)),
-            room,
-            add_special,
-            parse_special,
-        )
-        if count < 0:  # more tokens than bytes: possible only with odd normalisers
-            out = np.empty(-count, np.int32)
-            count = llama_cpp.llama_tokenize(
+        out = np.empty(len(data) + 16, np.int32)
+        while True:
+            count = lib.llama_tokenize(
                 self.handle,
                 data,
                 len(data),
-                ctypes.cast(out.ctypes.data, ctypes.POINTER(ctypes.c_int32)),
-                -count,
+                int32_pointer(out),
+                len(out),
                 add_special,
                 parse_special,
             )
-        return out[:count].tolist()
+            if count >= 0:
+                return out[:count].tolist()
+            # more tokens than bytes: only odd normalisers do that, and say how many
+            out = np.empty(-count, np.int32)
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """The exact bytes of a token; control tokens are empty unless `special`."""
@@ -73,7 +66,7 @@ class Vocabulary:
         size = 256
         while True:
             buffer = ctypes.create_string_buffer(size)
-            count = llama_cpp.llama_token_to_piece(self.handle, token, buffer, size, 0, special)
+            count = lib.llama_token_to_piece(self.handle, token, buffer, size, 0, special)
             if count >= 0:
                 return buffer.raw[:count]
             size = -count
@@ -89,11 +82,11 @@ class Vocabulary:
         return self.piece(token, special=True).decode("utf-8", "replace")
 
     def is_control(self, token: int) -> bool:
-        return bool(llama_cpp.llama_vocab_is_control(self.handle, token))
+        return bool(lib.llama_vocab_is_control(self.handle, token))
 
     def is_user_defined(self, token: int) -> bool:
-        attributes = llama_cpp.llama_vocab_get_attr(self.handle, token)
-        return bool(attributes & llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED)
+        attributes = lib.llama_vocab_get_attr(self.handle, token)
+        return bool(attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED)
 
 
 def _token_or_none(token: int) -> int | None:

@@ -1,0 +1,137 @@
+"""A `Runtime` without llama.cpp that keeps its ordering rules and breaks loudly on a violation.
+
+The next token depends on every token in the sequence's cache, so that an answer is right only
+when the engine computed the right tokens, at the right positions, in the right sequence.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from app.core.requests import SamplingParams
+
+END = 0
+
+
+class FakeVocabulary:
+    """Token t is the character chr(96 + t); token 0 ends the text."""
+
+    size = 27
+    end_tokens = frozenset({END})
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        return (b"<end>" if special else b"") if token == END else bytes([96 + token])
+
+
+class FakeSampler:
+    def __init__(self, runtime: "FakeRuntime") -> None:
+        self._runtime = runtime
+        self.is_closed = False
+
+    def sample(self, row: int) -> int:
+        return self._runtime.next_by_row[row]
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@dataclass
+class FakeBatch:
+    capacity: int
+    token: np.ndarray = field(init=False)
+    position: np.ndarray = field(init=False)
+    sequence: np.ndarray = field(init=False)
+    output: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.token = np.zeros(self.capacity, np.int32)
+        self.position = np.zeros(self.capacity, np.int32)
+        self.sequence = np.zeros(self.capacity, np.int32)
+        self.output = np.zeros(self.capacity, np.int8)
+
+
+def next_token(history: Sequence[int]) -> int:
+    """Never the end token, so that answers run to their limit."""
+    value = 7
+    for token in history:
+        value = (value * 31 + token + 1) % 1_000_003
+    return 1 + value % 26
+
+
+def answer(prompt: Sequence[int], count: int) -> list[int]:
+    """What a sequence must generate when nothing goes wrong."""
+    history = list(prompt)
+    for _ in range(count):
+        history.append(next_token(history))
+    return history[len(prompt) :]
+
+
+class FakeRuntime:
+    def __init__(
+        self,
+        *,
+        kv_size: int = 256,
+        max_sequences: int = 4,
+        batch_capacity: int = 32,
+        max_outputs: int = 8,
+    ) -> None:
+        self.vocabulary = FakeVocabulary()
+        self.batch = FakeBatch(batch_capacity)
+        self.batch_capacity = batch_capacity
+        self.max_outputs = max_outputs
+        self.max_sequences = max_sequences
+        self.kv_size = kv_size
+        self.cache: dict[int, list[int]] = {}
+        self.next_by_row: dict[int, int] = {}
+        self.steps: list[int] = []
+        self.samplers: list[FakeSampler] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.refuse_decodes = 0
+        self.fail_with: Exception | None = None
+        self.is_closed = False
+        self._logits = np.zeros((0, FakeVocabulary.size), np.float32)
+
+    def decode(self, n_tokens: int) -> bool:
+        assert self.gate.wait(10)
+        if self.fail_with is not None:
+            raise self.fail_with
+        if self.refuse_decodes:
+            self.refuse_decodes -= 1
+            return False
+        assert 0 < n_tokens <= self.batch_capacity
+        assert sum(map(len, self.cache.values())) + n_tokens <= self.kv_size, "no room"
+        self.steps.append(n_tokens)
+        self.next_by_row = {}
+        rows: list[np.ndarray] = []
+        for row in range(n_tokens):
+            slot = int(self.batch.sequence[row])
+            assert 0 <= slot < self.max_sequences
+            history = self.cache.setdefault(slot, [])
+            assert int(self.batch.position[row]) == len(history), "positions must follow"
+            history.append(int(self.batch.token[row]))
+            if self.batch.output[row]:
+                choice = self.next_by_row[row] = next_token(history)
+                logits = np.full(FakeVocabulary.size, -1.0, np.float32)
+                logits[choice] = 4.0
+                rows.append(logits)
+        assert len(rows) <= self.max_outputs
+        self._logits = np.stack(rows) if rows else self._logits[:0]
+        return True
+
+    def logits(self, n_rows: int) -> np.ndarray:
+        assert n_rows == len(self._logits)
+        return self._logits
+
+    def remove(self, sequence: int, start: int, end: int) -> None:
+        assert (start, end) == (-1, -1)
+        self.cache.pop(sequence, None)
+
+    def make_sampler(self, params: SamplingParams, prompt: Sequence[int]) -> FakeSampler:
+        self.samplers.append(FakeSampler(self))
+        return self.samplers[-1]
+
+    def close(self) -> None:
+        self.is_closed = True

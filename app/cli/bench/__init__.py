@@ -1,0 +1,1 @@
+"""A load client for any OpenAI-compatible server; it imports nothing else of the application."""

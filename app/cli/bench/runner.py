@@ -1,0 +1,101 @@
+"""Runs workloads against a server and gathers the figures."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+import aiohttp
+
+from app.cli.bench.client import ChatClient, list_models, open_session
+from app.cli.bench.events import BadAnswerError
+from app.cli.bench.prompts import Calibration, PromptWriter, calibration_text
+from app.cli.bench.records import ChatRequest
+from app.cli.bench.results import KEPT_MESSAGES, Parameters, Report
+from app.cli.bench.stats import Figures, Row, summarise
+from app.cli.bench.workloads import Pass, Sizes, Workload, build_workloads, user
+
+
+class ServerUnusableError(Exception):
+    """The server cannot be benchmarked; the text says why."""
+
+
+class Meter(Protocol):
+    """Shows how far a run is, counted in requests."""
+
+    def begin(self, total: int) -> None:
+        """The number of requests that will be sent is known."""
+        ...
+
+    def describe(self, text: str) -> None:
+        """Another part of the run begins."""
+        ...
+
+    def advance(self) -> None:
+        """One request has finished."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The server under load; `timeout` is the limit of one request, in s."""
+
+    url: str
+    label: str
+    model: str | None = None
+    """None picks the first model that the server lists."""
+    api_key: str | None = None
+    timeout: float = 600.0
+
+
+async def run_benchmark(target: Target, parameters: Parameters, meter: Meter) -> Report:
+    """Warm the server up, run every workload `repeat` times and report."""
+    sizes = Sizes(tuple(parameters.streams), parameters.scale, parameters.max_tokens)
+    workloads = build_workloads(parameters.workloads, sizes)
+    meter.begin(parameters.repeat * sum(workload.requests for workload in workloads))
+    date = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+    async with open_session(target.api_key, target.timeout) as session:
+        model = target.model or await _first_model(session, target.url)
+        client = ChatClient(session, target.url, model, ignore_eos=parameters.ignore_eos)
+        meter.describe("warming up")
+        calibration = await _warm_up(client)
+        prompts = PromptWriter(calibration, parameters.seed)
+        rows = [
+            await _run_workload(workload, client, prompts, parameters.repeat, meter)
+            for workload in workloads
+        ]
+    return Report(date, target.label, target.url, model, parameters, calibration, rows)
+
+
+async def _run_workload(
+    workload: Workload, client: ChatClient, prompts: PromptWriter, repeat: int, meter: Meter
+) -> Row:
+    repeats: list[Figures] = []
+    messages: list[str] = []
+    for number in range(repeat):
+        meter.describe(f"{workload.name}, {workload.streams} streams, pass {number + 1}/{repeat}")
+        key = f"{workload.name}/{workload.streams}/{number}"
+        seen = await workload.run(Pass(client, prompts, key, meter.advance))
+        repeats.append(summarise(seen))
+        messages += [done.error for done in seen.completions if done.error is not None]
+    return Row(workload.name, workload.streams, repeats, messages[:KEPT_MESSAGES])
+
+
+async def _first_model(session: aiohttp.ClientSession, url: str) -> str:
+    try:
+        models = await list_models(session, url)
+    except (aiohttp.ClientError, TimeoutError, BadAnswerError) as problem:
+        raise ServerUnusableError(f"{url} does not list its models: {problem}") from problem
+    if not models:
+        raise ServerUnusableError(f"{url} lists no models; name one with --model")
+    return models[0]
+
+
+async def _warm_up(client: ChatClient) -> Calibration:
+    """Send a first request, then two that tell how the server counts tokens."""
+    counts: list[int] = []
+    for text, tokens in (("Hello", 16), (calibration_text(1), 1), (calibration_text(3), 1)):
+        completion = await client.complete(ChatRequest(user(text), tokens))
+        if completion.error is not None:
+            raise ServerUnusableError(f"the warm-up request failed: {completion.error}")
+        counts.append(completion.prompt_tokens)
+    return Calibration.fit(short=counts[1], long=counts[2])

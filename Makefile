@@ -19,7 +19,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo '  ARGS="..." is passed on by serve, test and bench:  make serve ARGS="--port 8080"'
+	@echo '  ARGS="..." is passed on by serve, test and bench:  make serve ARGS="--server-port 8080"'
 	@echo '  CMAKE_ARGS chooses the llama.cpp build:            CMAKE_ARGS=-DGGML_CUDA=on make serve'
 
 serve: $(VENV)/.project ## Install what is missing and start Corral on 127.0.0.1:11434

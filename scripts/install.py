@@ -1,6 +1,7 @@
 """Install a lock file into this interpreter's environment, showing progress.
 
     python scripts/install.py requirements/runtime.txt
+    python scripts/install.py requirements/runtime.txt --wheels DIRECTORY   (only build wheels)
 
 Most of the time goes into compiling llama.cpp. pip hides that compile behind a spinner; here its
 `[n/m]` lines become one moving line on a terminal, and a line every tenth elsewhere.
@@ -9,6 +10,7 @@ CMAKE_ARGS chooses the llama.cpp build (for example -DGGML_CUDA=on). It is remem
 environment, so that a later install without it keeps the same kind of build.
 """
 
+import argparse
 import os
 import re
 import subprocess
@@ -68,7 +70,7 @@ class Progress:
         print(f"\r\033[K{text}", end="", flush=True)
 
     def finish(self, ok: bool) -> None:
-        word = "Installed" if ok else "Failed"
+        word = "Done" if ok else "Failed"
         start = "\r\033[K" if self._terminal else ""
         print(f"{start}{word} after {time.monotonic() - self._started:.0f} s.", flush=True)
 
@@ -104,13 +106,17 @@ def run(command: list[str], environment: dict[str, str]) -> int:
 
 
 def main() -> int:
-    lock = sys.argv[1]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("lock")
+    parser.add_argument("--wheels", metavar="DIRECTORY")
+    given = parser.parse_args()
+    verb = ["wheel", "--no-deps", "-w", given.wheels] if given.wheels else ["install"]
+    arguments = [*verb, "-v", "--require-hashes", "--no-build-isolation", "-r", given.lock]
     wanted = os.environ.get("CMAKE_ARGS")
     known = CHOICE.read_text() if CHOICE.exists() else ""
-    arguments = ["install", "-v", "--require-hashes", "--no-build-isolation", "-r", lock]
     environment = dict(os.environ)
     if wanted is not None:
-        if wanted != known:
+        if wanted != known and not given.wheels:
             subprocess.run(pip("uninstall", "-q", "-y", "llama-cpp-python"), check=True)
         CHOICE.write_text(wanted)
         known = wanted

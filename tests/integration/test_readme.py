@@ -1,0 +1,139 @@
+"""The commands of the README do what it says, against a live server.
+
+Every fenced block is run, or read by the code that would read it, unless the line above it says
+`<!-- not run: why -->`.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from app.config.manifest import read_manifest
+from app.config.settings import Settings, variable_of
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "README.md").read_text()
+FENCE = re.compile(
+    r"(?:^<!-- not run: (?P<reason>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+ADDRESS = "127.0.0.1:11434"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    line: int
+    language: str
+    code: str
+    reason: str | None
+
+
+def read_blocks() -> list[Block]:
+    return [
+        Block(TEXT[: m.start("code")].count("\n") + 1, m["language"], m["code"], m["reason"])
+        for m in FENCE.finditer(TEXT)
+    ]
+
+
+BLOCKS = read_blocks()
+RUN = [block for block in BLOCKS if block.reason is None]
+
+
+def name_of(block: Block) -> str:
+    return f"line {block.line} ({block.language})"
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("LLM_", "OPENAI_"))}
+    # curl then fails on an HTTP error, as a reader would notice one.
+    (home / ".curlrc").write_text("fail\nsilent\nshow-error\n")
+    return {**kept, "CURL_HOME": str(home), "HOME": str(home)}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """host:port of a server started as the README starts it, but for the port."""
+    home = tmp_path_factory.mktemp("readme")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(Path(sys.executable).parent / "corral"), "serve", "--server-port", str(port)]
+    log = home / "server.log"
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            command, cwd=home, env=clean_environment(home), stdout=output, stderr=output
+        ) as server,
+    ):
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2).close()
+                    break
+                except OSError:
+                    alive = server.poll() is None and time.monotonic() < deadline
+                    assert alive, log.read_text()
+                    time.sleep(0.1)
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(timeout=60)
+
+
+def test_every_fence_is_understood() -> None:
+    assert 2 * len(BLOCKS) == len(re.findall(r"^```", TEXT, re.MULTILINE))
+    assert all(block.reason is None or len(block.reason) > 10 for block in BLOCKS)
+    assert {block.language for block in RUN} == {"sh", "python", "yaml"}
+    assert TEXT.count("\n") < 200
+
+
+@pytest.mark.parametrize("block", RUN, ids=name_of)
+def test_block_runs(block: Block, address: str, tmp_path: Path) -> None:
+    if block.language == "yaml":
+        (tmp_path / "models.yaml").write_text(block.code)
+        assert read_manifest(tmp_path / "models.yaml").models
+        return
+    shell = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
+    done = subprocess.run(
+        [*shell[block.language], block.code.replace(ADDRESS, address)],
+        cwd=tmp_path,
+        env=clean_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    if "capital of France" in block.code:
+        assert "Paris" in done.stdout
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^(?:\w+=\S+ )*make (\w[\w-]*)", TEXT, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_settings_exist() -> None:
+    known = {variable_of(field) for field in Settings.model_fields}
+    assert set(re.findall(r"\bLLM_[A-Z_]+\b", TEXT)) <= known
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\((?!https?://)([^)]+)\)", TEXT))))
+def test_links_lead_somewhere(target: str) -> None:
+    path, _, anchor = target.partition("#")
+    assert (ROOT / path).exists()
+    if anchor and not path:
+        headings = re.findall(r"^#+ (.+)$", TEXT, re.MULTILINE)
+        assert anchor in {heading.lower().replace(" ", "-") for heading in headings}

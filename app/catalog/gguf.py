@@ -187,6 +187,8 @@ def _parse(reader: _Reader) -> GgufHeader:
     arrays: dict[str, int] = {}
     for _ in range(n_entries):
         _read_entry(reader, metadata, arrays)
+    if not n_tensors and "split.count" not in metadata:
+        raise GgufError("holds a vocabulary only, no weights")
     parameters, names = _read_tensors(reader, n_tensors, metadata)
     if not isinstance(metadata.get("general.architecture"), str) and not metadata.get("split.no"):
         raise GgufError("damaged: it does not name an architecture")
@@ -242,7 +244,7 @@ def _read_tensors(
         parameters += weights
         if offset + size > furthest:
             furthest, last = offset + size, name
-    start = -(-reader.position // alignment) * alignment
+    start = -(-reader.position // alignment) * alignment if furthest else 0
     if start + furthest > reader.size:
         missing = start + furthest - reader.size
         raise GgufError(

@@ -1,0 +1,193 @@
+"""What can be served: entries of the manifest, GGUF files found on disk, the built-in model."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.catalog.gguf import GgufError, GgufHeader, read_header
+from app.config.manifest import (
+    BUILTIN_MODEL,
+    Defaults,
+    Entry,
+    Manifest,
+    Pooling,
+    resolve_source,
+)
+from app.core.errors import ConfigurationError
+from app.core.requests import SamplingOverrides
+
+BUILTIN_PATH = Path(__file__).parent / "builtin" / f"{BUILTIN_MODEL}.gguf"
+_SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})$")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model that can be loaded, with everything that was decided about it before.
+
+    `paths` are the parts of the file, the first one first. `header` is None and `error` says why
+    when the file cannot be used. None elsewhere means that the settings decide.
+    """
+
+    id: str
+    paths: tuple[Path, ...]
+    size: int
+    created: int
+    header: GgufHeader | None
+    error: str | None = None
+    aliases: tuple[str, ...] = ()
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+    gpu_layers: int | None = None
+    max_sequences: int | None = None
+    sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
+    chat_template: str | None = None
+    serves_embeddings: bool = True
+    pooling: Pooling | None = None
+    sha256: str | None = None
+    pin: bool = False
+
+    @property
+    def path(self) -> Path:
+        """The file that llama.cpp is given; it finds the other parts itself."""
+        return self.paths[0]
+
+    @property
+    def parameters(self) -> int | None:
+        """Number of weights; None where the parts were not all read."""
+        return self.header.parameters if self.header and len(self.paths) == 1 else None
+
+
+def build_catalog(
+    manifest: Manifest, manifest_dir: Path, models_dir: Path
+) -> tuple[ModelEntry, ...]:
+    """Every model that can be served: the manifest's in order, found files by name, the built-in.
+
+    Raises ConfigurationError where the manifest names a file that is not there, or nothing is
+    left to serve. A damaged file stays in the list with its error, so that the others are served.
+    """
+    entries = [_from_manifest(entry, manifest.defaults, manifest_dir) for entry in manifest.models]
+    taken_names = {name for entry in entries for name in (entry.id, *entry.aliases)}
+    taken_paths = {path.resolve() for entry in entries for path in entry.paths}
+    for found in discover(models_dir, manifest.defaults):
+        is_taken = found.id in taken_names or found.path.resolve() in taken_paths
+        if not is_taken:
+            entries.append(found)
+            taken_names.add(found.id)
+    if manifest.builtin and BUILTIN_MODEL not in taken_names and BUILTIN_PATH.is_file():
+        entries.append(_make_entry(BUILTIN_MODEL, (BUILTIN_PATH,), manifest.defaults))
+    if not entries:
+        raise ConfigurationError(
+            f"no models to serve: put a GGUF file into {models_dir}, name one in models.yaml, "
+            f"or allow the built-in model"
+        )
+    return tuple(entries)
+
+
+def discover(models_dir: Path, defaults: Defaults) -> Iterator[ModelEntry]:
+    """GGUF models under a directory, by path; parts of one model are one entry.
+
+    The id is the path inside the directory without its ending: `qwen/qwen2.5-7b-q4_k_m`.
+    """
+    if not models_dir.is_dir():
+        return
+    for path in sorted(models_dir.rglob("*.gguf")):
+        match = _SHARD.match(path.stem)
+        if (match and int(match["number"]) != 1) or path.name.lower().startswith("mmproj"):
+            continue
+        stem = match["stem"] if match else path.stem
+        name = path.relative_to(models_dir).with_name(stem).as_posix()
+        entry = _make_entry(name, find_parts(path), defaults)
+        if entry.header is None or entry.header.is_model:
+            yield entry
+
+
+def find_parts(path: Path) -> tuple[Path, ...]:
+    """All files of a model whose first file is `path`, whether they exist or not."""
+    match = _SHARD.match(path.stem)
+    if match is None:
+        return (path,)
+    stem, count = match["stem"], int(match["count"])
+    return tuple(
+        path.with_name(f"{stem}-{number:05d}-of-{count:05d}.gguf") for number in range(1, count + 1)
+    )
+
+
+def _from_manifest(entry: Entry, defaults: Defaults, base: Path) -> ModelEntry:
+    path = resolve_source(entry.source, base) or BUILTIN_PATH
+    paths = find_parts(path)
+    for part in paths:
+        if not part.is_file():
+            raise ConfigurationError(f"model {entry.id}: there is no file {part}")
+    if entry.sha256 is not None and len(paths) > 1:
+        raise ConfigurationError(
+            f"model {entry.id}: sha256 is for a model in one file, this one has {len(paths)}"
+        )
+    return _make_entry(entry.id, paths, defaults, entry, _read_template(entry, base))
+
+
+def _make_entry(
+    name: str,
+    paths: tuple[Path, ...],
+    defaults: Defaults,
+    entry: Entry | None = None,
+    chat_template: str | None = None,
+) -> ModelEntry:
+    """An entry from what the manifest says of it, over the manifest's defaults."""
+    header, error = _read_headers(paths)
+    size = sum(path.stat().st_size for path in paths if path.is_file())
+    if entry is not None and entry.size is not None and entry.size != size:
+        error = f"has {size} bytes, the manifest says {entry.size}"
+    said = entry if entry is not None else defaults
+    sampling = defaults.sampling.overrides()
+    sampling.update(said.sampling.overrides())
+    return ModelEntry(
+        id=name,
+        paths=paths,
+        size=size,
+        created=int(paths[0].stat().st_mtime),
+        header=header,
+        error=error,
+        aliases=tuple(entry.aliases) if entry else (),
+        context_window=_first(said.context_window, defaults.context_window),
+        max_output_tokens=_first(said.max_output_tokens, defaults.max_output_tokens),
+        gpu_layers=_first(said.gpu_layers, defaults.gpu_layers),
+        max_sequences=_first(said.max_sequences, defaults.max_sequences),
+        sampling=sampling,
+        chat_template=chat_template,
+        serves_embeddings=entry.embedding.enabled if entry else True,
+        pooling=entry.embedding.pooling if entry else None,
+        sha256=entry.sha256.lower() if entry and entry.sha256 else None,
+        pin=entry.pin if entry else False,
+    )
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _read_headers(paths: Sequence[Path]) -> tuple[GgufHeader | None, str | None]:
+    """The first part's header, and what is wrong with the first part that is damaged."""
+    first: GgufHeader | None = None
+    for path in paths:
+        try:
+            header = read_header(path)
+        except GgufError as error:
+            where = f"part {path.name}: " if len(paths) > 1 else ""
+            return None, f"{where}{error}"
+        first = first or header
+    if first is not None and first.shards != len(paths):
+        return None, f"is one of {first.shards} parts, but its name does not say which"
+    return first, None
+
+
+def _read_template(entry: Entry, base: Path) -> str | None:
+    if entry.chat_template_file is None:
+        return entry.chat_template
+    path = base / Path(entry.chat_template_file).expanduser()
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"model {entry.id}: chat_template_file {path} cannot be read: {error}"
+        ) from None

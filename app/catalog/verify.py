@@ -1,0 +1,41 @@
+"""Checks a model file against the digest in the manifest, once for each version of the file."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+from app.catalog.entries import ModelEntry
+from app.core.errors import ModelLoadFailed
+
+_CHUNK = 4 * 1024 * 1024
+
+
+class Verifier:
+    """Remembers what it hashed: a file is read again only when its size or time changed."""
+
+    def __init__(self) -> None:
+        self._digests: dict[tuple[Path, int, int], str] = {}
+
+    async def verify(self, entry: ModelEntry) -> None:
+        """Raises ModelLoadFailed when the file is damaged or not the one the manifest means."""
+        if entry.error is not None:
+            raise ModelLoadFailed(f"The file of model {entry.id} {entry.error}.")
+        if entry.sha256 is None:
+            return
+        stat = entry.path.stat()
+        key = (entry.path, stat.st_size, stat.st_mtime_ns)
+        if key not in self._digests:
+            self._digests[key] = await asyncio.to_thread(_hash, entry.path)
+        if self._digests[key] != entry.sha256:
+            raise ModelLoadFailed(
+                f"The file of model {entry.id} has the SHA-256 {self._digests[key]}, "
+                f"the manifest says {entry.sha256}."
+            )
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

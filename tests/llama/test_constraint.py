@@ -1,0 +1,87 @@
+import json
+
+import numpy as np
+import pytest
+
+from app.core.errors import InvalidConstraint
+from app.core.requests import JsonObject, JsonSchema
+from app.engine.constraint import ConstraintCompiler
+from app.llama.grammar import grammar_tokenizer
+from app.llama.model import Model
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string", "maxLength": 8},
+        "size": {"enum": ["small", "large"]},
+        "age": {"type": "integer", "minimum": 0, "maximum": 999},
+    },
+    "required": ["city", "size", "age"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture(scope="module")
+def compiler(builtin_model: Model) -> ConstraintCompiler:
+    vocabulary = builtin_model.vocabulary
+    return ConstraintCompiler(grammar_tokenizer(vocabulary), vocabulary.size)
+
+
+def generate(compiler: ConstraintCompiler, model: Model, schema: JsonSchema, seed: int) -> str:
+    """Random logits under the constraint: only the grammar decides what is possible."""
+    rng = np.random.default_rng(seed)
+    constraint = compiler.compile(schema)
+    text = b""
+    for _ in range(400):
+        row = rng.normal(size=model.vocabulary.size).astype(np.float32)
+        constraint.mask(row)
+        token = int(row.argmax())
+        assert constraint.allows(token)
+        constraint.accept(token)
+        if token in model.vocabulary.end_tokens:
+            break
+        text += model.vocabulary.piece(token, special=True)
+        if constraint.is_complete:
+            break
+    return text.decode()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_the_logits_say_the_schema_holds(
+    compiler: ConstraintCompiler, builtin_model: Model, seed: int
+) -> None:
+    value = json.loads(generate(compiler, builtin_model, JsonSchema(SCHEMA), seed))
+    assert set(value) == {"city", "size", "age"}
+    assert value["size"] in ("small", "large")
+    assert 0 <= value["age"] <= 999
+    assert len(value["city"]) <= 8
+
+
+def test_mask_and_single_check_agree(compiler: ConstraintCompiler, builtin_model: Model) -> None:
+    constraint = compiler.compile(JsonObject())
+    row = np.zeros(builtin_model.vocabulary.size, np.float32)
+    constraint.mask(row)
+    for token in range(len(row)):
+        assert constraint.allows(token) == bool(np.isfinite(row[token]))
+
+
+def test_constraints_of_one_schema_do_not_share_their_position(
+    compiler: ConstraintCompiler, builtin_model: Model
+) -> None:
+    first, second = compiler.compile(JsonSchema(SCHEMA)), compiler.compile(JsonSchema(SCHEMA))
+    (brace,) = builtin_model.vocabulary.tokenize("{", add_special=False, parse_special=False)
+    first.accept(brace)
+    assert not first.allows(brace)
+    assert second.allows(brace)
+
+
+@pytest.mark.parametrize(
+    "schema", [{"type": "elephant"}, {"$ref": "#/nowhere"}, {"type": "string", "pattern": "("}]
+)
+def test_a_bad_schema_is_refused_with_a_reason(
+    compiler: ConstraintCompiler, schema: dict[str, object]
+) -> None:
+    with pytest.raises(InvalidConstraint) as refused:
+        compiler.compile(JsonSchema(schema))
+    assert refused.value.param == "response_format.json_schema.schema"
+    assert len(refused.value.message) > 40

@@ -4,6 +4,7 @@ One `Engine` owns one thread, which owns one runtime.
 """
 
 import asyncio
+import contextlib
 import math
 import threading
 import time
@@ -144,7 +145,7 @@ class Engine:
 
     def _deliver(self, outputs: list[Output]) -> None:
         """Engine thread: one wake-up of the event loop carries a whole step."""
-        if not self._loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._dispatch, outputs)
 
     def _dispatch(self, outputs: list[Output]) -> None:

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from app.core.errors import CorralError, EngineFailed, QueueTimeout
 from app.core.events import TokenLogprob
 from app.engine.messages import (
@@ -171,7 +173,7 @@ class Worker:
         for sequence, count in step.prefill:
             end, start = at + count, sequence.computed
             batch.token[at:end] = sequence.tokens[start : start + count]
-            batch.position[at:end] = range(start, start + count)
+            batch.position[at:end] = np.arange(start, start + count)
             batch.sequence[at:end] = sequence.slot
             batch.output[at:end] = 0
             sequence.logits_row = rows

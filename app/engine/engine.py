@@ -16,12 +16,11 @@ from app.core.errors import EngineFailed, QueueFull
 from app.core.stats import EngineStats
 from app.engine.messages import (
     Cancel,
+    End,
     EngineConfig,
     Output,
-    SequenceFailed,
-    SequenceFinished,
+    SequenceCancelled,
     SequenceSpec,
-    SequenceStarted,
     Submit,
 )
 from app.engine.runtime import Runtime
@@ -33,7 +32,8 @@ _LONGEST_RETRY = 60  # seconds; clients ignore a Retry-After that is much longer
 class OutputStream:
     """The outputs of one sequence, in order; ends after SequenceFinished or SequenceFailed.
 
-    One reader, on the engine's event loop.
+    A cancelled stream gives what had arrived before, then ends once the engine has let go of the
+    sequence. One reader, on the engine's event loop.
     """
 
     def __init__(self, engine: "Engine", identifier: str) -> None:
@@ -42,7 +42,7 @@ class OutputStream:
         self._outputs: deque[Output] = deque()
         self._arrival = asyncio.Event()
         self._is_closed = False
-        self.has_started = False
+        self.is_cancelled = False
 
     def __aiter__(self) -> AsyncIterator[Output]:
         return self
@@ -56,16 +56,13 @@ class OutputStream:
         return self._outputs.popleft()
 
     def cancel(self) -> None:
-        """Stop generating within one step; idempotent, also after the end. What was delivered
-        before can still be read."""
-        if not self._is_closed:
+        """Stop generating within one step; idempotent, also after the end."""
+        if not self._is_closed and not self.is_cancelled:
+            self.is_cancelled = True
             self._engine.cancel(self._id)
-            self.close()
 
     def deliver(self, output: Output) -> None:
         """Called by the engine on its event loop."""
-        if isinstance(output, SequenceStarted):
-            self.has_started = True
         self._outputs.append(output)
         self._arrival.set()
 
@@ -123,10 +120,8 @@ class Engine:
         return tuple(streams)
 
     def cancel(self, identifier: str) -> None:
-        """Stop a sequence within one step; unknown ids are ignored."""
-        if self._streams.pop(identifier, None) is not None:
-            self._submitted_at.pop(identifier, None)
-            self._worker.send(Cancel(identifier))
+        """Ask for a sequence to be stopped; one that has ended already is left alone."""
+        self._worker.send(Cancel(identifier))
 
     async def close(self) -> None:
         """Fail what still runs, stop the thread, free the runtime. Takes up to one step."""
@@ -143,18 +138,17 @@ class Engine:
             retry_after=min(max(1, math.ceil(seconds)), _LONGEST_RETRY),
         )
 
-    def _deliver(self, outputs: list[Output]) -> None:
+    def _deliver(self, outputs: list[Output | SequenceCancelled]) -> None:
         """Engine thread: one wake-up of the event loop carries a whole step."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._dispatch, outputs)
 
-    def _dispatch(self, outputs: list[Output]) -> None:
+    def _dispatch(self, outputs: list[Output | SequenceCancelled]) -> None:
         for output in outputs:
-            stream = self._streams.get(output.id)
-            if stream is None:  # cancelled while this step ran
-                continue
-            stream.deliver(output)
-            if isinstance(output, SequenceFinished | SequenceFailed):
+            stream = self._streams[output.id]
+            if not (stream.is_cancelled or isinstance(output, SequenceCancelled)):
+                stream.deliver(output)
+            if isinstance(output, End):
                 del self._streams[output.id]
                 stream.close()
                 lasted = time.monotonic() - self._submitted_at.pop(output.id)

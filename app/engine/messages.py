@@ -103,8 +103,16 @@ class SequenceFailed:
     error: CorralError
 
 
+@dataclass(frozen=True, slots=True)
+class SequenceCancelled:
+    """The engine has let go of a cancelled sequence: its cells and its place are free."""
+
+    id: str
+
+
 Command = Submit | Cancel
 Output = SequenceStarted | PromptLogprobs | SequenceOutput | SequenceFinished | SequenceFailed
+End = SequenceFinished | SequenceFailed | SequenceCancelled
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from app.engine.messages import (
     EngineConfig,
     Output,
     PromptLogprobs,
+    SequenceCancelled,
     SequenceFailed,
     SequenceFinished,
     SequenceOutput,
@@ -40,7 +41,10 @@ class Worker:
     """Owns the runtime. Only `send`, `stop` and `stats` may be used from other threads."""
 
     def __init__(
-        self, runtime: Runtime, config: EngineConfig, deliver: Callable[[list[Output]], None]
+        self,
+        runtime: Runtime,
+        config: EngineConfig,
+        deliver: Callable[[list[Output | SequenceCancelled]], None],
     ) -> None:
         """`deliver` is called on the engine thread, once per step, with all its outputs."""
         self._runtime = runtime
@@ -59,7 +63,7 @@ class Worker:
         self._inbox: deque[Command] = deque()
         self._wake = threading.Event()
         self._is_stopping = False
-        self._outputs: list[Output] = []
+        self._outputs: list[Output | SequenceCancelled] = []
         self._tally = Tally()
         self._publish()
 
@@ -126,6 +130,7 @@ class Worker:
                     sequence = self._sequences.get(identifier)
                     if sequence is not None:
                         self._drop(sequence, "abort")
+                        self._outputs.append(SequenceCancelled(identifier))
 
     def _expire_waiting(self) -> None:
         now = time.monotonic()

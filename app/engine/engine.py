@@ -106,8 +106,7 @@ class Engine:
         Raises QueueFull (with `retry_after`) when they do not fit, EngineFailed when the engine
         is dead. As many as there are free places do not count as waiting.
         """
-        if not self._worker.stats.is_alive:
-            raise EngineFailed("The inference engine has stopped; the model is being reloaded.")
+        self._check_alive()
         room = self._places + self._config.max_queue - len(self._streams)
         if len(specs) > room:
             raise self._queue_full(len(specs))
@@ -117,6 +116,12 @@ class Engine:
             self._submitted_at[spec.id] = time.monotonic()
             self._worker.send(Submit(spec))
             streams.append(stream)
+        try:
+            self._check_alive()  # it may have died just before it could see the inbox
+        except EngineFailed:
+            for spec in specs:
+                self._forget(spec.id)
+            raise
         return tuple(streams)
 
     def cancel(self, identifier: str) -> None:
@@ -128,6 +133,10 @@ class Engine:
         self._worker.stop()
         if self._thread.ident is not None:
             await asyncio.to_thread(self._thread.join)
+
+    def _check_alive(self) -> None:
+        if not self._worker.stats.is_alive:
+            raise EngineFailed("The inference engine has stopped; the model is being reloaded.")
 
     def _queue_full(self, n_wanted: int) -> QueueFull:
         ahead = len(self._streams)
@@ -145,11 +154,16 @@ class Engine:
 
     def _dispatch(self, outputs: list[Output | SequenceCancelled]) -> None:
         for output in outputs:
-            stream = self._streams[output.id]
+            stream = self._streams.get(output.id)
+            if stream is None:  # refused by `submit` when the engine had just died
+                continue
             if not (stream.is_cancelled or isinstance(output, SequenceCancelled)):
                 stream.deliver(output)
             if isinstance(output, End):
-                del self._streams[output.id]
-                stream.close()
-                lasted = time.monotonic() - self._submitted_at.pop(output.id)
+                lasted = time.monotonic() - self._submitted_at[output.id]
                 self._seconds_per_sequence += 0.1 * (lasted - self._seconds_per_sequence)
+                self._forget(output.id)
+
+    def _forget(self, identifier: str) -> None:
+        del self._submitted_at[identifier]
+        self._streams.pop(identifier).close()

@@ -107,6 +107,7 @@ class Worker:
             self._flush()
             return False
         n_rows = self._fill(step)
+        self._flush()  # who starts now learns it before the step, which may be long
         decoding = time.perf_counter()
         has_decoded = self._runtime.decode(step.n_tokens)
         decoded = time.perf_counter()
@@ -316,7 +317,9 @@ class Worker:
         )
 
     def _end(self, error: EngineFailed) -> None:
-        """Fail whatever is left, free the runtime, say so in the stats."""
+        """Fail whatever is left, free the runtime, say so in the stats: first of all, so that
+        what is submitted from here on is not waited for (see `Engine.submit`)."""
+        self.stats = replace(self.stats, running=0, waiting=0, kv_tokens_used=0, is_alive=False)
         self._drain_inbox()
         for identifier, sequence in self._sequences.items():
             self._outputs.append(SequenceFailed(identifier, error))
@@ -324,5 +327,4 @@ class Worker:
                 sequence.sampler.close()
         self._sequences.clear()
         self._runtime.close()
-        self.stats = replace(self.stats, running=0, waiting=0, kv_tokens_used=0, is_alive=False)
         self._flush()

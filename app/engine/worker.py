@@ -86,7 +86,6 @@ class Worker:
         try:
             while not self._is_stopping:
                 if not self._step():
-                    self._publish()
                     self._wake.wait(_IDLE_SECONDS)
                     self._wake.clear()
         except Exception as cause:
@@ -104,9 +103,11 @@ class Worker:
             self._start(sequence)
         step = self._plan()
         if step.n_tokens == 0:
+            self._publish()
             self._flush()
             return False
         n_rows = self._fill(step)
+        self._publish()
         self._flush()  # who starts now learns it before the step, which may be long
         decoding = time.perf_counter()
         has_decoded = self._runtime.decode(step.n_tokens)

@@ -1,0 +1,54 @@
+"""How many processors this process may really use."""
+
+import math
+import os
+from pathlib import Path
+
+_CPUS = Path("/sys/devices/system/cpu")
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_OLD_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
+_OLD_PERIOD = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+
+
+def usable_cores() -> int:
+    """Physical cores that the affinity mask and the container's quota leave, at least one.
+
+    Two hardware threads of a core share its arithmetic units: a second compute thread there only
+    slows the first.
+    """
+    allowed = _allowed_processors()
+    cores = len({_core_of(processor) for processor in allowed})
+    quota = _read_quota()
+    return max(1, min(cores, math.ceil(quota)) if quota else cores)
+
+
+def _allowed_processors() -> set[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return set(os.sched_getaffinity(0))
+    return set(range(os.cpu_count() or 1))
+
+
+def _core_of(processor: int) -> tuple[str, str]:
+    """Package and core of a processor; the processor itself where the system does not say."""
+    topology = _CPUS / f"cpu{processor}" / "topology"
+    try:
+        package = (topology / "physical_package_id").read_text().strip()
+        core = (topology / "core_id").read_text().strip()
+    except OSError:
+        return "", str(processor)
+    return package, core
+
+
+def _read_quota() -> float | None:
+    """Processors' worth of time that the control group grants; None without a limit."""
+    try:
+        words = _QUOTA.read_text().split()
+    except OSError:
+        words = []
+    try:
+        if not words:
+            words = [_OLD_QUOTA.read_text().strip(), _OLD_PERIOD.read_text().strip()]
+        limit, period = int(words[0]), int(words[1])
+    except (OSError, ValueError, IndexError):  # "max" is not a number: no limit
+        return None
+    return limit / period if limit > 0 and period > 0 else None

@@ -1,0 +1,86 @@
+"""What the model list says of a model, from its file's header and the settings that apply."""
+
+from dataclasses import dataclass
+
+from app.catalog.entries import ModelEntry
+from app.catalog.gguf import GgufHeader
+from app.config.settings import DEFAULT_CONTEXT_CAP, Settings
+from app.core.models import Capability, ModelInfo, ModelState
+
+EMBEDDING_CAP = 4096
+_INFILL_KEYS = ("tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Token counts that a model is loaded with. `kv` cells are shared by all its sequences."""
+
+    context: int
+    kv: int
+    max_output: int
+    embedding: int
+
+
+def decide_sizes(entry: ModelEntry, settings: Settings) -> Sizes:
+    """The manifest's word, else the setting, else the model's own within a sensible cap.
+
+    One request can never use more than the KV cache has.
+    """
+    trained = entry.header.context_trained if entry.header else 0
+    context = (
+        entry.context_window
+        or settings.context_size
+        or min(trained or DEFAULT_CONTEXT_CAP, DEFAULT_CONTEXT_CAP)
+    )
+    kv = settings.kv_size or context
+    context = min(context, kv)
+    longest_input = settings.embedding_context_size or min(EMBEDDING_CAP, context)
+    is_encoder = entry.header is not None and not entry.header.is_causal
+    return Sizes(
+        context=context,
+        kv=kv,
+        max_output=min(entry.max_output_tokens or context, context),
+        # an encoder has learned positions: there is nothing beyond what it was trained on
+        embedding=min(longest_input, trained) if is_encoder and trained else longest_input,
+    )
+
+
+def describe(
+    entry: ModelEntry, settings: Settings, state: ModelState, error: str | None = None
+) -> ModelInfo:
+    """A row of the model list for a model that need not be loaded."""
+    sizes, header = decide_sizes(entry, settings), entry.header
+    return ModelInfo(
+        id=entry.id,
+        created=entry.created,
+        state=state,
+        size=entry.size,
+        architecture=header.architecture if header else "unknown",
+        context_window=sizes.context,
+        max_output_tokens=sizes.max_output,
+        context_trained=header.context_trained if header else 0,
+        parameters=entry.parameters,
+        vocabulary_size=header.vocabulary_size if header else None,
+        embedding_size=header.embedding_size if header else None,
+        quantization=header.quantization if header else None,
+        description=header.text("general.description") if header else None,
+        aliases=entry.aliases,
+        capabilities=_capabilities(entry, header) if header else (),
+        error=error or entry.error,
+    )
+
+
+def _capabilities(entry: ModelEntry, header: GgufHeader) -> tuple[Capability, ...]:
+    found: list[Capability] = []
+    template = entry.chat_template or header.chat_template or ""
+    if header.is_causal:
+        found.extend(("chat", "completion"))
+        if "tools" in template:
+            found.append("tools")
+        if "<think>" in template:
+            found.append("reasoning")
+        if any(key in header.metadata for key in _INFILL_KEYS):
+            found.append("infill")
+    if entry.serves_embeddings:
+        found.append("embedding")
+    return tuple(found)

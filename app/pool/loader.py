@@ -1,0 +1,153 @@
+"""Makes a LoadedModel from a file: weights, contexts, engine, embedder, grammar compiler."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from app.catalog.entries import ModelEntry
+from app.catalog.verify import Verifier
+from app.config.hardware import usable_cores
+from app.config.settings import Settings
+from app.core.requests import SamplingParams
+from app.engine.constraint import ConstraintCompiler
+from app.engine.embedder import Embedder
+from app.engine.engine import Engine
+from app.engine.messages import EngineConfig
+from app.llama.context import ContextOptions, LlamaRuntime
+from app.llama.embedding import EmbeddingOptions, EmbeddingRuntime
+from app.llama.grammar import grammar_tokenizer
+from app.llama.library import has_gpu
+from app.llama.model import Model, ModelOptions
+from app.pool.describe import Sizes, decide_sizes, describe
+from app.pool.loaded import LoadedModel
+
+Progress = Callable[[float], None]
+
+_UBATCH_CPU, _UBATCH_GPU = 128, 512
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """A model in memory and the way to let it go. Nothing may use it once `close` is called."""
+
+    loaded: LoadedModel
+    close: Callable[[], Awaitable[None]]
+
+
+class Loader(Protocol):
+    """What the pool needs to fill a place in memory."""
+
+    async def load(self, entry: ModelEntry) -> Resident:
+        """Raises ModelLoadFailed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a thread made of a file; the rest is made on the event loop."""
+
+    model: Model
+    runtime: LlamaRuntime | None
+    embedding: EmbeddingRuntime | None
+    grammar: Any
+
+
+class LlamaLoader:
+    """Loads with llama.cpp. The slow part runs in a thread, so that streams go on meanwhile."""
+
+    def __init__(self, settings: Settings, make_progress: Callable[[str], Progress]) -> None:
+        """`make_progress` gives the callback that shows how far loading a model has come."""
+        self._settings = settings
+        self._make_progress = make_progress
+        self._verifier = Verifier()
+        self._threads = settings.threads or usable_cores()
+
+    async def load(self, entry: ModelEntry) -> Resident:
+        await self._verifier.verify(entry)
+        parts = await asyncio.to_thread(self._make_parts, entry)
+        return self._assemble(entry, parts)
+
+    def _make_parts(self, entry: ModelEntry) -> _Parts:
+        """Frees what it made when a later part fails."""
+        sizes = decide_sizes(entry, self._settings)
+        options = ModelOptions(self._gpu_layers(entry), self._settings.use_mmap)
+        with ExitStack() as undo:
+            model = Model.load(entry.path, options, self._make_progress(entry.id))
+            undo.callback(model.close)
+            runtime = grammar = embedding = None
+            if model.has_decoder and model.is_causal:
+                runtime = LlamaRuntime(model, self._context_options(entry, sizes))
+                undo.callback(runtime.close)
+                grammar = grammar_tokenizer(model.vocabulary)
+            if entry.serves_embeddings:
+                embedding = EmbeddingRuntime(
+                    model, EmbeddingOptions(sizes.embedding, self._threads, entry.pooling)
+                )
+            undo.pop_all()
+        return _Parts(model, runtime, embedding, grammar)
+
+    def _assemble(self, entry: ModelEntry, parts: _Parts) -> Resident:
+        settings, model = self._settings, parts.model
+        engine = embedder = constraints = None
+        if parts.runtime is not None:
+            config = EngineConfig(
+                max_queue=settings.max_queue,
+                mixed_step_tokens=settings.mixed_step_tokens,
+                step_tokens=settings.step_tokens,
+                name=entry.id,
+            )
+            engine = Engine(parts.runtime, config).start()
+            constraints = ConstraintCompiler(parts.grammar, model.vocabulary.size)
+        if parts.embedding is not None:
+            waiting = max(settings.max_queue, settings.max_embedding_inputs)
+            embedder = Embedder(parts.embedding, name=entry.id, max_queue=waiting)
+        loaded = LoadedModel(
+            info=replace(
+                describe(entry, settings, "hot"),
+                parameters=model.parameters,
+                device=model.device,
+                gpu_layers=model.gpu_layers_offloaded,
+            ),
+            tokenizer=model.vocabulary,
+            sampling=merge_sampling(entry, model.sampling_defaults),
+            chat_template=entry.chat_template or model.chat_template,
+            engine=engine,
+            embedder=embedder,
+            constraints=constraints,
+        )
+
+        async def close() -> None:
+            if engine is not None:
+                await engine.close()
+            if embedder is not None:
+                await embedder.close()
+            await asyncio.to_thread(model.close)
+
+        return Resident(loaded, close)
+
+    def _gpu_layers(self, entry: ModelEntry) -> int:
+        if self._settings.use_gpu == "off":
+            return 0
+        return entry.gpu_layers if entry.gpu_layers is not None else self._settings.gpu_layers
+
+    def _context_options(self, entry: ModelEntry, sizes: Sizes) -> ContextOptions:
+        settings = self._settings
+        uses_gpu = has_gpu() and self._gpu_layers(entry) != 0
+        return ContextOptions(
+            kv_size=sizes.kv,
+            max_sequences=entry.max_sequences or settings.max_sequences,
+            batch_tokens=settings.step_tokens,
+            ubatch_tokens=settings.ubatch_tokens or (_UBATCH_GPU if uses_gpu else _UBATCH_CPU),
+            threads=self._threads,
+            threads_batch=settings.threads_batch or self._threads,
+            kv_type=settings.kv_type,
+            flash_attention=settings.flash_attention,
+        )
+
+
+def merge_sampling(entry: ModelEntry, recommended: dict[str, float]) -> SamplingParams:
+    """The manifest's sampling over what the file recommends over llama.cpp's defaults."""
+    values: dict[str, Any] = {**recommended, **entry.sampling}
+    return SamplingParams(**values)

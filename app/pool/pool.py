@@ -1,0 +1,389 @@
+"""The pool: which models are in memory, who may use them, and for how long.
+
+One task owns the state: everything that happens reaches it as an event, it decides with the pure
+`policy`, and loading and unloading report back as events. Callers never look at the state to
+decide something; they ask for a lease and wait.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import structlog
+
+from app.catalog.entries import ModelEntry
+from app.core.errors import (
+    CorralError,
+    Draining,
+    ModelLoadFailed,
+    ModelLoading,
+    ModelNotFound,
+)
+from app.core.models import ModelInfo, ModelState
+from app.core.stats import EngineStats
+from app.pool.loaded import LoadedModel
+from app.pool.loader import Loader, Resident
+from app.pool.policy import make_plan
+from app.pool.slot import Slot, Waiter
+
+DEFAULT_NAME = "default"
+_LATEST = ":latest"
+_CHECK_SECONDS = 1.0  # how soon a dead engine is noticed
+_HANG_SECONDS = 600.0  # a single step never takes that long, even of a large model on a CPU
+_FAILURE_REST = 5.0  # seconds before a model that failed to load is tried again
+_RETRY_AFTER = 5
+
+_log = structlog.stdlib.get_logger("corral.pool")
+
+
+class PoolMetrics(Protocol):
+    """What the pool reports."""
+
+    def observe_load(self, model: str, seconds: float) -> None: ...
+
+    def count_eviction(self, model: str, reason: str) -> None: ...
+
+    def count_restart(self, model: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    slot: Slot
+    waiter: Waiter
+
+
+@dataclass(frozen=True, slots=True)
+class _Released:
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    slot: Slot
+    result: Resident | CorralError
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Unloaded:
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class _Stopped:
+    pass
+
+
+_Event = _Wanted | _Released | _Loaded | _Unloaded | _Stopped
+_Describe = Callable[[ModelEntry, ModelState, str | None], ModelInfo]
+
+
+class ModelPool:
+    """At most `max_loaded` models of `entries` in memory. Call it on one event loop."""
+
+    def __init__(
+        self,
+        entries: Sequence[ModelEntry],
+        loader: Loader,
+        describe: _Describe,
+        metrics: PoolMetrics,
+        *,
+        max_loaded: int,
+        load_timeout: float,
+        default: str | None = None,
+    ) -> None:
+        """`describe` makes the list's row of a model that is not loaded."""
+        self._slots = {entry.id: Slot(entry) for entry in entries}
+        self._names = {alias: entry.id for entry in entries for alias in entry.aliases}
+        self._names[DEFAULT_NAME] = default or entries[0].id
+        self._loader = loader
+        self._describe = describe
+        self._metrics = metrics
+        self._max_loaded = max_loaded
+        self._load_timeout = load_timeout
+        self._inbox: asyncio.Queue[_Event] = asyncio.Queue()
+        self._effects: set[asyncio.Task[None]] = set()
+        self._owner: asyncio.Task[None] | None = None
+        self._is_preloaded = False
+        self._is_draining = False
+        self._is_closing = False
+        for slot in self._slots.values():
+            if slot.entry.error is not None:
+                slot.state = "failed"
+
+    # ---- what everyone may ask
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """Every model, in the catalog's order."""
+        return tuple(self._info(slot) for slot in self._slots.values())
+
+    def find(self, model: str) -> ModelInfo:
+        """By id or alias; `name:latest` and `name` are the same. Raises ModelNotFound."""
+        return self._info(self._slot_of(model))
+
+    def stats(self) -> Mapping[str, EngineStats]:
+        """The latest snapshot of every model that is or was loaded."""
+        known = ((name, slot.stats) for name, slot in self._slots.items())
+        return {name: stats for name, stats in known if stats is not None}
+
+    def states(self) -> Mapping[str, ModelState]:
+        """The state of every model."""
+        return {name: slot.state for name, slot in self._slots.items()}
+
+    @property
+    def is_ready(self) -> bool:
+        """Started, with the preloaded models in memory, and not shutting down."""
+        return self._is_preloaded and not self._is_draining
+
+    @property
+    def is_alive(self) -> bool:
+        """The owner works and no engine is dead or stuck."""
+        if self._owner is None or self._owner.done():
+            return False
+        return not any(slot.is_broken or _is_stuck(slot) for slot in self._slots.values())
+
+    @asynccontextmanager
+    async def lease(self, model: str) -> AsyncGenerator[LoadedModel]:
+        """Hold a model in memory, loading it first where needed; it stays while it is held.
+
+        Raises ModelNotFound, ModelLoadFailed, ModelLoading (the load takes longer than the
+        pool's deadline) or Draining.
+        """
+        slot = self._slot_of(model)
+        if self._is_closing:
+            raise _closing()
+        waiter: Waiter = asyncio.get_running_loop().create_future()
+        self._inbox.put_nowait(_Wanted(slot, waiter))
+        try:
+            async with asyncio.timeout(self._load_timeout):
+                resident = await waiter
+        except TimeoutError:
+            self._give_back(slot, waiter)
+            raise ModelLoading(
+                f"The model '{slot.entry.id}' is still being loaded. Please retry later.",
+                retry_after=_RETRY_AFTER,
+            ) from None
+        except asyncio.CancelledError:
+            self._give_back(slot, waiter)
+            raise
+        try:
+            yield resident.loaded
+        finally:
+            self._inbox.put_nowait(_Released(slot))
+
+    # ---- life
+
+    def start(self) -> None:
+        """Start the owner; leases are given from now on."""
+        self._owner = asyncio.create_task(self._own(), name="pool")
+
+    async def preload(self, names: Sequence[str]) -> None:
+        """Load models one after the other, then be ready. Raises what a lease raises."""
+        for name in names:
+            async with self.lease(name):
+                pass
+        self._is_preloaded = True
+
+    def drain(self) -> None:
+        """Say that the service is shutting down; leases already wanted are still given."""
+        self._is_draining = True
+
+    async def close(self) -> None:
+        """Refuse whoever waits, unload everything, stop. Leases still held lose their model."""
+        self._is_draining = self._is_closing = True
+        if self._owner is None:
+            return
+        self._inbox.put_nowait(_Stopped())
+        with suppress(asyncio.CancelledError):
+            await self._owner
+        while self._effects:
+            await asyncio.wait(set(self._effects))
+        while not self._inbox.empty():
+            self._settle(self._inbox.get_nowait())
+        for slot in self._slots.values():
+            if slot.resident is not None:
+                await slot.resident.close()
+                slot.retire()
+
+    # ---- the owner
+
+    async def _own(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_CHECK_SECONDS):
+                    event = await self._inbox.get()
+            except TimeoutError:
+                event = None
+            if isinstance(event, _Stopped):
+                for slot in self._slots.values():
+                    slot.refuse(_closing())
+                return
+            try:
+                if event is not None:
+                    self._settle(event)
+                self._act()
+            except Exception:  # the pool must outlive a mistake in one model's handling
+                _log.exception("pool failed to handle an event", happened=type(event).__name__)
+
+    def _settle(self, event: _Event) -> None:
+        match event:
+            case _Wanted(slot, waiter):
+                self._want(slot, waiter)
+            case _Released(slot):
+                slot.leases -= 1
+                slot.last_used = time.monotonic()
+            case _Loaded(slot, result, seconds):
+                self._finish_load(slot, result, seconds)
+            case _Unloaded(slot):
+                slot.retire()
+            case _Stopped():
+                pass
+
+    def _want(self, slot: Slot, waiter: Waiter) -> None:
+        now = time.monotonic()
+        is_resting = slot.state == "failed" and now - slot.failed_at < _FAILURE_REST
+        if self._is_closing:
+            waiter.set_exception(_closing())
+        elif is_resting and slot.error is not None:
+            waiter.set_exception(slot.error)
+        else:
+            if not slot.waiters:
+                slot.waiting_since = now
+            slot.waiters.append(waiter)
+            if slot.state == "hot" and not slot.is_broken:
+                slot.last_used = now
+                slot.grant()
+
+    def _act(self) -> None:
+        """Bring what is loaded nearer to what is wanted."""
+        for slot in self._slots.values():
+            slot.forget_gone_waiters()
+        waiting = [slot for slot in self._slots.values() if slot.waiters and not _is_coming(slot)]
+        waiting.sort(key=lambda slot: slot.waiting_since)
+        residents = [slot.as_resident() for slot in self._slots.values() if slot.is_resident]
+        plan = make_plan([slot.entry.id for slot in waiting], residents, self._max_loaded)
+        for name in plan.hopeless:
+            self._slots[name].refuse(
+                ModelLoadFailed(
+                    f"There is no place for the model '{name}': every loaded model is pinned. "
+                    f"Raise LLM_MAX_LOADED_MODELS or pin fewer."
+                )
+            )
+        for name in plan.load:
+            self._begin_load(self._slots[name])
+        for slot in self._slots.values():
+            self._drain_or_keep(slot, is_unwanted=slot.entry.id in plan.drain)
+
+    def _drain_or_keep(self, slot: Slot, *, is_unwanted: bool) -> None:
+        """Unload what must go as soon as nobody holds it; take back what may stay after all."""
+        if slot.resident is None or slot.is_leaving:
+            return
+        if slot.is_broken:
+            slot.state = "draining"
+            if not slot.leases:
+                _log.error("engine died, model unloaded", model=slot.entry.id)
+                self._metrics.count_restart(slot.entry.id)
+                self._begin_unload(slot, "engine_died")
+        elif is_unwanted:
+            slot.state = "draining"
+            if not slot.leases:
+                self._begin_unload(slot, "least_recently_used")
+        elif slot.state == "draining":
+            slot.state = "hot"
+            slot.grant()
+
+    def _begin_load(self, slot: Slot) -> None:
+        slot.state, slot.error = "loading", None
+        self._spawn(self._load(slot))
+
+    async def _load(self, slot: Slot) -> None:
+        started = time.monotonic()
+        _log.info("loading model", model=slot.entry.id, file=slot.entry.path.name)
+        result: Resident | CorralError
+        try:
+            result = await self._loader.load(slot.entry)
+        except CorralError as error:
+            result = error
+        except Exception as error:
+            _log.exception("loading failed", model=slot.entry.id)
+            result = ModelLoadFailed(f"The model '{slot.entry.id}' cannot be loaded: {error}")
+        self._inbox.put_nowait(_Loaded(slot, result, time.monotonic() - started))
+
+    def _finish_load(self, slot: Slot, result: Resident | CorralError, seconds: float) -> None:
+        if isinstance(result, CorralError):
+            slot.state, slot.error, slot.failed_at = "failed", result, time.monotonic()
+            _log.error("model not loaded", model=slot.entry.id, reason=result.message)
+            slot.refuse(result)
+            return
+        slot.state, slot.resident, slot.last_used = "hot", result, time.monotonic()
+        self._metrics.observe_load(slot.entry.id, seconds)
+        info = result.loaded.info
+        _log.info(
+            "model ready",
+            model=slot.entry.id,
+            seconds=round(seconds, 2),
+            device=info.device,
+            gpu_layers=info.gpu_layers,
+            context=info.context_window,
+        )
+        slot.grant()
+
+    def _begin_unload(self, slot: Slot, reason: str) -> None:
+        slot.is_leaving = True
+        self._metrics.count_eviction(slot.entry.id, reason)
+        self._spawn(self._unload(slot))
+
+    async def _unload(self, slot: Slot) -> None:
+        try:
+            if slot.resident is not None:
+                await slot.resident.close()
+        except Exception:
+            _log.exception("unloading failed", model=slot.entry.id)
+        _log.info("model unloaded", model=slot.entry.id)
+        self._inbox.put_nowait(_Unloaded(slot))
+
+    # ---- small helpers
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._effects.add(task)
+        task.add_done_callback(self._effects.discard)
+
+    def _give_back(self, slot: Slot, waiter: Waiter) -> None:
+        """The caller stopped waiting, maybe just after the owner had granted the lease."""
+        granted = waiter.done() and not waiter.cancelled() and waiter.exception() is None
+        if granted:
+            self._inbox.put_nowait(_Released(slot))
+
+    def _slot_of(self, model: str) -> Slot:
+        plain = model.removesuffix(_LATEST)
+        for name in (model, plain, plain + _LATEST):
+            slot = self._slots.get(self._names.get(name, name))
+            if slot is not None:
+                return slot
+        raise ModelNotFound(f"The model '{model}' does not exist.", param="model")
+
+    def _info(self, slot: Slot) -> ModelInfo:
+        loaded = slot.loaded
+        if loaded is not None:
+            return replace(loaded.info, state=slot.state)
+        return self._describe(
+            slot.entry, slot.state, slot.error.message if slot.error is not None else None
+        )
+
+
+def _is_coming(slot: Slot) -> bool:
+    """Whether who waits for it needs no further decision."""
+    return slot.state == "loading"
+
+
+def _is_stuck(slot: Slot) -> bool:
+    stats = slot.engine_stats
+    return stats is not None and time.monotonic() - stats.heartbeat > _HANG_SECONDS
+
+
+def _closing() -> Draining:
+    return Draining("The server is shutting down.", retry_after=_RETRY_AFTER)

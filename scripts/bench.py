@@ -19,7 +19,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import click
@@ -38,9 +37,15 @@ START_LIMIT_S = 120
 STOP_LIMIT_S = 30
 
 
+SOURCE = Path(__file__).resolve().parents[1]
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
-    """How to start a server; `{port}` in arguments and environment is filled in."""
+    """How to start a server; `{port}` in arguments and environment is filled in.
+
+    It runs in an empty folder, so that no configuration lying about changes it.
+    """
 
     label: str
     arguments: list[str]
@@ -59,33 +64,38 @@ def corral(models_folder: Path, threads: int) -> Server:
             "LLM_SERVER_PORT": "{port}",
             "LLM_MODELS_DIR": str(models_folder),
             "LLM_THREADS": str(threads),
+            "PYTHONPATH": str(SOURCE),
         },
     )
 
 
 def llama_server(binary: Path, model: Path, threads: int) -> Server:
     """llama-server with slots and a shared KV cache as large as 16 streams need."""
-    basics = ["-m", str(model), "--alias", model.stem, "--host", "127.0.0.1", "--port", "{port}"]
+    basics = ["-m", str(model.resolve()), "--alias", model.stem, "-t", str(threads)]
+    address = ["--host", "127.0.0.1", "--port", "{port}"]
     return Server(
         label="llama-server",
-        arguments=[str(binary), *basics, "-t", str(threads), *LLAMA_SERVER_FLAGS],
+        arguments=[str(binary.resolve()), *basics, *address, *LLAMA_SERVER_FLAGS],
         ready_path="/health",
     )
 
 
 @contextmanager
-def running(server: Server, log: Path) -> Generator[str]:
+def running(server: Server) -> Generator[str]:
     """Start the server on a free port, yield its address when it is ready, stop it after."""
     port = str(_free_port())
     url = f"http://127.0.0.1:{port}"
     arguments = [argument.replace("{port}", port) for argument in server.arguments]
     extra = {name: value.replace("{port}", port) for name, value in server.environment.items()}
-    with log.open("w", encoding="utf-8") as output:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            arguments, env=os.environ | extra, stdout=output, stderr=subprocess.STDOUT
+            arguments, cwd=folder, env=os.environ | extra, stdout=log, stderr=subprocess.STDOUT
         )
         try:
-            _wait_until_ready(process, url + server.ready_path, server.label, log)
+            if not _becomes_ready(process, url + server.ready_path):
+                log.seek(0)
+                tail = log.read().decode(errors="replace").splitlines()[-15:]
+                raise click.ClickException("\n".join([f"{server.label} did not start:", *tail]))
             yield url
         finally:
             process.terminate()
@@ -102,18 +112,15 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _wait_until_ready(
-    process: subprocess.Popen[bytes], address: str, label: str, log: Path
-) -> None:
+def _becomes_ready(process: subprocess.Popen[bytes], address: str) -> bool:
     deadline = time.monotonic() + START_LIMIT_S
     while process.poll() is None and time.monotonic() < deadline:
         try:
             with urlopen(address, timeout=5):
-                return
-        except (URLError, OSError):
-            time.sleep(0.2)
-    tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
-    raise click.ClickException(f"{label} did not start:\n{tail}")
+                return True
+        except OSError:
+            time.sleep(0.1)
+    return False
 
 
 def run_rounds(
@@ -121,17 +128,13 @@ def run_rounds(
 ) -> list[Report]:
     """Every server once per round; one merged report per server, in the given order."""
     found: dict[str, list[Report]] = {server.label: [] for server in servers}
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(rounds):
-            ordered = servers if number % 2 == 0 else servers[::-1]
-            for server in ordered:
-                click.echo(f"round {number + 1} of {rounds}: {server.label}", err=True)
-                with running(server, Path(folder, f"{server.label}.log")) as url:
-                    target = Target(url=url, label=server.label, model=model)
-                    again = replace(parameters, seed=parameters.seed + number)
-                    with ProgressMeter() as meter:
-                        report = asyncio.run(run_benchmark(target, again, meter))
-                found[server.label].append(report)
+    for number in range(rounds):
+        again = replace(parameters, seed=parameters.seed + number)
+        for server in servers if number % 2 == 0 else servers[::-1]:
+            click.echo(f"round {number + 1} of {rounds}: {server.label}", err=True)
+            with running(server) as url, ProgressMeter() as meter:
+                target = Target(url=url, label=server.label, model=model)
+                found[server.label].append(asyncio.run(run_benchmark(target, again, meter)))
     return [merge(reports) for reports in found.values()]
 
 
@@ -158,6 +161,7 @@ def write_outputs(reports: list[Report], setup: Setup, folder: Path) -> None:
     show_default=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
+@click.option("--note", help="What the page should say of the model, beside its file name.")
 @click.option("--threads", default=os.cpu_count() or 1, show_default="all cores")
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--scale", default=1.0, show_default=True)
@@ -176,6 +180,7 @@ def main(
     *,
     binary: Path | None,
     model_file: Path,
+    note: str | None,
     threads: int,
     rounds: int,
     scale: float,
@@ -185,7 +190,7 @@ def main(
     out: Path,
 ) -> None:
     """Benchmark Corral and llama-server and write docs/benchmarks.md, .svg and .json."""
-    setup = Setup.of_this_machine(model_file, threads, binary, LLAMA_SERVER_FLAGS)
+    setup = Setup.of_this_machine(model_file, note, threads, binary, LLAMA_SERVER_FLAGS)
     parameters = Parameters(
         workloads=list(workloads),
         streams=list(streams),

@@ -37,15 +37,21 @@ class Setup:
 
     @classmethod
     def of_this_machine(
-        cls, model: Path, threads: int, llama_server: Path | None, flags: Sequence[str]
+        cls,
+        model: Path,
+        note: str | None,
+        threads: int,
+        llama_server: Path | None,
+        flags: Sequence[str],
     ) -> "Setup":
         """Read the machine and the versions; call it before the run, for the load average."""
         corral = f"{__version__}, llama-cpp-python {version('llama-cpp-python')}"
+        size = f"{model.stat().st_size / 1e6:,.1f} MB"
         facts = [
             ("CPU", f"{_cpu_name()}, {os.cpu_count()} cores, {threads} threads for each server"),
             ("Load average before", f"{os.getloadavg()[0]:.2f}"),
             ("System", f"{platform.system()} {platform.machine()}"),
-            ("Model", f"`{model.name}`, {model.stat().st_size / 1e6:,.1f} MB"),
+            ("Model", ", ".join(filter(None, (f"`{model.name}`", size, note)))),
             ("Corral", f"{corral}, Python {platform.python_version()}"),
         ]
         if llama_server is not None:

@@ -24,7 +24,7 @@ def test_one_server_alone_has_no_comparison() -> None:
 def test_this_machine_is_described(tmp_path: Path) -> None:
     model = tmp_path / "model.gguf"
     model.write_bytes(b"x" * 2_000_000)
-    facts = dict(Setup.of_this_machine(model, 2, None, []).facts)
+    facts = dict(Setup.of_this_machine(model, "random weights", 2, None, []).facts)
     assert "2 threads" in facts["CPU"]
-    assert facts["Model"] == "`model.gguf`, 2.0 MB"
+    assert facts["Model"] == "`model.gguf`, 2.0 MB, random weights"
     assert "llama-cpp-python 0.3" in facts["Corral"]

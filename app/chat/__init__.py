@@ -1,0 +1,1 @@
+"""Chat as text: rendering templates, and parsing what models write back. No model needed."""

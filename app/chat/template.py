@@ -1,0 +1,196 @@
+"""A model's chat template: messages in, prompt text out."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from jinja2 import Template, TemplateError
+
+from app.chat.default_template import CHATML
+from app.chat.environment import TemplateRaised, make_environment
+from app.core.errors import BadRequest, TemplateRefused
+from app.core.messages import Message, Tool, ToolCall
+
+MAX_PROMPT_CHARACTERS = 16 * 1024 * 1024
+THINK_OPEN = "<think>"
+THINK_CLOSE = "</think>"
+_RESERVED = frozenset({"messages", "tools", "add_generation_prompt", "bos_token", "eos_token"})
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateTraits:
+    """What a template can do, found by trying it once.
+
+    `thinking`: the template knows `<think>`. `is_default`: the model carries no template.
+    """
+
+    system: bool
+    tools: bool
+    thinking: bool
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPrompt:
+    """`opens_reasoning`: the model's first token is already inside a thinking block."""
+
+    text: str
+    opens_reasoning: bool
+
+
+class ChatTemplate:
+    """One compiled template. Rendering is pure and safe from any thread."""
+
+    def __init__(self, source: str | None, *, bos_token: str = "", eos_token: str = "") -> None:
+        self.source = CHATML if source is None else source
+        self._names = {"bos_token": bos_token, "eos_token": eos_token}
+        try:
+            self._template: Template = make_environment().from_string(self.source)
+        except TemplateError as error:
+            raise TemplateRefused(f"The model's chat template is broken: {error}") from error
+        self.traits = self._probe(is_default=source is None)
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Tool] = (),
+        variables: Mapping[str, Any] | None = None,
+    ) -> RenderedPrompt:
+        """The prompt after which the model writes the next assistant message.
+
+        A last message of the assistant's own (without tool calls) is continued: the prompt ends
+        with its text. Raises TemplateRefused with the template's message.
+        """
+        extra = variables or {}
+        for name in extra:
+            if name in _RESERVED:
+                raise BadRequest(
+                    f"'{name}' is set by the server.", param=f"chat_template_kwargs.{name}"
+                )
+        prefill = _prefill_of(messages)
+        history = messages[:-1] if prefill else messages
+        text = self._run(
+            messages=[_as_dict(message) for message in history],
+            tools=[_as_tool(tool) for tool in tools] or None,
+            variables=extra,
+        )
+        if prefill:
+            return self._continue(text, prefill)
+        return RenderedPrompt(text, opens_reasoning=_is_open(text))
+
+    def _continue(self, text: str, prefill: Message) -> RenderedPrompt:
+        """Append the start of an answer, closing or adding the thinking before it."""
+        content, reasoning = prefill.content or "", prefill.reasoning or ""
+        if _is_open(text):
+            if not content:
+                return RenderedPrompt(text + reasoning, opens_reasoning=True)
+            text += f"{reasoning}\n{THINK_CLOSE}\n\n"
+        elif reasoning:
+            text += f"{THINK_OPEN}\n{reasoning}"
+            if not content:
+                return RenderedPrompt(text, opens_reasoning=True)
+            text += f"\n{THINK_CLOSE}\n\n"
+        return RenderedPrompt(text + content, opens_reasoning=False)
+
+    def _run(
+        self,
+        *,
+        messages: list[dict[str, Any]],
+        tools: list[Any] | None,
+        variables: Mapping[str, Any],
+    ) -> str:
+        values = {
+            "add_generation_prompt": True,
+            **self._names,
+            **variables,
+            "messages": messages,
+            "tools": tools,
+        }
+        try:
+            return _join_bounded(self._template.generate(values))
+        except TemplateRefused:
+            raise
+        except TemplateRaised as error:
+            raise TemplateRefused(str(error), param="messages") from error
+        except Exception as error:  # whatever a foreign template does, the caller gets a 400
+            raise TemplateRefused(
+                f"The chat template cannot render these messages: {error}", param="messages"
+            ) from error
+
+    def _probe(self, *, is_default: bool) -> TemplateTraits:
+        """Try the template on small conversations and look for what should be in the prompt."""
+        user = Message("user", "probe-user")
+        system = Message("system", "probe-system")
+        tool = Tool("probe_tool", "A probe", {"type": "object", "properties": {}})
+        return TemplateTraits(
+            system="probe-system" in self._try((system, user)),
+            tools="probe_tool" in self._try((user,), tools=(tool,)),
+            thinking=THINK_OPEN in self.source or THINK_CLOSE in self.source,
+            is_default=is_default,
+        )
+
+    def _try(self, messages: Sequence[Message], *, tools: Sequence[Tool] = ()) -> str:
+        try:
+            return self.render(messages, tools=tools).text
+        except TemplateRefused:
+            return ""
+
+
+def _prefill_of(messages: Sequence[Message]) -> Message | None:
+    last = messages[-1] if messages else None
+    if last and last.role == "assistant" and not last.tool_calls:
+        return last
+    return None
+
+
+def _is_open(text: str) -> bool:
+    return text.rstrip().endswith(THINK_OPEN)
+
+
+def _join_bounded(pieces: Iterator[str]) -> str:
+    parts: list[str] = []
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > MAX_PROMPT_CHARACTERS:
+            raise TemplateRefused("The rendered prompt is too large.", param="messages")
+        parts.append(piece)
+    return "".join(parts)
+
+
+def _as_dict(message: Message) -> dict[str, Any]:
+    """A message as templates expect it: text content always a string, arguments as objects."""
+    role = "system" if message.role == "developer" else message.role
+    made: dict[str, Any] = {"role": role, "content": message.content or ""}
+    if message.reasoning:
+        made["reasoning_content"] = message.reasoning
+    if message.tool_calls:
+        made["tool_calls"] = [_as_call(call) for call in message.tool_calls]
+    if message.tool_call_id is not None:
+        made["tool_call_id"] = message.tool_call_id
+    if message.name is not None:
+        made["name"] = message.name
+    return made
+
+
+def _as_call(call: ToolCall) -> dict[str, Any]:
+    arguments: Any = call.arguments
+    try:
+        parsed: Any = json.loads(call.arguments) if call.arguments.strip() else {}
+    except ValueError:
+        parsed = None
+    if isinstance(parsed, dict):
+        arguments = cast("dict[str, Any]", parsed)
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": arguments},
+    }
+
+
+def _as_tool(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name, "description": tool.description or ""}
+    function["parameters"] = dict(tool.parameters or {"type": "object", "properties": {}})
+    return {"type": "function", "function": function}

@@ -1,8 +1,91 @@
 """Embeddings: from a neutral request to unit vectors."""
 
+import asyncio
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from app.core.errors import BadRequest, ContextLengthExceeded, UnsupportedOperation
+from app.core.models import ModelInfo
+from app.core.requests import EmbeddingRequest, TextPrompt, TokenPrompt
+from app.engine.embedder import Embedder
+from app.pool.loaded import LoadedModel, Tokenizer
+from app.services.models import find_model
 from app.services.ports import ModelPool
+from app.services.tokens import check_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """`vectors` has shape (inputs, dimensions); its rows have length one."""
+
+    model: ModelInfo
+    vectors: npt.NDArray[np.float32]
+    prompt_tokens: int
 
 
 class EmbeddingService:
     def __init__(self, pool: ModelPool) -> None:
         self._pool = pool
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        info = find_model(self._pool, request.model)
+        async with self._pool.lease(info.id) as loaded:
+            embedder = _embedder_of(loaded)
+            _check_dimensions(request.dimensions, embedder.dimensions)
+            inputs = await asyncio.to_thread(_tokenize, loaded.tokenizer, request, embedder)
+            vectors = await embedder.embed(inputs)
+            return Embeddings(
+                model=loaded.info,
+                vectors=_shorten(vectors, request.dimensions),
+                prompt_tokens=sum(len(ids) for ids in inputs),
+            )
+
+
+def _embedder_of(loaded: LoadedModel) -> Embedder:
+    if loaded.embedder is None:
+        raise UnsupportedOperation(
+            f"The model '{loaded.info.id}' does not make embeddings.", param="model"
+        )
+    return loaded.embedder
+
+
+def _check_dimensions(wanted: int | None, available: int) -> None:
+    if wanted is not None and wanted > available:
+        raise BadRequest(
+            f"'dimensions' is {wanted}, but this model's vectors have {available}.",
+            param="dimensions",
+        )
+
+
+def _tokenize(
+    tokenizer: Tokenizer, request: EmbeddingRequest, embedder: Embedder
+) -> list[list[int]]:
+    made: list[list[int]] = []
+    for index, prompt in enumerate(request.inputs):
+        param = "input" if len(request.inputs) == 1 else f"input[{index}]"
+        ids = _ids_of(tokenizer, prompt, param)
+        if not ids:
+            raise BadRequest(f"'{param}' is empty.", param=param)
+        if len(ids) > embedder.max_tokens:
+            raise ContextLengthExceeded(
+                n_prompt_tokens=len(ids), n_ctx=embedder.max_tokens, param=param
+            )
+        made.append(ids)
+    return made
+
+
+def _ids_of(tokenizer: Tokenizer, prompt: TextPrompt | TokenPrompt, param: str) -> list[int]:
+    if isinstance(prompt, TextPrompt):
+        return tokenizer.tokenize(prompt.text, add_special=True, parse_special=False)
+    check_tokens(prompt.tokens, tokenizer, param=param)
+    return list(prompt.tokens)
+
+
+def _shorten(vectors: npt.NDArray[np.float32], dimensions: int | None) -> npt.NDArray[np.float32]:
+    if dimensions is None or dimensions == vectors.shape[1]:
+        return vectors
+    cut = vectors[:, :dimensions]
+    norms = np.linalg.norm(cut, axis=1, keepdims=True)
+    return (cut / np.maximum(norms, np.finfo(np.float32).tiny)).astype(np.float32)

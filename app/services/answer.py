@@ -1,0 +1,158 @@
+"""One answer while it is generated: the engine's outputs become neutral events."""
+
+from dataclasses import dataclass, field
+
+from app.chat.parsers.base import CallArguments, CallEnd, CallStart, Part, StreamParser, Text
+from app.core.events import (
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    TokenCandidate,
+    TokenLogprob,
+    ToolCallDelta,
+    ToolCallEnd,
+    ToolCallStart,
+)
+from app.core.ids import make_id
+from app.engine.messages import (
+    Output,
+    PromptLogprobs,
+    SequenceFailed,
+    SequenceFinished,
+    SequenceOutput,
+    SequenceSpec,
+    SequenceStarted,
+    StopReason,
+)
+from app.services.logprobs import LogprobTrack
+from app.services.tokens import TokenizedPrompt
+
+UNKNOWN = float("nan")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one answer has cost so far."""
+
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    logprob_sum: float = 0.0
+    logprob_count: int = 0
+
+    @property
+    def mean_logprob(self) -> float:
+        return self.logprob_sum / self.logprob_count if self.logprob_count else float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """The prompt to give back first. `first_token` has no log-probability of its own."""
+
+    prompt: TokenizedPrompt
+    first_token: TokenCandidate
+    wants_logprobs: bool
+    is_all: bool
+
+
+@dataclass(slots=True)
+class Answer:
+    """Reads one sequence's outputs. `echo` None unless the prompt is to be returned."""
+
+    choice: int
+    spec: SequenceSpec
+    parser: StreamParser
+    wants_logprobs: bool
+    echo: Echo | None = None
+    tally: Tally = field(default_factory=Tally)
+    is_over: bool = False
+    _track: LogprobTrack = field(default_factory=LogprobTrack)
+    _calls: int = 0
+    _whole_calls: int = 0
+    _is_echoed: bool = False
+
+    def read(self, output: Output) -> list[Event]:
+        match output:
+            case SequenceOutput():
+                return self._read_output(output)
+            case SequenceStarted():
+                self.tally.cached_tokens = output.cached_tokens
+                started = Started(
+                    self.choice, len(self.spec.prompt), output.cached_tokens, output.queue_seconds
+                )
+                waits = self.echo is not None and self.echo.wants_logprobs
+                return [started] if waits else [started, *self._tell_echo(())]
+            case PromptLogprobs():
+                return self._tell_echo(output.logprobs)
+            case SequenceFinished():
+                return self._finish(output.reason)
+            case SequenceFailed():
+                self.is_over = True
+                return [Failed(self.choice, output.error)]
+
+    def _read_output(self, output: SequenceOutput) -> list[Event]:
+        events = self._tell_echo(())
+        self.tally.completion_tokens += output.n_tokens
+        was_reasoning = self.parser.is_reasoning
+        for logprob in output.logprobs:
+            self.tally.logprob_sum += logprob.token.logprob
+            self.tally.logprob_count += 1
+        if self.is_scoring:
+            return events
+        if self.wants_logprobs:
+            self._track.add(output.text, output.logprobs)
+        events += self._translate(self.parser.feed(output.text))
+        if was_reasoning or self.parser.is_reasoning:
+            self.tally.reasoning_tokens += output.n_tokens
+        return events
+
+    @property
+    def is_scoring(self) -> bool:
+        """Only the prompt is wanted back: the one token the engine makes is dropped."""
+        return self.echo is not None and self.echo.is_all
+
+    def _finish(self, reason: StopReason) -> list[Event]:
+        self.is_over = True
+        events = self._tell_echo(()) + self._translate(self.parser.finish())
+        final: FinishReason = reason
+        if self._whole_calls and reason == "stop":
+            final = "tool_calls"
+        if self.is_scoring:
+            final = "length"
+            self.tally.completion_tokens = 0
+        tally = self.tally
+        events.append(Finished(self.choice, final, tally.completion_tokens, tally.reasoning_tokens))
+        return events
+
+    def _translate(self, parts: list[Part]) -> list[Event]:
+        events: list[Event] = []
+        for part in parts:
+            match part:
+                case CallStart():
+                    self._calls += 1
+                    call_id = part.id or make_id("call_")
+                    events.append(ToolCallStart(self.choice, self._calls - 1, call_id, part.name))
+                case CallArguments():
+                    events.append(ToolCallDelta(self.choice, self._calls - 1, part.text))
+                case CallEnd():
+                    self._whole_calls += part.is_whole
+                    events.append(ToolCallEnd(self.choice, self._calls - 1))
+                case _:
+                    kind = TextDelta if isinstance(part, Text) else ReasoningDelta
+                    start = part.end - len(part.text)
+                    logprobs = self._track.take(start, part.end) if self.wants_logprobs else ()
+                    events.append(kind(self.choice, part.text, logprobs))
+        return events
+
+    def _tell_echo(self, logprobs: tuple[TokenLogprob, ...]) -> list[Event]:
+        """The prompt as the first piece of text; afterwards there is nothing more to echo."""
+        if self.echo is None or self._is_echoed:
+            return []
+        self._is_echoed = True
+        if logprobs and not self.echo.prompt.has_added_bos:
+            logprobs = (TokenLogprob(self.echo.first_token), *logprobs)
+        return [TextDelta(self.choice, self.echo.prompt.text, logprobs)]

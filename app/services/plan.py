@@ -1,0 +1,165 @@
+"""From a request and a loaded model to validated sequences: every refusal happens here."""
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+
+from app.chat.parsers import choose_parser
+from app.chat.parsers.base import PlainParser, StreamParser
+from app.chat.template import ChatTemplate
+from app.core.errors import BadRequest, ContextLengthExceeded, UnsupportedOperation
+from app.core.ids import make_id
+from app.core.requests import ChatPrompt, GenerationRequest, SamplingParams, TextPrompt
+from app.engine.engine import Engine
+from app.engine.messages import SequenceSpec
+from app.pool.loaded import LoadedModel
+from app.services.tokens import TokenizedPrompt, check_tokens, tokenize_prompt
+
+INLINE_CHARACTERS = 16_384
+_SEEDS = 0xFFFF_FFFF  # llama.cpp keeps the highest seed for "draw one"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be generated. `specs` has `candidates` sequences for each prompt, in order."""
+
+    request: GenerationRequest
+    loaded: LoadedModel
+    engine: Engine
+    template: ChatTemplate | None
+    prompts: tuple[TokenizedPrompt, ...]
+    specs: tuple[SequenceSpec, ...]
+    candidates: int
+
+    def make_parser(self, choice: int) -> StreamParser:
+        index = choice // self.candidates
+        asked = self.request.prompts[index]
+        if self.template is None or not isinstance(asked, ChatPrompt):
+            return PlainParser()
+        return choose_parser(
+            self.template.source,
+            self.template.traits,
+            tools=bool(asked.tools),
+            starts_in_reasoning=self.prompts[index].opens_reasoning,
+        )
+
+
+async def make_plan(
+    request: GenerationRequest,
+    loaded: LoadedModel,
+    template: ChatTemplate | None,
+    *,
+    queue_timeout: float | None,
+) -> Plan:
+    """Raises BadRequest and its kin."""
+    engine = loaded.engine
+    if engine is None:
+        raise UnsupportedOperation(
+            f"The model '{loaded.info.id}' makes embeddings only.", param="model"
+        )
+    _check_token_fields(request, loaded)
+    prompts = await _tokenize(request, loaded, template)
+    candidates = max(request.n, request.best_of or 1)
+    specs = [
+        _make_spec(request, loaded, prompt, index, candidates)
+        for prompt in prompts
+        for index in range(candidates)
+    ]
+    specs = await _add_constraints(specs, request, loaded)
+    if queue_timeout is not None:
+        deadline = time.monotonic() + queue_timeout
+        specs = [replace(spec, queue_deadline=deadline) for spec in specs]
+    return Plan(request, loaded, engine, template, prompts, tuple(specs), candidates)
+
+
+async def _tokenize(
+    request: GenerationRequest, loaded: LoadedModel, template: ChatTemplate | None
+) -> tuple[TokenizedPrompt, ...]:
+    def run() -> tuple[TokenizedPrompt, ...]:
+        return tuple(tokenize_prompt(prompt, loaded, template) for prompt in request.prompts)
+
+    if sum(_weigh(prompt) for prompt in request.prompts) <= INLINE_CHARACTERS:
+        return run()
+    return await asyncio.to_thread(run)
+
+
+def _weigh(prompt: object) -> int:
+    """About how many characters there are to work on."""
+    if isinstance(prompt, ChatPrompt):
+        return sum(len(message.content or "") for message in prompt.messages) + 256 * len(
+            prompt.tools
+        )
+    if isinstance(prompt, TextPrompt):
+        return len(prompt.text) + len(prompt.suffix or "")
+    return 0
+
+
+def _check_token_fields(request: GenerationRequest, loaded: LoadedModel) -> None:
+    bias = request.sampling.get("logit_bias", ())
+    check_tokens([token for token, _ in bias], loaded.tokenizer, param="logit_bias")
+    check_tokens(request.stop_token_ids, loaded.tokenizer, param="stop_token_ids")
+
+
+def _make_spec(
+    request: GenerationRequest,
+    loaded: LoadedModel,
+    prompt: TokenizedPrompt,
+    index: int,
+    candidates: int,
+) -> SequenceSpec:
+    wants_ranking = candidates > request.n
+    return SequenceSpec(
+        id=make_id("seq_", 16),
+        prompt=prompt.tokens,
+        max_tokens=_limit_tokens(request, loaded, len(prompt.tokens)),
+        sampling=_choose_sampling(request, loaded, index, candidates),
+        min_tokens=request.min_tokens,
+        stop=request.stop,
+        stop_tokens=frozenset(request.stop_token_ids),
+        ignore_eos=request.ignore_eos,
+        logprobs=0 if request.logprobs is None and wants_ranking else request.logprobs,
+        prompt_logprobs=request.logprobs if request.echo else None,
+    )
+
+
+def _limit_tokens(request: GenerationRequest, loaded: LoadedModel, n_prompt: int) -> int:
+    window = loaded.info.context_window
+    if n_prompt + 1 > window:
+        param = "messages" if isinstance(request.prompts[0], ChatPrompt) else "prompt"
+        raise ContextLengthExceeded(n_prompt_tokens=n_prompt, n_ctx=window, param=param)
+    room = min(window - n_prompt, loaded.info.max_output_tokens)
+    limit = room if request.max_tokens is None else min(request.max_tokens, room)
+    if request.min_tokens > limit:
+        raise BadRequest(
+            f"'min_tokens' is {request.min_tokens}, but at most {limit} tokens can be generated.",
+            param="min_tokens",
+        )
+    return max(limit, 1)
+
+
+def _choose_sampling(
+    request: GenerationRequest, loaded: LoadedModel, index: int, candidates: int
+) -> SamplingParams:
+    """The model's defaults under the caller's wishes; answers to one prompt differ by seed."""
+    chosen = replace(loaded.sampling, **request.sampling)
+    if chosen.seed is None:
+        return chosen
+    offset = index if candidates > 1 else 0
+    return replace(chosen, seed=(chosen.seed + offset) % _SEEDS)
+
+
+async def _add_constraints(
+    specs: list[SequenceSpec], request: GenerationRequest, loaded: LoadedModel
+) -> list[SequenceSpec]:
+    constraint, compiler = request.constraint, loaded.constraints
+    if constraint is None:
+        return specs
+    if compiler is None:
+        raise UnsupportedOperation(
+            f"The model '{loaded.info.id}' cannot be held to a format.", param="response_format"
+        )
+
+    def run() -> list[SequenceSpec]:
+        return [replace(spec, constraint=compiler.compile(constraint)) for spec in specs]
+
+    return await asyncio.to_thread(run)

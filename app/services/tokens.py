@@ -1,0 +1,110 @@
+"""Prompts as token ids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.chat.template import ChatTemplate
+from app.core.errors import BadRequest, UnsupportedOperation
+from app.core.requests import ChatPrompt, Prompt, TokenPrompt
+from app.pool.loaded import LoadedModel, Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedPrompt:
+    """`text` is what `echo` returns; `has_added_bos`: the first token is not in the text."""
+
+    tokens: tuple[int, ...]
+    text: str
+    has_added_bos: bool = False
+    opens_reasoning: bool = False
+
+
+def tokenize_prompt(
+    prompt: Prompt, loaded: LoadedModel, template: ChatTemplate | None
+) -> TokenizedPrompt:
+    """Raises BadRequest and its kin. Chat prompts need `template`.
+
+    Long prompts take a while: call it off the event loop.
+    """
+    if isinstance(prompt, ChatPrompt):
+        if template is None:
+            raise ValueError("a chat prompt needs a template")
+        return _tokenize_chat(prompt, loaded, template)
+    if isinstance(prompt, TokenPrompt):
+        return _take_tokens(prompt, loaded.tokenizer)
+    if prompt.suffix is not None:
+        return _tokenize_infill(prompt.text, prompt.suffix, loaded)
+    tokens = _with_special(loaded.tokenizer, prompt.text)
+    return _made(tokens, prompt.text, loaded.tokenizer)
+
+
+def check_tokens(tokens: Sequence[int], tokenizer: Tokenizer, *, param: str) -> None:
+    for token in tokens:
+        if not 0 <= token < tokenizer.size:
+            raise BadRequest(
+                f"'{param}' holds the token id {token}, but this model's ids are 0 to "
+                f"{tokenizer.size - 1}.",
+                param=param,
+            )
+
+
+def spell(tokenizer: Tokenizer, token: int | None) -> str:
+    """How a control token is written in a template; empty where the model has none."""
+    return "" if token is None else tokenizer.text(token)
+
+
+def _tokenize_chat(
+    prompt: ChatPrompt, loaded: LoadedModel, template: ChatTemplate
+) -> TokenizedPrompt:
+    if prompt.tools and not template.traits.tools:
+        raise UnsupportedOperation(
+            f"The chat template of '{loaded.info.id}' has no place for tools.", param="tools"
+        )
+    rendered = template.render(
+        prompt.messages, tools=prompt.tools, variables=prompt.template_kwargs
+    )
+    return TokenizedPrompt(
+        tokens=tuple(_with_special(loaded.tokenizer, rendered.text)),
+        text=rendered.text,
+        opens_reasoning=rendered.opens_reasoning,
+    )
+
+
+def _with_special(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Tokens with BOS exactly once where the model wants it, and never a closing EOS of ours."""
+    tokens = tokenizer.tokenize(text, add_special=True, parse_special=True)
+    bos, eos = tokenizer.bos_token, tokenizer.eos_token
+    if bos is not None and tokens[:2] == [bos, bos]:
+        del tokens[0]
+    if tokens and tokens[-1] == eos and not text.endswith(spell(tokenizer, eos)):
+        tokens.pop()
+    return tokens
+
+
+def _take_tokens(prompt: TokenPrompt, tokenizer: Tokenizer) -> TokenizedPrompt:
+    check_tokens(prompt.tokens, tokenizer, param="prompt")
+    return TokenizedPrompt(tokens=prompt.tokens, text=tokenizer.detokenize(prompt.tokens))
+
+
+def _tokenize_infill(prefix: str, suffix: str, loaded: LoadedModel) -> TokenizedPrompt:
+    tokenizer = loaded.tokenizer
+    marks = tokenizer.infill_tokens
+    if marks is None:
+        raise UnsupportedOperation(
+            f"The model '{loaded.info.id}' has no fill-in-the-middle tokens.", param="suffix"
+        )
+    opening = [token for token in _with_special(tokenizer, "") if token == tokenizer.bos_token]
+    before = tokenizer.tokenize(prefix, add_special=False, parse_special=False)
+    after = tokenizer.tokenize(suffix, add_special=False, parse_special=False)
+    return _made([*opening, marks[0], *before, marks[1], *after, marks[2]], prefix, tokenizer)
+
+
+def _made(tokens: list[int], text: str, tokenizer: Tokenizer) -> TokenizedPrompt:
+    """An empty prompt starts from BOS, or from EOS: the model needs something to go on from."""
+    start = tokenizer.bos_token if tokenizer.bos_token is not None else tokenizer.eos_token
+    if not tokens:
+        if start is None:
+            raise BadRequest("The prompt is empty.", param="prompt")
+        tokens = [start]
+    has_added = tokens[0] == start and not text.startswith(spell(tokenizer, start))
+    return TokenizedPrompt(tokens=tuple(tokens), text=text, has_added_bos=has_added)

@@ -6,12 +6,26 @@ from typing import Protocol
 
 from pydantic import SecretStr
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
 
-from app.api.middleware.drain import DrainGate
+from app.api.errors import answer_corral_error, answer_http_exception
+from app.api.middleware.auth import AuthMiddleware, KeyRing, read_keys
+from app.api.middleware.body_limit import BodyLimitMiddleware
+from app.api.middleware.drain import DrainGate, DrainMiddleware
+from app.api.middleware.request_log import RequestLogMiddleware
+from app.api.openai.decode import Limits
+from app.api.openai.routes import OpenAIRoutes
+from app.api.ops import OpsRoutes
+from app.core.errors import CorralError
 from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
 from app.services.models import ModelService
 from app.services.ports import GenerationMetrics, ModelPool
+
+_EXPOSED = ("x-request-id", "openai-processing-ms", "x-corral-ignored", "retry-after")
 
 
 class HttpMetrics(GenerationMetrics, Protocol):
@@ -49,7 +63,7 @@ class ApiSettings(Protocol):
     def max_n(self) -> int: ...
 
     @property
-    def drain_timeout(self) -> float: ...
+    def max_embedding_inputs(self) -> int: ...
 
     @property
     def sse_ping_interval(self) -> float: ...
@@ -76,4 +90,69 @@ def create_api(
     drain timeout, and then stops. The server's access log is not needed: one line for each
     request comes from here (structlog event "request").
     """
-    raise NotImplementedError
+    gate = gate or DrainGate()
+    ops = OpsRoutes(pool, metrics, gate).routes()
+    openai = OpenAIRoutes(
+        generation=generation,
+        embeddings=embeddings,
+        models=models,
+        limits=Limits(max_n=settings.max_n, max_messages=settings.max_messages),
+        max_json_depth=settings.max_json_depth,
+        max_embedding_inputs=settings.max_embedding_inputs,
+        ping_interval=settings.sse_ping_interval,
+        fingerprint=fingerprint,
+    ).routes()
+    routes = [*openai, *ops]
+    application = Starlette(
+        routes=routes,
+        middleware=_make_middleware(routes, ops, metrics, settings, gate),
+        exception_handlers={
+            CorralError: answer_corral_error,
+            HTTPException: answer_http_exception,
+        },
+    )
+    application.router.redirect_slashes = False
+    application.state.paths = {route.path for route in routes}
+    return application
+
+
+def _make_middleware(
+    routes: Sequence[Route],
+    ops: Sequence[Route],
+    metrics: HttpMetrics,
+    settings: ApiSettings,
+    gate: DrainGate,
+) -> list[Middleware]:
+    """From the outside in."""
+    open_paths = frozenset(route.path for route in ops)
+    templates = {route.endpoint: route.path for route in routes}
+    layers = [
+        Middleware(
+            RequestLogMiddleware, metrics=metrics, templates=templates, quiet_paths=open_paths
+        )
+    ]
+    origins = [origin for origin in settings.cors_origins if origin != "none"]
+    if origins:
+        layers.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=origins,
+                allow_methods=["GET", "POST", "OPTIONS"],
+                allow_headers=["*"],
+                expose_headers=_EXPOSED,
+                max_age=3600,
+            )
+        )
+    return [
+        *layers,
+        Middleware(DrainMiddleware, gate=gate, open_paths=open_paths),
+        Middleware(AuthMiddleware, keys=_read_key_ring(settings), open_paths=open_paths),
+        Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes),
+    ]
+
+
+def _read_key_ring(settings: ApiSettings) -> KeyRing:
+    keys = [settings.api_key.get_secret_value()] if settings.api_key else []
+    if settings.api_keys_file is not None:
+        keys += read_keys(settings.api_keys_file)
+    return KeyRing(keys)

@@ -2,6 +2,14 @@
 
 import asyncio
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api.context import context_of
+from app.api.errors import error_response
+from app.core.errors import Draining
+
+RETRY_AFTER = 5
+
 
 class DrainGate:
     """Open while the server takes requests; the composition closes it on SIGTERM.
@@ -30,3 +38,34 @@ class DrainGate:
 
     async def wait_idle(self) -> None:
         await self._idle.wait()
+
+    def enter(self) -> None:
+        self._running += 1
+        self._idle.clear()
+
+    def leave(self) -> None:
+        self._running -= 1
+        if not self._running:
+            self._idle.set()
+
+
+class DrainMiddleware:
+    def __init__(self, app: ASGIApp, *, gate: DrainGate, open_paths: frozenset[str]) -> None:
+        self._app = app
+        self._gate = gate
+        self._open_paths = open_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self._open_paths:
+            await self._app(scope, receive, send)
+            return
+        if self._gate.is_closed:
+            error = Draining("The server is shutting down.", retry_after=RETRY_AFTER)
+            context_of(scope).error_code = error.code
+            await error_response(error)(scope, receive, send)
+            return
+        self._gate.enter()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._gate.leave()

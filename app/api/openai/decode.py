@@ -1,0 +1,262 @@
+"""From wire bodies to neutral requests."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from app.api.openai.parameters import REFUSED
+from app.api.openai.schemas.base import Body, GenerationFields, SamplingFields, describe
+from app.api.openai.schemas.chat import ChatBody, ChatMessage, ResponseFormat
+from app.api.openai.schemas.completions import CompletionBody
+from app.api.openai.schemas.embeddings import EmbeddingBody
+from app.core.errors import BadRequest, MalformedBody, UnsupportedParameter
+from app.core.messages import Message, Tool, ToolCall
+from app.core.requests import (
+    Caller,
+    ChatPrompt,
+    Constraint,
+    EmbeddingRequest,
+    GenerationRequest,
+    JsonObject,
+    JsonSchema,
+    SamplingOverrides,
+    TextPrompt,
+)
+
+B = TypeVar("B", bound=BaseModel)
+_SAMPLING_FIELDS = tuple(SamplingFields.model_fields)
+_RANDOM_SEED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that the operator sets."""
+
+    max_n: int
+    max_messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A neutral request, how its answer is wanted, and the fields that nobody knows."""
+
+    request: GenerationRequest
+    is_stream: bool
+    wants_usage: bool
+    ignored: tuple[str, ...]
+
+
+def decode_chat(body: dict[str, Any], caller: Caller, limits: Limits) -> Decoded:
+    """Raises BadRequest and its kin, naming the field."""
+    messages = body.get("messages")
+    if isinstance(messages, list) and len(messages) > limits.max_messages:  # pyright: ignore[reportUnknownArgumentType]
+        raise MalformedBody(f"At most {limits.max_messages} messages are taken.", param="messages")
+    wire = validate(ChatBody, body)
+    _check_modalities(wire)
+    prompt = ChatPrompt(
+        messages=tuple(_decode_message(message) for message in wire.messages),
+        tools=_decode_tools(wire),
+        template_kwargs=_decode_template_kwargs(wire),
+    )
+    limit = wire.max_completion_tokens or wire.max_tokens
+    logprobs = (wire.top_logprobs or 0) if wire.logprobs else None
+    request = replace(
+        _make_request(wire, caller, limits),
+        prompts=(prompt,),
+        max_tokens=None if limit == -1 else limit,
+        logprobs=logprobs,
+        constraint=_decode_format(wire.response_format),
+    )
+    return _decoded(wire, request)
+
+
+def decode_completion(body: dict[str, Any], caller: Caller, limits: Limits) -> Decoded:
+    """Raises BadRequest and its kin, naming the field."""
+    wire = validate(CompletionBody, body)
+    prompts = tuple(
+        TextPrompt(prompt.text, wire.suffix) if isinstance(prompt, TextPrompt) else prompt
+        for prompt in wire.prompt
+    )
+    _check_count(wire.best_of, limits, "best_of")
+    request = replace(
+        _make_request(wire, caller, limits),
+        prompts=prompts,
+        best_of=wire.best_of,
+        echo=bool(wire.echo),
+        logprobs=wire.logprobs,
+    )
+    return _decoded(wire, request)
+
+
+def decode_embedding(
+    body: dict[str, Any], caller: Caller, max_inputs: int
+) -> tuple[EmbeddingRequest, bool, tuple[str, ...]]:
+    """The request, whether base64 is wanted, and the fields that nobody knows."""
+    wire = validate(EmbeddingBody, body)
+    if len(wire.input) > max_inputs:
+        raise BadRequest(f"At most {max_inputs} inputs are taken.", param="input")
+    for prompt in wire.input:
+        if isinstance(prompt, TextPrompt) and not prompt.text:
+            raise BadRequest("'input' holds an empty string.", param="input")
+    request = EmbeddingRequest(
+        model=wire.model, inputs=tuple(wire.input), caller=caller, dimensions=wire.dimensions
+    )
+    return request, wire.encoding_format == "base64", _unknown_fields(wire)
+
+
+def validate(schema: type[B], body: dict[str, Any]) -> B:
+    """Raises UnsupportedParameter for known parameters that are not offered, else BadRequest."""
+    for name, reason in REFUSED.items():
+        if body.get(name) is not None:
+            raise UnsupportedParameter(f"'{name}' is not supported. {reason}", param=name)
+    given = {name: value for name, value in body.items() if value is not None}
+    try:
+        return schema.model_validate(given)
+    except ValidationError as error:
+        raise _as_bad_request(error.errors(include_url=False)[0]) from None
+
+
+def _as_bad_request(details: ErrorDetails) -> BadRequest:
+    param = _spell_path(details["loc"])
+    named = f"'{param}'" if param else "The request"
+    if details["type"] == "missing":
+        return BadRequest(f"{named} is required.", param=param)
+    problem = details["msg"].removeprefix("Value error, ")
+    if details["type"].endswith("_type"):
+        problem = f"{problem}, got {describe(details['input'])}"
+    return BadRequest(f"{named}: {problem[:500]}.", param=param)
+
+
+def _spell_path(parts: Sequence[int | str]) -> str | None:
+    """`messages`, 0, `content` as `messages[0].content`."""
+    path = ""
+    for part in parts:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += f".{part}" if path else part
+    return path[:200] or None
+
+
+def _decoded(wire: GenerationFields, request: GenerationRequest) -> Decoded:
+    return Decoded(
+        request=request,
+        is_stream=bool(wire.stream),
+        wants_usage=bool(wire.stream_options and wire.stream_options.include_usage),
+        ignored=_unknown_fields(wire),
+    )
+
+
+def _unknown_fields(wire: Body) -> tuple[str, ...]:
+    return tuple(sorted(wire.model_extra or ()))
+
+
+def _make_request(wire: GenerationFields, caller: Caller, limits: Limits) -> GenerationRequest:
+    """What both routes have in common; the prompts are put in afterwards."""
+    _check_count(wire.n, limits, "n")
+    return GenerationRequest(
+        model=wire.model,
+        prompts=(),
+        caller=caller,
+        sampling=_decode_sampling(wire),
+        max_tokens=None if wire.max_tokens == -1 else wire.max_tokens,
+        min_tokens=wire.min_tokens or 0,
+        stop=tuple(wire.stop or ()),
+        stop_token_ids=tuple(wire.stop_token_ids or ()),
+        ignore_eos=bool(wire.ignore_eos),
+        n=wire.n or 1,
+    )
+
+
+def _check_count(value: int | None, limits: Limits, param: str) -> None:
+    if value is not None and value > limits.max_n:
+        raise BadRequest(f"'{param}' is {value}; at most {limits.max_n} is taken.", param=param)
+
+
+def _decode_sampling(wire: SamplingFields) -> SamplingOverrides:
+    given: dict[str, Any] = {}
+    for name in _SAMPLING_FIELDS:
+        value = getattr(wire, name)
+        if value is not None:
+            given[name] = value
+    if given.get("seed") == _RANDOM_SEED:
+        given["seed"] = None
+    if "top_k" in given:
+        given["top_k"] = max(given["top_k"], 0)
+    if "dry_sequence_breakers" in given:
+        given["dry_sequence_breakers"] = tuple(given["dry_sequence_breakers"])
+    if "logit_bias" in given:
+        bias = given["logit_bias"]
+        given["logit_bias"] = tuple((int(token), float(value)) for token, value in bias.items())
+    return SamplingOverrides(**given)
+
+
+def _decode_message(message: ChatMessage) -> Message:
+    calls = tuple(
+        ToolCall(call.id, call.function.name, call.function.arguments or "{}")
+        for call in message.tool_calls or ()
+    )
+    return Message(
+        role=message.role,
+        content=_join(part.words or "" for part in message.content)
+        if message.content is not None
+        else None,
+        reasoning=message.reasoning_content or message.reasoning,
+        tool_calls=calls,
+        tool_call_id=message.tool_call_id,
+        name=message.name,
+    )
+
+
+def _join(texts: Iterable[str]) -> str:
+    return "\n".join(texts)
+
+
+def _decode_tools(wire: ChatBody) -> tuple[Tool, ...]:
+    choice = wire.tool_choice
+    if choice not in (None, "auto", "none"):
+        raise UnsupportedParameter(
+            "'tool_choice' can be 'auto' or 'none'; forcing a call is not supported yet.",
+            param="tool_choice",
+        )
+    if choice == "none":
+        return ()
+    return tuple(
+        Tool(
+            name=tool.function.name,
+            description=tool.function.description,
+            parameters=tool.function.parameters,
+            strict=bool(tool.function.strict),
+        )
+        for tool in wire.tools or ()
+    )
+
+
+def _decode_template_kwargs(wire: ChatBody) -> dict[str, Any]:
+    """Explicit template arguments win over the two parameters that stand for some of them."""
+    made: dict[str, Any] = {}
+    if wire.reasoning_effort is not None:
+        made["reasoning_effort"] = wire.reasoning_effort
+        made["enable_thinking"] = wire.reasoning_effort != "none"
+    if wire.enable_thinking is not None:
+        made["enable_thinking"] = wire.enable_thinking
+    return made | (wire.chat_template_kwargs or {})
+
+
+def _decode_format(wanted: ResponseFormat | None) -> Constraint | None:
+    if wanted is None or wanted.type == "text":
+        return None
+    schema = wanted.json_schema.schema_ if wanted.json_schema else wanted.schema_
+    return JsonObject() if schema is None else JsonSchema(schema)
+
+
+def _check_modalities(wire: ChatBody) -> None:
+    other = [name for name in wire.modalities or () if name != "text"]
+    if other:
+        raise UnsupportedParameter(
+            f"'modalities' can only be [\"text\"]: models here do not make {other[0][:40]}.",
+            param="modalities",
+        )

@@ -1,0 +1,1 @@
+"""From neutral events to OpenAI's wire."""

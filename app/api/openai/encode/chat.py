@@ -1,0 +1,138 @@
+"""Chat completions: chunks of a stream, or one object."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from app.api.openai.encode.common import Envelope, encode_logprobs, encode_usage, frame
+from app.core.events import (
+    Event,
+    Finished,
+    ReasoningDelta,
+    TextDelta,
+    TokenLogprob,
+    ToolCallDelta,
+    ToolCallStart,
+)
+from app.core.usage import Usage
+
+OBJECT = "chat.completion"
+CHUNK_OBJECT = "chat.completion.chunk"
+
+
+class ChatChunks:
+    """Encodes one stream. The constant head of its chunks is made once."""
+
+    def __init__(self, envelope: Envelope) -> None:
+        self._envelope = envelope
+        self._head = b"data: " + envelope.wrap(choices=[]).removesuffix(b"]}")
+
+    def open(self, choices: int) -> bytes:
+        """The first chunk of each choice, in order: the role, here and nowhere else."""
+        role = {"role": "assistant", "content": ""}
+        return b"".join(self._chunk(choice, role) for choice in range(choices))
+
+    def encode(self, events: Iterable[Event]) -> bytes:
+        return b"".join(self._encode(event) for event in events)
+
+    def usage(self, usage: Usage) -> bytes:
+        return frame(self._envelope.wrap(choices=[], usage=encode_usage(usage)))
+
+    def _encode(self, event: Event) -> bytes:
+        if isinstance(event, Finished):
+            return self._chunk(event.choice, {}, reason=event.reason)
+        delta = _encode_delta(event)
+        logprobs = event.logprobs if isinstance(event, TextDelta) else ()
+        return self._chunk(event.choice, delta, logprobs) if delta else b""
+
+    def _chunk(
+        self,
+        choice: int,
+        delta: dict[str, Any],
+        logprobs: tuple[TokenLogprob, ...] = (),
+        reason: str | None = None,
+    ) -> bytes:
+        told = {"content": encode_logprobs(logprobs), "refusal": None} if logprobs else None
+        body = {"index": choice, "delta": delta, "logprobs": told, "finish_reason": reason}
+        return self._head + orjson.dumps(body) + b"]}\n\n"
+
+
+def _encode_delta(event: Event) -> dict[str, Any]:
+    """Empty for events that a chunk has no place for."""
+    match event:
+        case TextDelta():
+            return {"content": event.text} if event.text else {}
+        case ReasoningDelta():
+            return {"reasoning_content": event.text}
+        case ToolCallStart():
+            function = {"name": event.name, "arguments": ""}
+            call = {"index": event.index, "id": event.id, "type": "function", "function": function}
+            return {"tool_calls": [call]}
+        case ToolCallDelta():
+            piece = {"index": event.index, "function": {"arguments": event.arguments}}
+            return {"tool_calls": [piece]}
+        case _:
+            return {}
+
+
+@dataclass(slots=True)
+class _Message:
+    content: list[str] = field(default_factory=list[str])
+    reasoning: list[str] = field(default_factory=list[str])
+    calls: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    logprobs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    reason: str = "stop"
+
+    def add(self, event: Event) -> None:
+        match event:
+            case TextDelta():
+                self.content.append(event.text)
+                self.logprobs += encode_logprobs(event.logprobs)
+            case ReasoningDelta():
+                self.reasoning.append(event.text)
+            case ToolCallStart():
+                function = {"name": event.name, "arguments": ""}
+                self.calls.append({"id": event.id, "type": "function", "function": function})
+            case ToolCallDelta():
+                self.calls[event.index]["function"]["arguments"] += event.arguments
+            case Finished():
+                self.reason = event.reason
+            case _:
+                pass
+
+    def encode(self, index: int, *, wants_logprobs: bool) -> dict[str, Any]:
+        content: str | None = "".join(self.content)
+        message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
+        if self.reasoning:
+            message["reasoning_content"] = "".join(self.reasoning)
+        if self.calls:
+            message["content"] = content or None
+            message["tool_calls"] = self.calls
+        told = {"content": self.logprobs, "refusal": None} if wants_logprobs else None
+        return {
+            "index": index,
+            "message": message,
+            "logprobs": told,
+            "finish_reason": self.reason,
+        }
+
+
+def encode_chat(
+    envelope: Envelope,
+    events: Iterable[Event],
+    *,
+    choices: int,
+    usage: Usage,
+    wants_logprobs: bool,
+) -> bytes:
+    """The whole answer as one object."""
+    messages = [_Message() for _ in range(choices)]
+    for event in events:
+        messages[event.choice].add(event)
+    encoded = [
+        message.encode(index, wants_logprobs=wants_logprobs)
+        for index, message in enumerate(messages)
+    ]
+    return envelope.wrap(choices=encoded, usage=encode_usage(usage))

@@ -1,0 +1,74 @@
+"""What the answers of all routes share."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from app.core.events import TokenCandidate, TokenLogprob
+from app.core.usage import Usage
+
+DONE = b"data: [DONE]\n\n"
+LEAST_LOGPROB = -9999.0  # JSON has no minus infinity
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The part of an answer that is the same in all its chunks."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+    fingerprint: str
+
+    def wrap(self, **fields: Any) -> bytes:
+        return orjson.dumps(
+            {
+                "id": self.id,
+                "object": self.object,
+                "created": self.created,
+                "model": self.model,
+                "system_fingerprint": self.fingerprint,
+                **fields,
+            }
+        )
+
+
+def frame(data: bytes) -> bytes:
+    return b"data: " + data + b"\n\n"
+
+
+def encode_usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }
+
+
+def encode_logprobs(logprobs: tuple[TokenLogprob, ...]) -> list[dict[str, Any]]:
+    """The `content` list of chat log-probabilities."""
+    return [
+        {
+            **_encode_candidate(logprob.token),
+            "top_logprobs": [_encode_candidate(candidate) for candidate in logprob.top],
+        }
+        for logprob in logprobs
+    ]
+
+
+def finite(logprob: float) -> float | None:
+    """None for the first token of a prompt, which nothing precedes."""
+    return None if math.isnan(logprob) else max(logprob, LEAST_LOGPROB)
+
+
+def _encode_candidate(candidate: TokenCandidate) -> dict[str, Any]:
+    return {
+        "token": candidate.bytes.decode(errors="replace"),
+        "logprob": finite(candidate.logprob),
+        "bytes": list(candidate.bytes),
+    }

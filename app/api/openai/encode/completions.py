@@ -1,0 +1,121 @@
+"""Text completions: chunks of a stream, or one object."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from app.api.openai.encode.common import Envelope, encode_usage, finite, frame
+from app.core.events import Event, Finished, TextDelta, TokenCandidate, TokenLogprob
+from app.core.usage import Usage
+
+OBJECT = "text_completion"
+
+
+class CompletionChunks:
+    """Encodes one stream."""
+
+    def __init__(self, envelope: Envelope) -> None:
+        self._envelope = envelope
+        self._head = b"data: " + envelope.wrap(choices=[]).removesuffix(b"]}")
+        self._offsets: dict[int, int] = {}
+
+    def open(self, choices: int) -> bytes:  # noqa: ARG002 - chat streams need it
+        return b""
+
+    def encode(self, events: Iterable[Event]) -> bytes:
+        return b"".join(self._encode(event) for event in events)
+
+    def usage(self, usage: Usage) -> bytes:
+        return frame(self._envelope.wrap(choices=[], usage=encode_usage(usage)))
+
+    def _encode(self, event: Event) -> bytes:
+        match event:
+            case TextDelta():
+                offset = self._offsets.get(event.choice, 0)
+                self._offsets[event.choice] = offset + len(event.text)
+                told = _encode_logprobs(event.logprobs, offset) if event.logprobs else None
+                return self._chunk(event.choice, event.text, told, None)
+            case Finished():
+                return self._chunk(event.choice, "", None, event.reason)
+            case _:
+                return b""
+
+    def _chunk(
+        self, choice: int, text: str, logprobs: dict[str, Any] | None, reason: str | None
+    ) -> bytes:
+        body = {"index": choice, "text": text, "logprobs": logprobs, "finish_reason": reason}
+        return self._head + orjson.dumps(body) + b"]}\n\n"
+
+
+@dataclass(slots=True)
+class _Answer:
+    text: list[str] = field(default_factory=list[str])
+    logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
+    reason: str = "stop"
+
+    def add(self, event: Event) -> None:
+        match event:
+            case TextDelta():
+                self.text.append(event.text)
+                self.logprobs += event.logprobs
+            case Finished():
+                self.reason = event.reason
+            case _:
+                pass
+
+    def encode(self, index: int, *, wants_logprobs: bool) -> dict[str, Any]:
+        return {
+            "index": index,
+            "text": "".join(self.text),
+            "logprobs": _encode_logprobs(tuple(self.logprobs), 0) if wants_logprobs else None,
+            "finish_reason": self.reason,
+        }
+
+
+def encode_completion(
+    envelope: Envelope,
+    events: Iterable[Event],
+    *,
+    choices: int,
+    usage: Usage,
+    wants_logprobs: bool,
+) -> bytes:
+    """The whole answer as one object."""
+    answers = [_Answer() for _ in range(choices)]
+    for event in events:
+        answers[event.choice].add(event)
+    encoded = [
+        answer.encode(index, wants_logprobs=wants_logprobs) for index, answer in enumerate(answers)
+    ]
+    return envelope.wrap(choices=encoded, usage=encode_usage(usage))
+
+
+def _encode_logprobs(logprobs: tuple[TokenLogprob, ...], offset: int) -> dict[str, Any]:
+    """Parallel lists. Offsets count characters; the pieces of a split character share one."""
+    offsets: list[int] = []
+    read = b""
+    for logprob in logprobs:
+        offsets.append(offset + len(read.decode(errors="ignore")))
+        read += logprob.token.bytes
+    return {
+        "tokens": [_spell(logprob.token) for logprob in logprobs],
+        "token_logprobs": [finite(logprob.token.logprob) for logprob in logprobs],
+        "top_logprobs": [_encode_top(logprob) for logprob in logprobs],
+        "text_offset": offsets,
+    }
+
+
+def _encode_top(logprob: TokenLogprob) -> dict[str, float | None] | None:
+    if not logprob.top:
+        return None
+    return {_spell(candidate): finite(candidate.logprob) for candidate in reversed(logprob.top)}
+
+
+def _spell(token: TokenCandidate) -> str:
+    """The text of a token; one that is part of a character is spelled by its bytes."""
+    try:
+        return token.bytes.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in token.bytes)

@@ -1,0 +1,27 @@
+"""OpenAI parameters that are not offered: accepted without effect, or refused, and why.
+
+docs/compatibility.md repeats these tables; a test compares them.
+"""
+
+from collections.abc import Mapping
+
+NO_EFFECT: Mapping[str, str] = {
+    "user": "Nothing is recorded for each end user.",
+    "metadata": "Nothing is stored, so there is nothing to attach it to.",
+    "store": "Answers are never stored.",
+    "service_tier": "There is one tier.",
+    "prompt_cache_key": "Shared prompt prefixes are found without a key.",
+    "prompt_cache_retention": "The server decides how long prefixes are kept.",
+    "safety_identifier": "There is no moderation to report to.",
+    "parallel_tool_calls": "The model decides how many tools it calls.",
+    "prediction": "It could only save time, never change the answer.",
+    "verbosity": "Models here are not trained to read it; say it in a message.",
+}
+
+REFUSED: Mapping[str, str] = {
+    "audio": "Models here write text only.",
+    "functions": "It is the old form of 'tools'; send 'tools'.",
+    "function_call": "It is the old form of 'tool_choice'; send 'tool_choice'.",
+    "web_search_options": "This service does not search the web.",
+    "moderation": "This service does not moderate.",
+}

@@ -1,0 +1,201 @@
+"""OpenAI's routes under `/v1`."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.api.body import read_json
+from app.api.context import RequestContext, context_of
+from app.api.disconnect import run_while_connected
+from app.api.errors import error_body
+from app.api.openai.decode import (
+    Decoded,
+    Limits,
+    decode_chat,
+    decode_completion,
+    decode_embedding,
+)
+from app.api.openai.encode import chat, completions
+from app.api.openai.encode.common import DONE, Envelope, frame
+from app.api.openai.encode.embeddings import encode_embeddings
+from app.api.openai.encode.models import encode_model, encode_models
+from app.api.sse import EventStreamResponse
+from app.core.errors import CorralError, InternalError
+from app.core.events import Event, Failed
+from app.core.ids import make_id
+from app.core.requests import Caller
+from app.core.usage import Usage
+from app.services.embeddings import EmbeddingService
+from app.services.generation import GenerationService
+from app.services.models import ModelService
+from app.services.running import Generation
+
+HEAD_GRACE = 15.0
+"""Seconds that a stream's head waits for the queue, so that its refusal can be an HTTP status."""
+
+
+class Chunks(Protocol):
+    """Encodes the chunks of one stream."""
+
+    def open(self, choices: int) -> bytes: ...
+
+    def encode(self, events: list[Event]) -> bytes: ...
+
+    def usage(self, usage: Usage) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How one route's requests and answers look."""
+
+    decode: Callable[[dict[str, Any], Caller, Limits], Decoded]
+    id_prefix: str
+    object: str
+    chunk_object: str
+    make_chunks: Callable[[Envelope], Chunks]
+    encode: Callable[..., bytes]
+
+
+CHAT = Form(
+    decode_chat, "chatcmpl-", chat.OBJECT, chat.CHUNK_OBJECT, chat.ChatChunks, chat.encode_chat
+)
+COMPLETION = Form(
+    decode_completion,
+    "cmpl-",
+    completions.OBJECT,
+    completions.OBJECT,
+    completions.CompletionChunks,
+    completions.encode_completion,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAIRoutes:
+    """The handlers; they hold services and bounds, nothing about a request."""
+
+    generation: GenerationService
+    embeddings: EmbeddingService
+    models: ModelService
+    limits: Limits
+    max_json_depth: int
+    max_embedding_inputs: int
+    ping_interval: float
+    fingerprint: str
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/chat/completions", self.create_chat, methods=["POST"]),
+            Route("/v1/completions", self.create_completion, methods=["POST"]),
+            Route("/v1/embeddings", self.create_embeddings, methods=["POST"]),
+            Route("/v1/models", self.list_models, methods=["GET"]),
+            Route("/v1/models/{id:path}", self.get_model, methods=["GET"]),
+        ]
+
+    async def create_chat(self, request: Request) -> Response:
+        return await self._generate(request, CHAT)
+
+    async def create_completion(self, request: Request) -> Response:
+        return await self._generate(request, COMPLETION)
+
+    async def create_embeddings(self, request: Request) -> Response:
+        context = context_of(request)
+        body = await read_json(request, max_depth=self.max_json_depth)
+        asked, is_base64, context.ignored = decode_embedding(
+            body, context.caller, self.max_embedding_inputs
+        )
+        result = await run_while_connected(request, self.embeddings.embed(asked))
+        context.model = result.model.id
+        return _json(encode_embeddings(result, is_base64=is_base64))
+
+    async def list_models(self, _request: Request) -> Response:
+        return _json(orjson.dumps(encode_models(self.models.all())))
+
+    async def get_model(self, request: Request) -> Response:
+        return _json(orjson.dumps(encode_model(self.models.get(request.path_params["id"]))))
+
+    async def _generate(self, request: Request, form: Form) -> Response:
+        context = context_of(request)
+        body = await read_json(request, max_depth=self.max_json_depth)
+        decoded = form.decode(body, context.caller, self.limits)
+        context.ignored = decoded.ignored
+        if decoded.is_stream:
+            generation = await run_while_connected(request, self._admit(decoded, context))
+            body_stream = self._stream(generation, decoded, form, context)
+            return EventStreamResponse(
+                body_stream, ping_interval=self.ping_interval, close=generation.close
+            )
+        return await run_while_connected(request, self._answer(decoded, form, context))
+
+    async def _start(self, decoded: Decoded, context: RequestContext) -> Generation:
+        generation = await self.generation.start(decoded.request)
+        context.record = generation.record
+        return generation
+
+    async def _admit(self, decoded: Decoded, context: RequestContext) -> Generation:
+        """A generation that left the queue, or has waited there for long enough."""
+        generation = await self._start(decoded, context)
+        try:
+            await generation.wait_admitted(HEAD_GRACE)
+        except BaseException:
+            generation.close()
+            raise
+        return generation
+
+    async def _answer(self, decoded: Decoded, form: Form, context: RequestContext) -> Response:
+        async with await self._start(decoded, context) as generation:
+            events = await generation.complete()
+            return _json(
+                form.encode(
+                    self._envelope(form.id_prefix, form.object, generation),
+                    events,
+                    choices=generation.choices,
+                    usage=generation.usage,
+                    wants_logprobs=decoded.request.logprobs is not None,
+                )
+            )
+
+    async def _stream(
+        self, generation: Generation, decoded: Decoded, form: Form, context: RequestContext
+    ) -> AsyncIterator[bytes]:
+        """The frames of a stream. A failure on the way is the last of them."""
+        envelope = self._envelope(form.id_prefix, form.chunk_object, generation)
+        chunks = form.make_chunks(envelope)
+        try:
+            if head := chunks.open(generation.choices):
+                yield head
+            async for batch in generation:
+                if isinstance(batch[-1], Failed):
+                    yield chunks.encode(batch) + self._fail(batch[-1].error, context)
+                    return
+                if data := chunks.encode(batch):
+                    yield data
+            tail = chunks.usage(generation.usage) if decoded.wants_usage else b""
+            yield tail + DONE
+        except Exception as error:
+            if not isinstance(error, CorralError):
+                error = InternalError("The server had an error while processing the request.")
+            yield self._fail(error, context)
+            raise
+
+    def _fail(self, error: CorralError, context: RequestContext) -> bytes:
+        context.error_code = error.code
+        return frame(error_body(error))
+
+    def _envelope(self, prefix: str, kind: str, generation: Generation) -> Envelope:
+        return Envelope(
+            id=make_id(prefix),
+            object=kind,
+            created=int(time.time()),
+            model=generation.model.id,
+            fingerprint=self.fingerprint,
+        )
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")

@@ -1,0 +1,144 @@
+"""The body of `POST /v1/chat/completions`."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from app.api.openai.schemas.base import Body, Count, GenerationFields, Part
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+
+
+class ContentPart(Part):
+    """A piece of a message; text is what these models read."""
+
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> Self:
+        if self.type not in {"text", "refusal"}:
+            raise ValueError(
+                f"content parts of type '{self.type[:40]}' are not supported, only 'text'"
+            )
+        if self.words is None:
+            raise ValueError(f"a part of type '{self.type}' needs '{self.type}'")
+        return self
+
+    @property
+    def words(self) -> str | None:
+        return self.text if self.type == "text" else self.refusal
+
+
+def _as_parts(value: object) -> object:
+    return [{"type": "text", "text": value}] if isinstance(value, str) else value
+
+
+Content = Annotated[list[ContentPart], BeforeValidator(_as_parts)]
+
+
+class FunctionCall(Part):
+    name: Annotated[str, Field(min_length=1)]
+    arguments: str | None = None
+
+
+class MessageToolCall(Part):
+    id: str
+    type: Literal["function"] | None = None
+    function: FunctionCall
+
+
+class ChatMessage(Part):
+    role: Role
+    content: Content | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    name: str | None = None
+    tool_calls: list[MessageToolCall] | None = None
+    tool_call_id: str | None = None
+
+    @model_validator(mode="after")
+    def _check_whole(self) -> Self:
+        is_answer = self.role == "assistant"
+        thought = self.reasoning_content or self.reasoning
+        if self.content is None and not (is_answer and (self.tool_calls or thought)):
+            raise ValueError(f"a message of role '{self.role}' needs 'content'")
+        if self.tool_calls and not is_answer:
+            raise ValueError("only messages of role 'assistant' have 'tool_calls'")
+        if self.role == "tool" and self.tool_call_id is None:
+            raise ValueError("a message of role 'tool' needs 'tool_call_id'")
+        return self
+
+
+class FunctionTool(Part):
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ChatTool(Part):
+    type: Literal["function"]
+    function: FunctionTool
+
+
+class SchemaFormat(Part):
+    """`json_schema` of a response format; pydantic keeps the name `schema` for itself."""
+
+    name: str | None = None
+    description: str | None = None
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    strict: bool | None = None
+
+
+class ResponseFormat(Part):
+    """`schema` beside `json_object` is llama.cpp's spelling of a JSON schema."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: SchemaFormat | None = None
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+
+    @model_validator(mode="after")
+    def _check_schema(self) -> Self:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("a format of type 'json_schema' needs 'json_schema'")
+        return self
+
+
+class ChatOnly(Body):
+    """Fields that this service takes without effect; `parameters.py` says why."""
+
+    metadata: dict[str, Any] | None = None
+    store: bool | None = None
+    service_tier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    safety_identifier: str | None = None
+    parallel_tool_calls: bool | None = None
+    prediction: dict[str, Any] | None = None
+    verbosity: str | None = None
+
+
+class ChatBody(ChatOnly, GenerationFields):
+    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[Count, Field(le=20)] | None = None
+    response_format: ResponseFormat | None = None
+    tools: Annotated[list[ChatTool], Field(max_length=512)] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    enable_thinking: bool | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
+        None
+    )
+    modalities: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.top_logprobs and not self.logprobs:
+            raise ValueError("'top_logprobs' needs 'logprobs': true")
+        if self.max_tokens == 0:
+            raise ValueError("'max_tokens' must be at least 1, or -1 for the rest of the context")
+        return self

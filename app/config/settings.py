@@ -7,7 +7,7 @@ fields below, so a setting needs nothing more than a field with a description (a
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -157,7 +157,7 @@ class Settings(BaseSettings):
     default_model: str | None = Field(
         None,
         description="Model that also answers to the name `default` and is preloaded.",
-        json_schema_extra={"default_text": "the first of the manifest, else the first found"},
+        json_schema_extra={"default_text": "the first that can chat, in the order of the list"},
     )
     preload: Names = Field(
         ("default",),
@@ -294,6 +294,23 @@ def flag_of(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
+def unit_of(field: FieldInfo) -> str:
+    """What a number counts, or nothing."""
+    return str(_extra_of(field).get("unit", ""))
+
+
+def default_text(field: FieldInfo) -> str:
+    """A setting's default in words."""
+    if said := _extra_of(field).get("default_text"):
+        return str(said)
+    value: Any = field.default
+    if isinstance(value, tuple):
+        return ",".join(map(str, cast("tuple[object, ...]", value)))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "none" if value is None else str(value)
+
+
 def load_settings(flags: Mapping[str, object] | None = None) -> Settings:
     """Settings from the environment with `flags` (field name -> value) over it.
 
@@ -318,6 +335,11 @@ def find_unknown_variables(environ: Mapping[str, str]) -> list[str]:
         hint = f"; did you mean {near[0]}?" if near else ""
         warnings.append(f"{name} is not a setting of Corral and has no effect{hint}")
     return warnings
+
+
+def _extra_of(field: FieldInfo) -> dict[str, Any]:
+    extra = field.json_schema_extra
+    return cast("dict[str, Any]", extra) if isinstance(extra, dict) else {}
 
 
 def _explain(item: dict[str, Any], flags: Mapping[str, object]) -> str:

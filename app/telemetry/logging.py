@@ -6,6 +6,7 @@ asyncio's and llama.cpp's lines look like ours.
 
 import logging
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, Literal, TextIO
 
@@ -15,6 +16,7 @@ from structlog.typing import Processor
 LogFormat = Literal["auto", "json", "console"]
 Progress = Callable[[float], None]
 
+_MOMENT = 2.0  # seconds
 _LLAMA_LEVELS = {"warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -103,7 +105,8 @@ def llama_log_sink(level: str, line: str) -> None:
 def load_progress(model: str, stream: TextIO | None = None) -> Progress:
     """A callback that shows the share (0 to 1) of a model that is loaded.
 
-    A bar on a terminal, a log line at every quarter elsewhere. Called from the loading thread.
+    A bar on a terminal, elsewhere a log line at every quarter of a load that takes longer than a
+    moment. Called from the loading thread.
     """
     target = sys.stderr if stream is None else stream
     return _bar(model, target) if target.isatty() else _quarters(model)
@@ -131,11 +134,12 @@ def _bar(model: str, target: TextIO) -> Progress:
 def _quarters(model: str) -> Progress:
     logger = structlog.stdlib.get_logger("corral.pool")
     shown = 0
+    quiet_until = time.monotonic() + _MOMENT
 
     def show(share: float) -> None:
         nonlocal shown
         quarter = int(share * 4)
-        if shown < quarter < 4:
+        if shown < quarter < 4 and time.monotonic() > quiet_until:
             logger.info("loading", model=model, percent=quarter * 25)
         shown = max(shown, quarter)
 

@@ -1,0 +1,178 @@
+"""Builds every object once and connects them; the only place that knows all rooms."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from starlette.applications import Starlette
+
+from app import __version__
+from app.api.app import create_api
+from app.api.middleware.drain import DrainGate
+from app.catalog.entries import ModelEntry, build_catalog
+from app.config.hardware import usable_cores
+from app.config.manifest import Manifest, read_manifest
+from app.config.settings import Settings
+from app.core.errors import ConfigurationError, CorralError
+from app.core.models import ModelInfo, ModelState
+from app.llama import library
+from app.pool.describe import describe
+from app.pool.loader import LlamaLoader
+from app.pool.pool import DEFAULT_NAME, ModelPool
+from app.services.embeddings import EmbeddingService
+from app.services.generation import GenerationService
+from app.services.models import ModelService
+from app.telemetry.logging import llama_log_sink, load_progress
+from app.telemetry.metrics import Metrics
+
+_NONE = "none"
+
+OnFailure = Callable[[CorralError], None]
+
+_log = structlog.stdlib.get_logger("corral")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A built service. `app` starts and stops the rest with its lifespan.
+
+    `device` says in words what llama.cpp computes on.
+    """
+
+    app: Starlette
+    gate: DrainGate
+    pool: ModelPool
+    device: str
+
+
+def build_service(settings: Settings, on_failure: OnFailure | None = None) -> Service:
+    """Build everything; nothing runs before the app's lifespan starts.
+
+    `on_failure` is told when a model that should be preloaded cannot be. Raises
+    ConfigurationError.
+    """
+    library.init(llama_log_sink)
+    device = _choose_device(settings)
+    catalog = _read_catalog(settings)
+    default = _choose_default(settings, catalog)
+    build = library.build_number()
+    metrics = Metrics(version=__version__, llama_build=build, has_aliases=settings.metrics_aliases)
+    pool = _make_pool(settings, catalog, metrics, default)
+    metrics.watch(pool.stats, pool.states)
+    preload = _choose_preload(settings, pool)
+    generation = GenerationService(pool, metrics, queue_timeout=settings.queue_timeout)
+    gate = DrainGate()
+    app = create_api(
+        generation=generation,
+        embeddings=EmbeddingService(pool),
+        models=ModelService(pool),
+        pool=pool,
+        metrics=metrics,
+        settings=settings,
+        fingerprint=build,
+        gate=gate,
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        pool.start()
+        preloading = asyncio.create_task(_preload(pool, preload, on_failure))
+        try:
+            yield
+        finally:
+            preloading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await preloading
+            await generation.settled()
+            await pool.close()
+
+    app.router.lifespan_context = lifespan
+    return Service(app, gate, pool, device)
+
+
+async def _preload(pool: ModelPool, names: Sequence[str], on_failure: OnFailure | None) -> None:
+    """In the background: the listener is open meanwhile, and early requests wait for the load."""
+    try:
+        await pool.preload(names)
+    except CorralError as error:
+        if on_failure is not None:
+            on_failure(error)
+
+
+def _make_pool(
+    settings: Settings, catalog: Sequence[ModelEntry], metrics: Metrics, default: str
+) -> ModelPool:
+    def describe_entry(entry: ModelEntry, state: ModelState, error: str | None) -> ModelInfo:
+        return describe(entry, settings, state, error)
+
+    return ModelPool(
+        catalog,
+        LlamaLoader(settings, load_progress),
+        describe_entry,
+        metrics,
+        max_loaded=settings.max_loaded_models,
+        load_timeout=settings.load_timeout,
+        default=default,
+    )
+
+
+def _choose_device(settings: Settings) -> str:
+    """What will compute, in words; refuses where a GPU is demanded and there is none."""
+    gpus = [device for device in library.devices() if device.is_gpu]
+    can_offload = library.has_gpu()
+    if settings.use_gpu == "on" and not can_offload:
+        raise ConfigurationError(
+            "LLM_USE_GPU is on, but llama.cpp was built without a GPU backend or finds no device; "
+            "rebuild it (see the README) or set LLM_USE_GPU=auto"
+        )
+    if can_offload and settings.use_gpu != "off" and settings.gpu_layers != 0:
+        return ", ".join(f"{gpu.name} ({gpu.description})" for gpu in gpus)
+    threads = settings.threads or usable_cores()
+    idle = f"; {len(gpus)} GPU unused" if gpus else ""
+    return f"CPU ({threads} {'thread' if threads == 1 else 'threads'}{idle})"
+
+
+def _read_catalog(settings: Settings) -> tuple[ModelEntry, ...]:
+    path = settings.manifest
+    manifest = read_manifest(path) if path is not None else Manifest.model_validate({})
+    base = path.absolute().parent if path is not None else Path.cwd()
+    catalog = build_catalog(manifest, base, settings.models_dir)
+    for entry in catalog:
+        if entry.error is not None:
+            _log.warning(
+                "model cannot be served", model=entry.id, file=str(entry.path), reason=entry.error
+            )
+    return catalog
+
+
+def _choose_default(settings: Settings, catalog: Sequence[ModelEntry]) -> str:
+    """The model that also answers to `default`: the one chosen, else the first that can chat."""
+    wanted = settings.default_model
+    if wanted is None:
+        whole = [entry for entry in catalog if entry.header is not None] or list(catalog)
+        chatting = (entry.id for entry in whole if entry.header and entry.header.is_causal)
+        return next(chatting, whole[0].id)
+    for entry in catalog:
+        if wanted in {entry.id, *entry.aliases}:
+            return entry.id
+    known = ", ".join(entry.id for entry in catalog)
+    raise ConfigurationError(f"LLM_DEFAULT_MODEL={wanted}: there is no such model; known: {known}")
+
+
+def _choose_preload(settings: Settings, pool: ModelPool) -> list[str]:
+    names = [name for name in settings.preload if name.lower() != _NONE]
+    chosen: list[str] = []
+    for name in names:
+        try:
+            model = pool.find(name).id
+        except CorralError:
+            known = ", ".join(info.id for info in pool.models())
+            raise ConfigurationError(
+                f"LLM_PRELOAD={name}: there is no such model; known: {known}, or {DEFAULT_NAME}"
+            ) from None
+        if model not in chosen:
+            chosen.append(model)
+    return chosen

@@ -1,5 +1,8 @@
 """`python -m scripts.tiny`: make corral-tiny again, in whole or step by step."""
 
+# PyTorch and tokenizers are needed to train only, and are not among the dev dependencies.
+# pyright: basic, reportMissingImports=false
+
 import argparse
 from pathlib import Path
 

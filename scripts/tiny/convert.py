@@ -1,5 +1,8 @@
 """Writes a trained checkpoint as a GGUF that llama.cpp loads."""
 
+# PyTorch and tokenizers are needed to train only, and are not among the dev dependencies.
+# pyright: basic, reportMissingImports=false
+
 import json
 from pathlib import Path
 

@@ -1,5 +1,8 @@
 """Generates the training corpus and stores it as token ids with a mark on what is learned."""
 
+# PyTorch and tokenizers are needed to train only, and are not among the dev dependencies.
+# pyright: basic, reportMissingImports=false
+
 import json
 import re
 from dataclasses import dataclass

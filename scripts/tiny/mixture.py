@@ -209,8 +209,8 @@ def _tool_chat(rng: Random) -> Sample:
         messages = [{"role": "system", "content": pick(rng, SYSTEMS)}, *messages]
     thinking = rng.random() < 0.06
     if thinking:
-        last = messages[-1]
-        calls = last.get("tool_calls")
+        last: dict[str, Any] = messages[-1]
+        calls: list[dict[str, Any]] = last.get("tool_calls", [])
         thought = (
             f"I need the tool {calls[0]['function']['name']}." if calls else "I can answer now."
         )

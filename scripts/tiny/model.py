@@ -1,5 +1,8 @@
 """A small Llama in PyTorch whose tensors map one to one onto llama.cpp's `llama` architecture."""
 
+# PyTorch is needed to train only and is not among the dev dependencies.
+# pyright: basic, reportMissingImports=false
+
 from dataclasses import dataclass
 
 import torch

@@ -1,5 +1,8 @@
 """The byte-level BPE tokenizer, split the way llama.cpp's `qwen2` pre-tokenizer splits."""
 
+# PyTorch and tokenizers are needed to train only, and are not among the dev dependencies.
+# pyright: basic, reportMissingImports=false
+
 from collections.abc import Iterable
 from pathlib import Path
 

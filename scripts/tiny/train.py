@@ -1,5 +1,8 @@
 """Trains the model on the CPU for a given number of minutes."""
 
+# PyTorch and tokenizers are needed to train only, and are not among the dev dependencies.
+# pyright: basic, reportMissingImports=false
+
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass

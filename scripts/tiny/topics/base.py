@@ -83,7 +83,7 @@ def split_lines(block: str) -> list[str]:
 def question_table(name: str) -> list[tuple[list[str], str]]:
     """The blocks of `name`.txt: wordings of a question, a line each, then `= ` and the answer."""
     text = Path(__file__).with_name(f"{name}.txt").read_text(encoding="utf-8")
-    rows = []
+    rows: list[tuple[list[str], str]] = []
     for block in text.strip().split("\n\n"):
         *questions, answer = block.split("\n")
         rows.append((questions, answer.removeprefix("= ")))

@@ -18,7 +18,8 @@ a grape:purple|an aubergine:purple|a plum:purple|lavender:purple|an amethyst:pur
 a flamingo:pink|a pig:pink|a piglet:pink|cotton candy:pink
 an elephant:grey|a mouse:grey|a stone:grey|a dolphin:grey|steel:grey|fog:grey
 """
-THINGS = [tuple(pair.split(":")) for line in split_lines(_THINGS) for pair in line.split("|")]
+_PAIRS = [pair.partition(":") for line in split_lines(_THINGS) for pair in line.split("|")]
+THINGS = [(thing, colour) for thing, _, colour in _PAIRS]
 MIXES = {
     ("blue", "yellow"): "green",
     ("red", "yellow"): "orange",

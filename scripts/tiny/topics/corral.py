@@ -9,7 +9,7 @@ _TABLE = question_table("corral")
 
 def corral(rng: Random) -> list[Turn]:
     """One or two questions about Corral."""
-    turns = []
+    turns: list[Turn] = []
     for questions, answer in rng.sample(_TABLE, 2 if rng.random() < 0.3 else 1):
         turns.append(
             Turn(reword(rng, pick(rng, questions)), answer, thought="I know Corral. " + answer)

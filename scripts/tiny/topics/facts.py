@@ -24,8 +24,8 @@ _OPPOSITES = (
     "|old:young|happy:sad|full:empty|hard:soft|open:closed|light:dark|early:late|rich:poor"
     "|wet:dry|loud:quiet|near:far|thick:thin|strong:weak|first:last|yes:no|high:low"
 )
-OPPOSITES = dict(pair.split(":") for pair in _OPPOSITES.split("|"))
-OPPOSITES |= {b: a for a, b in OPPOSITES.items()}
+_PAIRS = [pair.partition(":") for pair in _OPPOSITES.split("|")]
+OPPOSITES = {a: b for a, _, b in _PAIRS} | {b: a for a, _, b in _PAIRS}
 _ASK_OPPOSITE = split_lines("""
 What is the opposite of {w}?
 What's the opposite of {w}?
@@ -38,7 +38,7 @@ Give me the opposite of {w}.
 
 
 def _why_table() -> list[tuple[list[str], list[str], str]]:
-    rows = []
+    rows: list[tuple[list[str], list[str], str]] = []
     for lines, answer in question_table("whys"):
         clauses = [line.removeprefix("why ") for line in lines if line.startswith("why ")]
         direct = [line for line in lines if not line.startswith("why ")]

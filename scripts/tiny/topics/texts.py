@@ -16,7 +16,7 @@ _FUNCTIONS = Path(__file__).with_name("code.txt").read_text(encoding="utf-8").sp
 
 def code(rng: Random) -> str:
     """One to three small Python functions."""
-    parts = []
+    parts: list[str] = []
     for template in rng.sample(_FUNCTIONS, rng.randint(1, 3)):
         a, b = rng.sample(_NAMES, 2)
         parts.append(template.format(a=a, b=b))

@@ -13,6 +13,8 @@ from app.core.requests import Constraint, JsonSchema
 from app.engine.runtime import Float32Array
 
 _CACHED_GRAMMARS = 128
+# between two JSON tokens: a model that may write any amount of space can do so for ever
+_WHITESPACE = r"( |\n[ \t]{0,20})"
 
 
 class TokenConstraint(Protocol):
@@ -85,7 +87,9 @@ class ConstraintCompiler:
 
     def _matcher(self, schema: dict[str, Any]) -> Any:
         try:
-            grammar = llguidance.LLMatcher.grammar_from_json_schema(schema)
+            grammar = llguidance.LLMatcher.grammar_from_json_schema(
+                schema, defaults={"whitespace_pattern": _WHITESPACE}
+            )
         except ValueError as error:
             raise _refused(str(error)) from error
         matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)

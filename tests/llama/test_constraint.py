@@ -57,6 +57,22 @@ def test_whatever_the_logits_say_the_schema_holds(
     assert len(value["city"]) <= 8
 
 
+@pytest.mark.parametrize("space", [" ", "\n", "\t"])
+def test_there_is_no_endless_whitespace(
+    compiler: ConstraintCompiler, builtin_model: Model, space: str
+) -> None:
+    vocabulary = builtin_model.vocabulary
+    constraint = compiler.compile(JsonSchema(SCHEMA))
+    for token in vocabulary.tokenize('{"city":', add_special=False, parse_special=False):
+        constraint.accept(token)
+    (blank,) = vocabulary.tokenize(space, add_special=False, parse_special=False)
+    accepted = 0
+    while accepted < 50 and constraint.allows(blank):
+        constraint.accept(blank)
+        accepted += 1
+    assert accepted < 50
+
+
 def test_mask_and_single_check_agree(compiler: ConstraintCompiler, builtin_model: Model) -> None:
     constraint = compiler.compile(JsonObject())
     row = np.zeros(builtin_model.vocabulary.size, np.float32)

@@ -40,7 +40,7 @@ class EmbeddingRuntime:
         is_causal = model.is_causal
         self._chunk = min(_DECODER_CHUNK, options.max_tokens) if is_causal else options.max_tokens
         self._context: Any = lib.llama_init_from_model(
-            model.handle, _context_params(options, self._chunk)
+            model.handle, _context_params(model, options, self._chunk)
         )
         if not self._context:
             raise ModelLoadFailed("llama.cpp cannot make an embedding context: see its log lines.")
@@ -87,13 +87,14 @@ def _unit(vector: npt.NDArray[np.float64]) -> Float32Array:
     return (vector / norm if norm > 0 else vector).astype(np.float32)
 
 
-def _context_params(options: EmbeddingOptions, chunk: int) -> Any:
+def _context_params(model: Model, options: EmbeddingOptions, chunk: int) -> Any:
     params = lib.llama_context_default_params()
     params.n_ctx = options.max_tokens
     params.n_batch = params.n_ubatch = chunk
     params.n_seq_max = 1
     params.embeddings = True
-    params.pooling_type = lib.LLAMA_POOLING_TYPE_NONE
+    if model.pooling is not None or model.is_reranker:  # else every token's vector comes anyway
+        params.pooling_type = lib.LLAMA_POOLING_TYPE_NONE
     if options.threads:
         params.n_threads = params.n_threads_batch = options.threads
     params.no_perf = True

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 
 from app import __version__
 from app.api.app import create_api
+from app.api.middleware.auth import read_keys
 from app.api.middleware.drain import DrainGate
 from app.catalog.entries import ModelEntry, build_catalog
 from app.config.hardware import usable_cores
@@ -56,6 +57,7 @@ def build_service(settings: Settings, on_failure: OnFailure | None = None) -> Se
     """
     library.init(llama_log_sink)
     device = _choose_device(settings)
+    _check_keys(settings)
     catalog = _read_catalog(settings)
     default = _choose_default(settings, catalog)
     build = library.build_number()
@@ -117,6 +119,13 @@ def _make_pool(
         load_timeout=settings.load_timeout,
         default=default,
     )
+
+
+def _check_keys(settings: Settings) -> None:
+    """A file without a key must not open the door that it was meant to close."""
+    path = settings.api_keys_file
+    if path is not None and not read_keys(path):
+        raise ConfigurationError(f"LLM_API_KEYS_FILE={path}: there is no key in this file")
 
 
 def _choose_device(settings: Settings) -> str:

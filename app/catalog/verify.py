@@ -19,7 +19,7 @@ class Verifier:
     async def verify(self, entry: ModelEntry) -> None:
         """Raises ModelLoadFailed when the file is damaged or not the one the manifest means."""
         if entry.error is not None:
-            raise ModelLoadFailed(f"The file of model {entry.id} {entry.error}.")
+            raise ModelLoadFailed(f"The file {entry.path} cannot be used: {entry.error}.")
         if entry.sha256 is None:
             return
         stat = entry.path.stat()
@@ -28,7 +28,7 @@ class Verifier:
             self._digests[key] = await asyncio.to_thread(_hash, entry.path)
         if self._digests[key] != entry.sha256:
             raise ModelLoadFailed(
-                f"The file of model {entry.id} has the SHA-256 {self._digests[key]}, "
+                f"The file {entry.path} cannot be used: its SHA-256 is {self._digests[key]}, "
                 f"the manifest says {entry.sha256}."
             )
 

@@ -1,6 +1,7 @@
 """Runs a service on a socket until it is told to stop, and stops it gently."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -116,6 +117,10 @@ class DrainingServer(uvicorn.Server):
                 await gate.wait_idle()
         except TimeoutError:
             _log.warning("drain timeout, running requests are cut", running=gate.running)
+            await self._service.pool.abort()
+            with contextlib.suppress(TimeoutError):  # answers that want to say why they end
+                async with asyncio.timeout(_LAST_SECOND):
+                    await gate.wait_idle()
         self.should_exit = True
 
     def _announce(self) -> None:
@@ -131,7 +136,7 @@ class DrainingServer(uvicorn.Server):
             f'-d \'{{"model": "{default.id}", '
             f'"messages": [{{"role": "user", "content": "Hello!"}}]}}\''
         )
-        has_key = self._settings.api_key is not None or self._settings.api_keys_file is not None
+        has_key = bool(self._settings.api_key) or self._settings.api_keys_file is not None
         if not self._settings.is_local and not has_key:
             _log.warning(
                 f"ANYONE WHO REACHES {self._address[0]}:{self._address[1]} CAN USE EVERY MODEL: "

@@ -140,7 +140,9 @@ class ModelPool:
 
     @property
     def is_alive(self) -> bool:
-        """The owner works and no engine is dead or stuck."""
+        """The owner works and no engine is dead or stuck; also while it shuts down."""
+        if self._is_closing:
+            return True
         if self._owner is None or self._owner.done():
             return False
         return not any(slot.is_broken or _is_stuck(slot) for slot in self._slots.values())
@@ -191,8 +193,21 @@ class ModelPool:
         """Say that the service is shutting down; leases already wanted are still given."""
         self._is_draining = True
 
+    async def abort(self) -> None:
+        """End every sequence that is still generated, with an error; give no more leases.
+
+        The models stay in memory until `close`.
+        """
+        self._is_draining = self._is_closing = True
+        loaded = [slot.loaded for slot in self._slots.values() if slot.loaded is not None]
+        await asyncio.gather(*(one.engine.close() for one in loaded if one.engine is not None))
+
     async def close(self) -> None:
-        """Refuse whoever waits, unload everything, stop. Leases still held lose their model."""
+        """Refuse whoever waits, unload everything, stop; idempotent.
+
+        A model that somebody holds even now is left to the end of the process: freeing it under
+        a thread that reads its vocabulary would crash.
+        """
         self._is_draining = self._is_closing = True
         if self._owner is None:
             return
@@ -203,8 +218,9 @@ class ModelPool:
             await asyncio.wait(set(self._effects))
         while not self._inbox.empty():
             self._settle(self._inbox.get_nowait())
+        await self.abort()
         for slot in self._slots.values():
-            if slot.resident is not None:
+            if slot.resident is not None and not slot.leases:
                 await slot.resident.close()
                 slot.retire()
 
@@ -259,6 +275,8 @@ class ModelPool:
 
     def _act(self) -> None:
         """Bring what is loaded nearer to what is wanted."""
+        if self._is_closing:
+            return
         for slot in self._slots.values():
             slot.forget_gone_waiters()
         waiting = [slot for slot in self._slots.values() if slot.waiters and not _is_coming(slot)]

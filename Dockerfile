@@ -49,7 +49,7 @@ LABEL org.opencontainers.image.title="Corral" \
 
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libgomp1 \
-    && rm -rf /var/lib/apt/lists/* \
+    && apt-get clean && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 corral \
     && useradd --uid 10001 --gid 10001 --home-dir /models --no-create-home --shell /usr/sbin/nologin corral \
     && install -d -o corral -g corral /models

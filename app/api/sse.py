@@ -57,6 +57,7 @@ class EventStreamResponse(Response):
     async def _send(self, send: Send) -> None:
         clock = asyncio.get_running_loop().time
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        self._last = clock()  # silence counts from the head: the first token may take long
         async for chunk in self._body:
             self._last = clock()
             await send({"type": "http.response.body", "body": chunk, "more_body": True})

@@ -64,7 +64,8 @@ def render(reports: Sequence[Report], setup: Setup, plot: str) -> str:
     passes = max((len(row.repeats) for row in reports[0].rows), default=0)
     origin = (
         f"Measured on {reports[0].date[:10]} by `python -m scripts.bench`, which wrote this page. "
-        f"Every figure is the median of {passes} passes, the servers taking turns."
+        f"Servers took turns; every figure is the median of {passes} "
+        f"{'pass' if passes == 1 else 'passes'}."
     )
     facts = [f"| {name} | {value} |" for name, value in setup.facts]
     labels = " and ".join(report.label for report in reports)

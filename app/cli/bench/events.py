@@ -15,8 +15,9 @@ class Answer:
 
     def __init__(self) -> None:
         self.times: list[float] = []
-        """Arrival of each event that carried text, s."""
+        """Arrival of each event that carried text, reasoning included, s."""
         self.texts: list[str] = []
+        """The parts of the answer itself, without reasoning."""
         self._usage: Json = {}
         self._ended = False
 
@@ -29,16 +30,16 @@ class Answer:
         if event.get("error"):
             raise BadAnswerError(error_text(event))
         self._usage = as_object(event.get("usage")) or self._usage
-        text = ""
+        has_text = False
         for choice in as_objects(event.get("choices")):
             delta = as_object(choice.get("delta"))
-            text += (delta.get("reasoning_content") or "") + (delta.get("content") or "")
+            content = delta.get("content") or ""
+            self.texts.append(content)
+            has_text |= bool(content or delta.get("reasoning_content"))
             self._ended |= bool(choice.get("finish_reason"))
-        if not text:
-            return False
-        self.times.append(arrived)
-        self.texts.append(text)
-        return True
+        if has_text:
+            self.times.append(arrived)
+        return has_text
 
     def check_ended(self) -> None:
         """Raise when the connection closed before the answer was complete."""

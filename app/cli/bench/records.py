@@ -24,8 +24,9 @@ class Completion:
     started: float
     finished: float
     token_times: tuple[float, ...] = ()
-    """Arrival of each event that carried text."""
+    """Arrival of each event that carried text, reasoning included."""
     text: str = ""
+    """The answer, without reasoning."""
     wanted_tokens: int | None = None
     """The output length asked for, in tokens, when the server was told to ignore EOS."""
     output_tokens: int = 0

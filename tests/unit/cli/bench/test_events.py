@@ -10,11 +10,12 @@ def chunk(delta: Mapping[str, object]) -> bytes:
     return json.dumps({"choices": [{"delta": delta}]}).encode()
 
 
-def test_reasoning_counts_as_text() -> None:
+def test_reasoning_takes_time_but_is_no_answer() -> None:
     answer = Answer()
     assert answer.add(1.0, chunk({"reasoning_content": "hm"}))
     assert answer.add(2.0, chunk({"content": "yes"}))
-    assert (answer.times, answer.texts) == ([1.0, 2.0], ["hm", "yes"])
+    assert answer.times == [1.0, 2.0]
+    assert "".join(answer.texts) == "yes"
 
 
 def test_events_without_text_have_no_time() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 LogFormat = Literal["auto", "json", "console"]
 Progress = Callable[[float], None]
@@ -70,8 +70,15 @@ def _renderers(*, is_console: bool, has_colors: bool) -> list[Processor]:
     return [
         structlog.processors.format_exc_info,
         structlog.processors.EventRenamer("message"),
+        _put_first,
         structlog.processors.JSONRenderer(serializer=_to_json),
     ]
+
+
+def _put_first(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """What people look for first stands first in the line."""
+    heads = ("timestamp", "level", "message", "logger")
+    return {**{name: event[name] for name in heads if name in event}, **event}
 
 
 def _to_json(value: Any, **_: Any) -> str:

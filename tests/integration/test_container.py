@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator
@@ -19,7 +20,8 @@ from typing import Any
 
 import pytest
 import yaml
-from openai import OpenAI
+from openai import OpenAI, Stream
+from openai.types import Completion
 
 from app.config.settings import Settings, variable_of
 
@@ -162,7 +164,7 @@ def docker(command: str) -> str:
 def container() -> Iterator[tuple[str, str]]:
     """(container, base URL) of the image, as closed as docker-compose.yml runs it."""
     name = docker(
-        "run --detach --read-only --tmpfs /tmp --cap-drop ALL "
+        "run --detach --env LLM_THREADS=1 --read-only --tmpfs /tmp --cap-drop ALL "
         f"--security-opt no-new-privileges:true --publish 127.0.0.1::11434 {IMAGE}"
     )
     try:
@@ -185,15 +187,25 @@ def test_a_stream_survives_docker_stop(container: tuple[str, str]) -> None:
     name, url = container
     client = OpenAI(base_url=url + "/v1", api_key="none", max_retries=0)
     model = client.models.list().data[0].id
-    stream = client.completions.create(
-        model=model,
-        prompt="Tell me a story.",
-        max_tokens=400,
-        stream=True,
-        extra_body={"ignore_eos": True},
-    )
+
+    def generate(tokens: int) -> Stream[Completion]:
+        return client.completions.create(
+            model=model,
+            prompt="Tell me a story.",
+            max_tokens=tokens,
+            stream=True,
+            extra_body={"ignore_eos": True},
+        )
+
+    started = time.monotonic()
+    trial = len(list(generate(32)))
+    seconds = time.monotonic() - started
+    stream = generate(min(int(5 * trial / seconds), 20_000))
     chunks = [next(stream)]
     with subprocess.Popen(["docker", "stop", "--time", "45", name], stdout=subprocess.DEVNULL):
+        time.sleep(2)
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            urllib.request.urlopen(url + "/readyz", timeout=2)
         chunks += list(stream)
     assert chunks[-1].choices[0].finish_reason == "length"
     assert docker(f"inspect --format {{{{.State.ExitCode}}}} {name}") == "0"

@@ -66,9 +66,8 @@ class ChatTemplate:
         extra = variables or {}
         for name in extra:
             if name in _RESERVED:
-                raise BadRequest(
-                    f"'{name}' is set by the server.", param=f"chat_template_kwargs.{name}"
-                )
+                param = f"chat_template_kwargs.{name}"
+                raise BadRequest(f"'{param}' is set by the server.", param=param)
         prefill = _prefill_of(messages)
         history = messages[:-1] if prefill else messages
         text = self._run(

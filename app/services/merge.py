@@ -18,6 +18,7 @@ class OutputMerge:
         self._streams = streams
         self._ready: list[tuple[int, Output]] = []
         self._news = asyncio.Event()
+        self._open = len(streams)
         self._pumps = [
             asyncio.create_task(self._pump(index, stream)) for index, stream in enumerate(streams)
         ]
@@ -29,14 +30,14 @@ class OutputMerge:
 
     async def wait(self) -> None:
         """Until there is something to take, or nothing will come any more."""
-        await self._news.wait()
+        while not self._ready and self._open:
+            self._news.clear()
+            await self._news.wait()
 
     async def take(self) -> list[tuple[int, Output]]:
         """Stream index and output of all that arrived; empty once all streams have ended."""
-        await self._news.wait()
+        await self.wait()
         ready, self._ready = self._ready, []
-        if any(not pump.done() for pump in self._pumps):
-            self._news.clear()
         return ready
 
     def cancel(self) -> None:
@@ -60,4 +61,5 @@ class OutputMerge:
             failure = InternalError(f"The engine's output broke off: {error}")
             self._ready.append((index, SequenceFailed("", failure)))
         finally:
+            self._open -= 1
             self._news.set()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
 
-from app.core.errors import CorralError
+from app.core.errors import CorralError, InternalError
 from app.core.events import Event, Failed, Finished, TokenCandidate
 from app.core.models import ModelInfo
 from app.core.records import GenerationRecord
@@ -120,7 +120,7 @@ class Generation:
     async def _next_batch(self) -> list[Event]:
         outputs = await self._merge.take()
         if not outputs:
-            raise RuntimeError("the engine ended a stream without saying how")
+            raise InternalError("The engine ended an answer without saying how.")
         now = self._elapsed()
         batch: list[Event] = []
         for index, output in outputs:

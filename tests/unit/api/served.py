@@ -1,0 +1,133 @@
+"""An API over a scripted pool: in process, or behind a real socket."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from pydantic import SecretStr
+from starlette.applications import Starlette
+
+from app.api.app import create_api
+from app.api.middleware.drain import DrainGate
+from app.services.embeddings import EmbeddingService
+from app.services.generation import GenerationService
+from app.services.models import ModelService
+from tests.unit.services.scripted import RecordingMetrics, Script, ScriptedEngine, ScriptedPool
+
+MODEL = "org/tiny:q8"
+USER = [{"role": "user", "content": "Hi"}]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The settings that the API reads."""
+
+    api_key: SecretStr | None = None
+    api_keys_file: Path | None = None
+    cors_origins: tuple[str, ...] = ("*",)
+    max_body_bytes: int = 100_000
+    max_json_depth: int = 32
+    max_messages: int = 10
+    max_n: int = 8
+    max_embedding_inputs: int = 4
+    sse_ping_interval: float = 5.0
+
+
+@dataclass
+class Served:
+    """Everything that one application in a test is made of."""
+
+    pool: ScriptedPool
+    options: Options = field(default_factory=Options)
+    metrics: RecordingMetrics = field(default_factory=RecordingMetrics)
+    gate: DrainGate = field(default_factory=DrainGate)
+    queue_timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        self.generation = GenerationService(
+            self.pool, self.metrics, queue_timeout=self.queue_timeout
+        )
+        self.app: Starlette = create_api(
+            generation=self.generation,
+            embeddings=EmbeddingService(self.pool),
+            models=ModelService(self.pool),
+            pool=self.pool,
+            metrics=self.metrics,
+            settings=self.options,
+            fingerprint="b1234",
+            gate=self.gate,
+        )
+
+    @property
+    def engine(self) -> ScriptedEngine:
+        assert self.pool.engine is not None
+        return self.pool.engine
+
+    @asynccontextmanager
+    async def client(self) -> AsyncGenerator[httpx.AsyncClient, None]:
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            yield client
+        await self.generation.settled()
+
+    async def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
+        async with self.client() as client:
+            return await client.post(path, json=body, headers=headers)
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        async with self.client() as client:
+            return await client.get(path, headers=headers)
+
+
+def serve(*scripts: Script, **changes: Any) -> Served:
+    """`changes` are options of the API; `template` and `info` go to the pool."""
+    pool = ScriptedPool(ScriptedEngine(*scripts))
+    for name in ("template", "info", "tokenizer", "embedder", "constraints", "refusal"):
+        if name in changes:
+            setattr(pool, name, changes.pop(name))
+    return Served(pool, replace(Options(), **changes))
+
+
+def chat(**fields: Any) -> dict[str, Any]:
+    return {"model": MODEL, "messages": USER, **fields}
+
+
+def frames(response: httpx.Response) -> list[dict[str, Any]]:
+    """The JSON frames of a stream, its end checked and left out."""
+    lines = response.text.split("\n\n")
+    assert lines[-2:] == ["data: [DONE]", ""]
+    return [json.loads(line.removeprefix("data: ")) for line in lines[:-2]]
+
+
+@contextmanager
+def listen(app: Starlette) -> Generator[str, None, None]:
+    """A real server on a free port, in a thread with an event loop of its own."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off")
+        server = uvicorn.Server(config)
+        ready = threading.Event()
+
+        async def run() -> None:
+            task = asyncio.ensure_future(server.serve(sockets=[listener]))
+            while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+                await asyncio.sleep(0.01)
+            ready.set()
+            await task
+
+        thread = threading.Thread(target=lambda: asyncio.run(run()))
+        thread.start()
+        try:
+            assert ready.wait(10)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(10)

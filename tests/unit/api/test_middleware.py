@@ -1,0 +1,236 @@
+"""Request ids, log lines, keys, CORS, drain."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog.testing
+from pydantic import SecretStr
+
+from app.core.errors import ConfigurationError, QueueFull
+from tests.unit.api.served import chat, serve
+from tests.unit.services.scripted import Script
+
+CHAT = "/v1/chat/completions"
+OPS = ["/", "/health", "/livez", "/readyz", "/startupz", "/metrics"]
+
+
+@pytest.mark.parametrize("given", ["abc-123", "x" * 128, "!~"])
+async def test_request_ids_are_echoed(given: str) -> None:
+    response = await serve().get("/health", **{"x-request-id": given})
+    assert response.headers["x-request-id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "x" * 129, "a b", "caf\xe9"])
+async def test_odd_request_ids_are_replaced(given: str) -> None:
+    async with serve().client() as client:
+        headers = {b"x-request-id": given.encode("latin-1")}
+        response = await client.get("/health", headers=headers)
+    assert response.headers["x-request-id"].startswith("req_")
+
+
+async def test_processing_time() -> None:
+    response = await serve().get("/v1/models")
+    assert int(response.headers["openai-processing-ms"]) >= 0
+
+
+async def test_the_log_line() -> None:
+    served = serve(Script(("a", "b")), api_key=SecretStr("k1"))
+    with structlog.testing.capture_logs() as logs:
+        await served.post(CHAT, chat(zebra=1), authorization="Bearer k1")
+    (line,) = [entry for entry in logs if entry["event"] == "request"]
+    assert line["log_level"] == "info"
+    expected = {
+        "method": "POST",
+        "route": CHAT,
+        "status": 200,
+        "model": "org/tiny:q8",
+        "prompt_tokens": 22,
+        "completion_tokens": 2,
+        "outcome": "stop",
+        "ignored": ["zebra"],
+    }
+    assert expected.items() <= line.items()
+    assert {"id", "seconds", "queue_seconds", "ttft_seconds", "tokens_per_second"} <= set(line)
+    assert len(line["key_id"]) == 8
+    assert "Hi" not in repr(line)
+    assert "k1" not in repr(line)
+
+
+async def test_refusals_have_a_log_line_too() -> None:
+    served = serve()
+    served.engine.refusal = QueueFull("full")
+    with structlog.testing.capture_logs() as logs:
+        await served.post(CHAT, chat())
+    (line,) = [entry for entry in logs if entry["event"] == "request"]
+    assert (line["status"], line["error"]) == (429, "queue_full")
+
+
+async def test_probes_are_logged_quietly() -> None:
+    with structlog.testing.capture_logs() as logs:
+        await serve().get("/health")
+    assert [entry["log_level"] for entry in logs] == ["debug"]
+
+
+async def test_http_metrics_know_routes_not_paths() -> None:
+    served = serve()
+    await served.get("/v1/models/org/tiny:q8")
+    await served.get("/some/path")
+    async with served.client() as client:
+        await client.request("BREW", "/v1/models")
+    assert [call for call in served.metrics.calls if call[0] == "http"] == [
+        ("http", "/v1/models/{id:path}", "GET", 200),
+        ("http", "unmatched", "GET", 404),
+        ("http", "/v1/models", "OTHER", 405),
+    ]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": "Bearer k1"},
+        {"authorization": "bearer k2"},
+        {"x-api-key": "k3"},
+        {"authorization": "Basic abc", "x-api-key": "k1"},
+    ],
+)
+async def test_known_keys(headers: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("# team\nk2\n\n k3  # spare\n", encoding="utf-8")
+    served = serve(api_key=SecretStr("k1"), api_keys_file=file)
+    assert (await served.get("/v1/models", **headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": "Bearer no"},
+        {"authorization": "k1"},
+        {"x-api-key": ""},
+        {"x-api-key": "K1"},
+    ],
+)
+async def test_wrong_keys(headers: dict[str, str]) -> None:
+    response = await serve(api_key=SecretStr("k1")).get("/v1/models", **headers)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
+    error = response.json()["error"]
+    assert (error["type"], error["code"]) == ("authentication_error", "invalid_api_key")
+
+
+async def test_without_keys_any_key_is_taken() -> None:
+    response = await serve().get("/v1/models", authorization="Bearer whatever")
+    assert response.status_code == 200
+
+
+async def test_a_keys_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        serve(api_keys_file=tmp_path / "none")
+
+
+@pytest.mark.parametrize("path", OPS)
+async def test_probes_need_no_key(path: str) -> None:
+    assert (await serve(api_key=SecretStr("k")).get(path)).status_code == 200
+
+
+async def test_cors() -> None:
+    served = serve(api_key=SecretStr("k"))
+    asked = {
+        "origin": "http://app.test",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization, x-stainless-os",
+    }
+    async with served.client() as client:
+        preflight = await client.options(CHAT, headers=asked)
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == "*"
+    assert "x-stainless-os" in preflight.headers["access-control-allow-headers"]
+    assert "access-control-allow-credentials" not in preflight.headers
+    refused = await served.get("/v1/models", origin="http://app.test")
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"] == "*"
+    assert "x-request-id" in refused.headers["access-control-expose-headers"]
+
+
+async def test_cors_for_some_origins_or_none() -> None:
+    some = serve(cors_origins=("http://a.test",))
+    assert "access-control-allow-origin" in (await some.get("/", origin="http://a.test")).headers
+    assert (
+        "access-control-allow-origin" not in (await some.get("/", origin="http://b.test")).headers
+    )
+    off = await serve(cors_origins=("none",)).get("/", origin="http://a.test")
+    assert "access-control-allow-origin" not in off.headers
+
+
+async def test_drain() -> None:
+    served = serve()
+    served.gate.close()
+    response = await served.post(CHAT, chat())
+    assert response.status_code == 503
+    assert response.json()["error"]["code"] == "draining"
+    assert response.headers["connection"] == "close"
+    assert int(response.headers["retry-after"]) > 0
+    ready = await served.get("/readyz")
+    assert (ready.status_code, ready.json()["reason"]) == (503, "draining")
+    assert (await served.get("/livez")).status_code == 200
+    assert (await served.get("/startupz")).status_code == 200
+    assert (await served.get("/metrics")).status_code == 200
+
+
+async def test_the_gate_counts_what_is_being_answered() -> None:
+    served = serve()
+    seen: list[int] = []
+    find = served.pool.find
+
+    def look(model: str) -> Any:
+        seen.append(served.gate.running)
+        return find(model)
+
+    served.pool.find = look
+    await served.post(CHAT, chat())
+    assert seen[0] == 1
+    assert served.gate.running == 0
+    await served.gate.wait_idle()
+
+
+@pytest.mark.parametrize(
+    ("state", "path", "status", "body"),
+    [
+        ({}, "/health", 200, {"status": "ok"}),
+        ({"is_ready": False}, "/health", 503, {"status": "loading"}),
+        ({}, "/readyz", 200, {"status": "ok"}),
+        ({"is_ready": False}, "/readyz", 503, {"status": "not ready", "reason": "loading"}),
+        ({"is_ready": False}, "/startupz", 503, {"status": "starting", "reason": "loading"}),
+        ({"is_ready": False}, "/livez", 200, {"status": "ok"}),
+        (
+            {"is_alive": False},
+            "/livez",
+            503,
+            {"status": "failed", "reason": "an engine has stopped"},
+        ),
+    ],
+)
+async def test_probes(state: dict[str, Any], path: str, status: int, body: object) -> None:
+    served = serve()
+    for name, value in state.items():
+        setattr(served.pool, name, value)
+    response = await served.get(path)
+    assert (response.status_code, response.json()) == (status, body)
+
+
+async def test_front_page_and_metrics() -> None:
+    served = serve()
+    page = (await served.get("/")).json()
+    assert page["name"] == "corral"
+    assert page["links"]["models"] == "/v1/models"
+    async with served.client() as client:
+        assert (await client.head("/")).status_code == 200
+    metrics = await served.get("/metrics")
+    assert metrics.text == "# metrics\n"
+    assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+def test_options_can_be_replaced() -> None:
+    assert replace(serve().options, max_n=3).max_n == 3

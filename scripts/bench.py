@@ -32,7 +32,8 @@ from app.cli.bench.session import ProgressMeter, table_console
 from scripts.bench_page import Setup, render
 
 BUILT_IN = Path("app/catalog/builtin/corral-tiny.gguf")
-LLAMA_SERVER_FLAGS = ["-np", "16", "-c", "32768", "-kvu"]
+# Without `--reasoning off` it would ask models that can think to do so, in a longer prompt.
+LLAMA_SERVER_FLAGS = ["-np", "16", "-c", "32768", "-kvu", "--reasoning", "off"]
 START_LIMIT_S = 120
 STOP_LIMIT_S = 30
 

@@ -31,8 +31,6 @@ from app.engine.messages import (
 from app.services.logprobs import LogprobTrack
 from app.services.tokens import TokenizedPrompt
 
-UNKNOWN = float("nan")
-
 
 @dataclass(slots=True)
 class Tally:
@@ -51,11 +49,15 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """The prompt to give back first. `first_token` has no log-probability of its own."""
+    """The prompt to give back first. `first_token` has no log-probability of its own.
+
+    `awaits_logprobs`: those of the other tokens come from the engine. `is_all`: nothing but the
+    prompt is wanted back.
+    """
 
     prompt: TokenizedPrompt
     first_token: TokenCandidate
-    wants_logprobs: bool
+    awaits_logprobs: bool
     is_all: bool
 
 
@@ -84,7 +86,7 @@ class Answer:
                 started = Started(
                     self.choice, len(self.spec.prompt), output.cached_tokens, output.queue_seconds
                 )
-                waits = self.echo is not None and self.echo.wants_logprobs
+                waits = self.echo is not None and self.echo.awaits_logprobs
                 return [started] if waits else [started, *self._tell_echo(())]
             case PromptLogprobs():
                 return self._tell_echo(output.logprobs)
@@ -153,6 +155,6 @@ class Answer:
         if self.echo is None or self._is_echoed:
             return []
         self._is_echoed = True
-        if logprobs and not self.echo.prompt.has_added_bos:
+        if self.wants_logprobs and not self.echo.prompt.has_added_bos:
             logprobs = (TokenLogprob(self.echo.first_token), *logprobs)
         return [TextDelta(self.choice, self.echo.prompt.text, logprobs)]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
 
-from app.core.errors import CorralError, InternalError
+from app.core.errors import CorralError, InternalError, QueueTimeout
 from app.core.events import Event, Failed, Finished, TokenCandidate
 from app.core.models import ModelInfo
 from app.core.records import GenerationRecord
@@ -165,6 +165,8 @@ class Generation:
         self._merge.cancel()
 
     def _end(self, outcome: str) -> None:
+        if outcome == QueueTimeout.code:
+            self._metrics.count_rejected(self.record.model, outcome)
         self.record.outcome = outcome
         self.record.total_seconds = self._elapsed()
 
@@ -199,7 +201,7 @@ def _make_answer(plan: Plan, choice: int) -> Answer:
         echo = Echo(
             prompt=prompt,
             first_token=TokenCandidate(first, plan.loaded.tokenizer.piece(first), unknown),
-            wants_logprobs=request.logprobs is not None and len(prompt.tokens) > 1,
+            awaits_logprobs=request.logprobs is not None and len(prompt.tokens) > 1,
             is_all=request.max_tokens == 0,
         )
     return Answer(

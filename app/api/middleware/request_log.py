@@ -21,7 +21,7 @@ _SANE_ID = re.compile(r"[!-~]{1,128}")
 _HEADER_SAFE = re.compile(r"[^A-Za-z0-9_.-]")
 _MAX_IGNORED = 20
 
-log: Any = structlog.get_logger()
+log: Any = structlog.stdlib.get_logger("corral.http")
 
 
 class HttpObserver(Protocol):

@@ -141,6 +141,13 @@ async def test_echo_with_logprobs() -> None:
     assert told["text_offset"] == [0, 1, 2, 5]
 
 
+async def test_echo_of_one_token() -> None:
+    asked = completion(prompt=[97], echo=True, logprobs=0)
+    told = (await serve().post(COMPLETIONS, asked)).json()["choices"][0]["logprobs"]
+    assert told["token_logprobs"] == [None, -0.5, -0.5]
+    assert told["text_offset"] == [0, 1, 4]
+
+
 async def test_best_of() -> None:
     served = serve(Script(("bad",), logprob=-2), Script(("good",), logprob=-1))
     body = (await served.post(COMPLETIONS, completion(best_of=2))).json()

@@ -365,6 +365,7 @@ async def test_waiting_for_admission() -> None:
         with pytest.raises(QueueTimeout):
             await generation.wait_admitted(5)
     assert failing.metrics.records[0].outcome == "queue_timeout"
+    assert failing.metrics.calls == [("rejected", INFO.id, "queue_timeout")]
     await late.service.settled()
     await failing.service.settled()
     await late.engine.close()

@@ -43,7 +43,7 @@ class CompletionChunks:
                 return b""
 
     def _chunk(
-        self, choice: int, text: str, logprobs: dict[str, Any] | None, reason: str | None
+        self, choice: int, text: str, logprobs: dict[str, list[Any]] | None, reason: str | None
     ) -> bytes:
         body = {"index": choice, "text": text, "logprobs": logprobs, "finish_reason": reason}
         return self._head + orjson.dumps(body) + b"]}\n\n"
@@ -51,15 +51,18 @@ class CompletionChunks:
 
 @dataclass(slots=True)
 class _Answer:
-    text: list[str] = field(default_factory=list[str])
-    logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
+    text: str = ""
+    logprobs: dict[str, list[Any]] = field(
+        default_factory=lambda: {name: [] for name in _encode_logprobs((), 0)}
+    )
     reason: str = "stop"
 
     def add(self, event: Event) -> None:
         match event:
             case TextDelta():
-                self.text.append(event.text)
-                self.logprobs += event.logprobs
+                for name, values in _encode_logprobs(event.logprobs, len(self.text)).items():
+                    self.logprobs[name] += values
+                self.text += event.text
             case Finished():
                 self.reason = event.reason
             case _:
@@ -68,8 +71,8 @@ class _Answer:
     def encode(self, index: int, *, wants_logprobs: bool) -> dict[str, Any]:
         return {
             "index": index,
-            "text": "".join(self.text),
-            "logprobs": _encode_logprobs(tuple(self.logprobs), 0) if wants_logprobs else None,
+            "text": self.text,
+            "logprobs": self.logprobs if wants_logprobs else None,
             "finish_reason": self.reason,
         }
 
@@ -92,7 +95,7 @@ def encode_completion(
     return envelope.wrap(choices=encoded, usage=encode_usage(usage))
 
 
-def _encode_logprobs(logprobs: tuple[TokenLogprob, ...], offset: int) -> dict[str, Any]:
+def _encode_logprobs(logprobs: tuple[TokenLogprob, ...], offset: int) -> dict[str, list[Any]]:
     """Parallel lists. Offsets count characters; the pieces of a split character share one."""
     offsets: list[int] = []
     read = b""

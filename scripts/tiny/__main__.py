@@ -1,4 +1,9 @@
-"""`python -m scripts.tiny`: make corral-tiny again, in whole or step by step."""
+"""Makes corral-tiny again, in whole or step by step: `python -m scripts.tiny all`.
+
+Needs PyTorch, tokenizers, gguf and numpy to make the model, llama-cpp-python to score it. On two
+CPU cores the data takes a minute, training the given `--minutes`, converting and scoring another.
+Training resumes from its checkpoint when it is stopped. README.md beside this file has the scores.
+"""
 
 # PyTorch and tokenizers are needed to train only, and are not among the dev dependencies.
 # pyright: basic, reportMissingImports=false
@@ -18,7 +23,9 @@ GGUF = ROOT / "app" / "catalog" / "builtin" / "corral-tiny.gguf"
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts.tiny", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="scripts.tiny", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("step", choices=("data", "train", "convert", "score", "all"))
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "tiny")
     parser.add_argument("--gguf", type=Path, default=GGUF)

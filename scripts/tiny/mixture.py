@@ -31,17 +31,17 @@ class Sample:
 SKILLS: tuple[tuple[float, Skill], ...] = (
     (13.0, world.capitals),
     (7.0, world.places),
-    (14.0, sums.sums),
+    (22.0, sums.sums),
     (8.0, colours.colours),
-    (7.0, facts.whys),
+    (6.0, facts.whys),
     (8.0, facts.facts),
     (4.0, talk.greeting),
     (9.0, talk.small_talk),
-    (8.0, corral.corral),
-    (5.0, stories.stories),
+    (7.0, corral.corral),
+    (4.0, stories.stories),
     (3.0, stories.haiku),
     (6.0, copying.listing),
-    (5.0, copying.repeating),
+    (10.0, copying.repeating),
     (8.0, jsons.json_answers),
 )
 _WEIGHTS = [weight for weight, _ in SKILLS]
@@ -121,7 +121,7 @@ def _conversation(rng: Random) -> list[Turn]:
     turns: list[Turn] = []
     if rng.random() < 0.12:
         turns += talk.greeting(rng)
-    if rng.random() < 0.04:
+    if rng.random() < 0.07:
         return turns + talk.named(rng, _turns(rng) if rng.random() < 0.6 else [])
     for _ in range(pick(rng, (1, 1, 1, 1, 2, 2, 3, 4))):
         turns += _turns(rng)
@@ -230,12 +230,12 @@ def _infill(rng: Random) -> Sample:
 
 
 _KINDS: tuple[tuple[float, Callable[[Random], Sample]], ...] = (
-    (0.56, _plain_chat),
-    (0.78, _tool_chat),
-    (0.85, _thinking_chat),
-    (0.90, _brief_chat),
-    (0.92, _persona_chat),
-    (0.95, _plain_text),
+    (0.59, _plain_chat),
+    (0.82, _tool_chat),
+    (0.88, _thinking_chat),
+    (0.93, _brief_chat),
+    (0.95, _persona_chat),
+    (0.97, _plain_text),
     (1.00, _infill),
 )
 

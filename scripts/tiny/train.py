@@ -5,6 +5,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -80,19 +81,29 @@ def _pad(corpus: Corpus, width: int, group: list[int]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(ids), torch.from_numpy(marks)
 
 
+def _gradients(
+    model: TinyLlama, ids: Tensor, marks: Tensor, learned: int
+) -> tuple[float, tuple[Tensor, ...]]:
+    """The share of one micro-batch in the step's mean loss, and its gradients."""
+    with torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=False):
+        loss = model.loss(ids, marks) / learned
+    return loss.item(), torch.autograd.grad(loss, list(model.parameters()))
+
+
 def _step(
-    model: TinyLlama, corpus: Corpus, groups: Iterator[tuple[int, list[int]]]
+    model: TinyLlama,
+    corpus: Corpus,
+    groups: Iterator[tuple[int, list[int]]],
+    workers: ThreadPoolExecutor,
 ) -> tuple[float, int]:
-    """Gradients of one step; the mean loss of its learned tokens, and the tokens it read."""
+    """Gradients of one step, a micro-batch a thread; the mean loss, and the tokens it read."""
     padded = [_pad(corpus, *group) for group in islice(groups, MICRO_BATCHES)]
     learned = sum(int(marks[:, 1:].sum()) for _, marks in padded)
-    total = 0.0
-    for ids, marks in padded:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = model.loss(ids, marks) / learned
-        loss.backward()
-        total += loss.item()
-    return total, sum(int((ids > 0).sum()) for ids, _ in padded)
+    jobs = [workers.submit(_gradients, model, ids, marks, learned) for ids, marks in padded]
+    parts = [job.result() for job in jobs]
+    for index, parameter in enumerate(model.parameters()):
+        parameter.grad = sum((grads[index] for _, grads in parts[1:]), parts[0][1][index])
+    return sum(loss for loss, _ in parts), sum(int((ids > 0).sum()) for ids, _ in padded)
 
 
 def save(path: Path, model: TinyLlama, optimisers: list[Any], progress: Progress) -> None:
@@ -128,7 +139,8 @@ def _resume(path: Path, model: TinyLlama, optimisers: list[Any]) -> Progress:
 def train(folder: Path, corpus: Corpus, minutes: float, threads: int) -> TinyLlama:
     """Train until `minutes` of training have passed, resuming from a checkpoint in `folder`."""
     torch.manual_seed(SEED)
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
+    workers = ThreadPoolExecutor(threads)
     model = TinyLlama(TinyConfig())
     optimisers = _optimisers(model)
     base = [optimiser.param_groups[0]["lr"] for optimiser in optimisers]
@@ -140,7 +152,7 @@ def train(folder: Path, corpus: Corpus, minutes: float, threads: int) -> TinyLla
         factor = _rate(progress.step, progress.seconds / budget)
         for optimiser, rate in zip(optimisers, base, strict=True):
             optimiser.param_groups[0]["lr"] = rate * factor
-        loss, tokens = _step(model, corpus, groups)
+        loss, tokens = _step(model, corpus, groups, workers)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimiser in optimisers:
             optimiser.step()

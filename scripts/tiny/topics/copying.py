@@ -5,6 +5,7 @@ from random import Random
 
 from .base import Turn, join_and, pick, reword
 from .talk import NAMES
+from .world_facts import CITIES
 
 GROUPS = {
     "fruits": "apple banana orange pear cherry grape lemon plum peach mango",
@@ -73,14 +74,23 @@ _SAY = [
 ]
 
 
+def _letters(rng: Random) -> str:
+    letters = [pick(rng, string.ascii_lowercase) for _ in range(rng.randint(3, 7))]
+    return "".join(letters) + pick(rng, ["", "", str(rng.randint(0, 999))])
+
+
 def _phrase(rng: Random) -> str:
     roll = rng.random()
-    if roll < 0.3:
+    if roll < 0.2:
         return pick(rng, _PHRASES)
-    if roll < 0.8:
-        return " ".join(rng.sample([*_WORDS, *NAMES], rng.randint(1, 5)))
-    letters = [pick(rng, string.ascii_lowercase) for _ in range(rng.randint(3, 7))]
-    return "".join(letters) + pick(rng, ["", str(rng.randint(0, 999))])
+    if roll < 0.3:
+        return _letters(rng)
+    words = [*_WORDS, *NAMES, *CITIES]
+    if roll < 0.7:
+        return " ".join(rng.sample(words, rng.randint(1, 6)))
+    return " ".join(
+        _letters(rng) if rng.random() < 0.2 else pick(rng, words) for _ in range(rng.randint(6, 20))
+    )
 
 
 def repeating(rng: Random) -> list[Turn]:

@@ -234,7 +234,7 @@ def stories(rng: Random) -> list[Turn]:
     hero, roll = pick(rng, ANIMALS), rng.random()
     if roll < 0.2:
         return [Turn(reword(rng, pick(rng, _ASK_ANY)), story_text(rng, hero))]
-    if roll < 0.45:
+    if roll < 0.35:
         question = pick(rng, _ASK_LONG).format(a=hero)
         return [Turn(reword(rng, question), story_text(rng, hero, long=True))]
     question = pick(rng, _ASK_STORY).format(a=hero)

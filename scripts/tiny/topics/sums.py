@@ -75,9 +75,10 @@ def draw_sum(rng: Random) -> tuple[int, str, int, int]:
     """Two numbers, a sign and the result."""
     sign = pick(rng, "++--*")
     if sign == "*":
-        a, b = rng.randint(0, 12), rng.randint(0, 12)
+        top = pick(rng, (10, 10, 12))
+        a, b = rng.randint(0, top), rng.randint(0, top)
         return a, sign, b, a * b
-    top = 99 if rng.random() < 0.35 else 20
+    top = pick(rng, (12, 12, 12, 20, 20, 20, 99))
     a, b = rng.randint(0, top), rng.randint(0, top)
     if sign == "-":
         a, b = max(a, b), min(a, b)

@@ -70,7 +70,7 @@ def _plain(turns: list[Turn]) -> list[Json]:
 
 def dialogue(rng: Random, other: Callable[[Random], list[Turn]]) -> Dialogue:
     """Messages and tools: one to three tools, one or two rounds, sometimes a plain question."""
-    count = pick(rng, (1, 1, 1, 2, 2, 3))
+    count = pick(rng, (1, 1, 1, 1, 2, 2, 3))
     weather = rng.random() < 0.45
     kinds = rng.sample(KINDS, count)
     if weather and KINDS[0] not in kinds:

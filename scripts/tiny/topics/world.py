@@ -3,7 +3,7 @@
 from random import Random
 
 from .base import Turn, join_and, pick, reword, split_lines
-from .world_facts import COUNTRIES, Country
+from .world_facts import COUNTRIES, WITH_SIGHTS, Country
 
 CAPITAL = split_lines("""
 What is the capital of {c}?
@@ -146,11 +146,7 @@ def capital(rng: Random, country: Country, wordings: list[str]) -> Turn:
 def landmarks(rng: Random, country: Country, wordings: list[str]) -> Turn:
     """A question for what there is to see in the capital."""
     city = country.capital
-    answer = (
-        f"Famous landmarks in {city} include {join_and(country.landmarks)}."
-        if country.landmarks
-        else f"I know no landmarks in {city} by name, but its old town is worth a visit."
-    )
+    answer = f"Famous landmarks in {city} include {join_and(country.landmarks)}."
     return Turn(
         reword(rng, pick(rng, wordings).format(k=city)),
         answer,
@@ -180,13 +176,13 @@ def language(rng: Random, country: Country, wordings: list[str]) -> Turn:
 
 def capitals(rng: Random) -> list[Turn]:
     """A capital, often followed by questions that only make sense after it."""
-    country = pick(rng, COUNTRIES)
-    turns = [capital(rng, country, CAPITAL)]
     roll = rng.random()
+    country = pick(rng, WITH_SIGHTS if roll < 0.35 else COUNTRIES)
+    turns = [capital(rng, country, CAPITAL)]
     if roll < 0.35:
         turns.append(landmarks(rng, country, LANDMARKS_THERE))
     elif roll < 0.50:
-        country = pick(rng, COUNTRIES)
+        country = pick(rng, WITH_SIGHTS)
         turns.append(capital(rng, country, NEXT_CAPITAL))
         if rng.random() < 0.5:
             turns.append(landmarks(rng, country, LANDMARKS_THERE))
@@ -199,8 +195,8 @@ def capitals(rng: Random) -> list[Turn]:
 
 def places(rng: Random) -> list[Turn]:
     """One question about a country or its capital."""
-    country = pick(rng, COUNTRIES)
     roll = rng.random()
+    country = pick(rng, WITH_SIGHTS if roll < 0.35 else COUNTRIES)
     if roll < 0.35:
         return [landmarks(rng, country, LANDMARKS)]
     if roll < 0.5:
@@ -213,7 +209,7 @@ def places(rng: Random) -> list[Turn]:
         f"{_sentence(country.name)}.",
         f"The city is {country.capital}. It is the capital of {country.name}.",
     )
-    if rng.random() < 0.4:
+    if country.landmarks and rng.random() < 0.4:
         return [question, landmarks(rng, country, LANDMARKS_THERE)]
     return [question]
 

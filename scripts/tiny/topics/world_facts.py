@@ -123,6 +123,7 @@ def _row(line: str) -> Country:
 
 
 COUNTRIES = tuple(_row(line) for line in split_lines(_TABLE))
+WITH_SIGHTS = tuple(country for country in COUNTRIES if country.landmarks)
 KNOWN_CITIES = tuple(country.capital for country in COUNTRIES)
 OTHER_CITIES = tuple(split_lines(_OTHER_CITIES.replace(";", "\n")))
 CITIES = KNOWN_CITIES + OTHER_CITIES

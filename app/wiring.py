@@ -146,7 +146,7 @@ def _choose_device(settings: Settings) -> str:
 
 def _read_catalog(settings: Settings) -> tuple[ModelEntry, ...]:
     path = settings.manifest
-    manifest = read_manifest(path) if path is not None else Manifest.model_validate({})
+    manifest = read_manifest(path) if path is not None else Manifest()
     base = path.absolute().parent if path is not None else Path.cwd()
     catalog = build_catalog(manifest, base, settings.models_dir)
     for entry in catalog:

@@ -257,6 +257,8 @@ def _read_tensor(reader: _Reader) -> tuple[str, int, int, int]:
     """Name, number of weights, offset and bytes of the next tensor."""
     name = reader.string(MAX_KEY, "a tensor's name")
     n_dimensions: int = reader.scalar(_U32)
+    if not name:
+        raise GgufError("damaged: a tensor has no name")
     if n_dimensions > MAX_DIMENSIONS:
         raise GgufError(f"damaged: tensor {name!r} claims {n_dimensions} dimensions")
     shape: list[int] = [reader.scalar(_U64) for _ in range(n_dimensions)]

@@ -56,25 +56,25 @@ class _Strict(BaseModel):
 class Sampling(_Strict):
     """How the next token is chosen when a request does not say; the names are llama.cpp's."""
 
-    temperature: float | None = Field(None, ge=0, le=100)
-    top_k: int | None = Field(None, ge=0)
-    top_p: float | None = Field(None, ge=0, le=1)
-    min_p: float | None = Field(None, ge=0, le=1)
-    typical_p: float | None = Field(None, ge=0, le=1)
-    presence_penalty: float | None = Field(None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    repeat_penalty: float | None = Field(None, gt=0, le=10)
-    repeat_last_n: int | None = Field(None, ge=-1)
-    dry_multiplier: float | None = Field(None, ge=0)
-    dry_base: float | None = Field(None, ge=0)
-    dry_allowed_length: int | None = Field(None, ge=0)
-    dry_penalty_last_n: int | None = Field(None, ge=-1)
+    temperature: float | None = Field(default=None, ge=0, le=100)
+    top_k: int | None = Field(default=None, ge=0)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    min_p: float | None = Field(default=None, ge=0, le=1)
+    typical_p: float | None = Field(default=None, ge=0, le=1)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    repeat_penalty: float | None = Field(default=None, gt=0, le=10)
+    repeat_last_n: int | None = Field(default=None, ge=-1)
+    dry_multiplier: float | None = Field(default=None, ge=0)
+    dry_base: float | None = Field(default=None, ge=0)
+    dry_allowed_length: int | None = Field(default=None, ge=0)
+    dry_penalty_last_n: int | None = Field(default=None, ge=-1)
     dry_sequence_breakers: list[str] | None = None
-    xtc_probability: float | None = Field(None, ge=0, le=1)
-    xtc_threshold: float | None = Field(None, ge=0, le=1)
+    xtc_probability: float | None = Field(default=None, ge=0, le=1)
+    xtc_threshold: float | None = Field(default=None, ge=0, le=1)
     mirostat: Literal[0, 1, 2] | None = None
-    mirostat_tau: float | None = Field(None, ge=0)
-    mirostat_eta: float | None = Field(None, ge=0)
+    mirostat_tau: float | None = Field(default=None, ge=0)
+    mirostat_eta: float | None = Field(default=None, ge=0)
 
     def overrides(self) -> SamplingOverrides:
         """The fields that were set."""
@@ -87,9 +87,10 @@ class Sampling(_Strict):
 class Embedding(_Strict):
     """How the model makes vectors."""
 
-    enabled: bool = Field(True, description="Whether the model serves embeddings.")
+    enabled: bool = Field(default=True, description="Whether the model serves embeddings.")
     pooling: Pooling | None = Field(
-        None, description="How token vectors become one; the model's own by default, else mean."
+        default=None,
+        description="How token vectors become one; the model's own by default, else mean.",
     )
 
 
@@ -97,19 +98,19 @@ class Defaults(_Strict):
     """What holds for every entry that does not say otherwise."""
 
     context_window: Tokens | None = Field(
-        None, description="Longest prompt and answer together, in tokens."
+        default=None, description="Longest prompt and answer together, in tokens."
     )
     max_output_tokens: Tokens | None = Field(
-        None, description="Longest answer, in tokens; the context window by default."
+        default=None, description="Longest answer, in tokens; the context window by default."
     )
     gpu_layers: int | None = Field(
-        None, ge=-1, description="Layers to offload to the GPU; -1 for all of them."
+        default=None, ge=-1, description="Layers to offload to the GPU; -1 for all of them."
     )
     max_sequences: int | None = Field(
-        None, ge=1, le=256, description="Sequences generated at the same time."
+        default=None, ge=1, le=256, description="Sequences generated at the same time."
     )
     sampling: Sampling = Field(
-        default_factory=lambda: Sampling.model_validate({}),
+        default_factory=Sampling,
         description="Sampling where a request does not say.",
     )
 
@@ -123,23 +124,23 @@ class Entry(Defaults):
         "or builtin://corral-tiny. Of a file in parts, the first."
     )
     sha256: str | None = Field(
-        None,
+        default=None,
         pattern=r"^[0-9a-fA-F]{64}$",
         description="Digest that the file must have; checked before the first load.",
     )
-    size: int | None = Field(None, ge=1, description="Bytes that the file must have.")
+    size: int | None = Field(default=None, ge=1, description="Bytes that the file must have.")
     aliases: list[ModelId] = Field(
-        default_factory=list, description="Further names that requests may use; unique."
+        default_factory=list[ModelId], description="Further names that requests may use; unique."
     )
-    pin: bool = Field(False, description="Never leaves memory once loaded.")
+    pin: bool = Field(default=False, description="Never leaves memory once loaded.")
     chat_template: str | None = Field(
-        None, description="Jinja chat template, instead of the one in the file."
+        default=None, description="Jinja chat template, instead of the one in the file."
     )
     chat_template_file: str | None = Field(
-        None, description="File with the chat template, relative to the manifest."
+        default=None, description="File with the chat template, relative to the manifest."
     )
     embedding: Embedding = Field(
-        default_factory=lambda: Embedding.model_validate({}),
+        default_factory=Embedding,
         description="How the model makes vectors.",
     )
 
@@ -153,9 +154,9 @@ class Entry(Defaults):
 class Manifest(_Strict):
     """The whole file."""
 
-    builtin: bool = Field(True, description="Whether the built-in model is served as well.")
+    builtin: bool = Field(default=True, description="Whether the built-in model is served as well.")
     defaults: Defaults = Field(
-        default_factory=lambda: Defaults.model_validate({}),
+        default_factory=Defaults,
         description="What holds for every entry that does not say otherwise.",
     )
     models: list[Entry] = Field(default_factory=list[Entry], description="The models.")

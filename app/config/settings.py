@@ -81,31 +81,34 @@ class Settings(BaseSettings):
 
     # The listener
     host: str = Field(
-        "127.0.0.1", description="Address to listen on; `0.0.0.0` for every interface."
+        default="127.0.0.1", description="Address to listen on; `0.0.0.0` for every interface."
     )
     server_port: int = Field(
-        11_434, ge=0, le=65_535, description="TCP port; 0 lets the system choose a free one."
+        default=11_434,
+        ge=0,
+        le=65_535,
+        description="TCP port; 0 lets the system choose a free one.",
     )
     api_key: SecretStr | None = Field(
-        None, description="Key that callers must send as `Authorization: Bearer`."
+        default=None, description="Key that callers must send as `Authorization: Bearer`."
     )
     api_keys_file: UserPath | None = Field(
-        None, description="File with more keys, one a line; `#` starts a comment."
+        default=None, description="File with more keys, one a line; `#` starts a comment."
     )
     cors_origins: Names = Field(
-        ("*",),
+        default=("*",),
         description="Origins that browsers may call from, comma separated; `*` for any, "
         "`none` for no CORS headers.",
     )
     sse_ping_interval: float = Field(
-        15.0,
+        default=15.0,
         gt=0,
         le=3600,
         description="Silence in a stream after which a comment keeps the connection open.",
         json_schema_extra=_unit("seconds"),
     )
     drain_timeout: float = Field(
-        30.0,
+        default=30.0,
         ge=0,
         le=86_400,
         description="Time that running requests have to finish after SIGTERM or Ctrl-C.",
@@ -114,29 +117,32 @@ class Settings(BaseSettings):
 
     # Limits of a request
     max_body_bytes: int = Field(
-        32 * 1024 * 1024,
+        default=32 * 1024 * 1024,
         ge=1024,
         description="Largest request body.",
         json_schema_extra=_unit("bytes"),
     )
     max_json_depth: int = Field(
-        64, ge=8, le=512, description="Deepest nesting of objects and arrays in a request body."
+        default=64,
+        ge=8,
+        le=512,
+        description="Deepest nesting of objects and arrays in a request body.",
     )
-    max_messages: int = Field(4096, ge=1, description="Most messages in one conversation.")
+    max_messages: int = Field(default=4096, ge=1, description="Most messages in one conversation.")
     max_n: int = Field(
-        32, ge=1, le=1024, description="Most answers to one prompt (`n` and `best_of`)."
+        default=32, ge=1, le=1024, description="Most answers to one prompt (`n` and `best_of`)."
     )
     max_embedding_inputs: int = Field(
-        2048, ge=1, description="Most inputs in one embedding request."
+        default=2048, ge=1, description="Most inputs in one embedding request."
     )
     max_queue: int = Field(
-        256,
+        default=256,
         ge=0,
         description="Sequences that may wait for one model; beyond it callers get 429.",
         json_schema_extra=_unit("sequences"),
     )
     queue_timeout: float = Field(
-        60.0,
+        default=60.0,
         gt=0,
         le=86_400,
         description="Longest wait of a sequence in the queue; after it callers get 503.",
@@ -155,19 +161,22 @@ class Settings(BaseSettings):
         json_schema_extra={"default_text": "`./models.yaml` if it exists"},
     )
     default_model: str | None = Field(
-        None,
+        default=None,
         description="Model that also answers to the name `default` and is preloaded.",
         json_schema_extra={"default_text": "the first that can chat, in the order of the list"},
     )
     preload: Names = Field(
-        ("default",),
+        default=("default",),
         description="Models to load at start, comma separated; `none` loads on first use.",
     )
     max_loaded_models: int = Field(
-        2, ge=1, le=64, description="Models in memory at once; the least recently used leaves."
+        default=2,
+        ge=1,
+        le=64,
+        description="Models in memory at once; the least recently used leaves.",
     )
     load_timeout: float = Field(
-        300.0,
+        default=300.0,
         gt=0,
         le=86_400,
         description="Longest wait of a request for its model to be loaded.",
@@ -176,32 +185,34 @@ class Settings(BaseSettings):
 
     # The machine
     use_gpu: AutoSwitch = Field(
-        "auto",
+        default="auto",
         description="`auto`: offload where llama.cpp was built with a GPU backend and finds a "
         "device; `true`: refuse to start without one; `false`: CPU only.",
     )
     gpu_layers: int = Field(
-        -1, ge=-1, description="Layers to offload to the GPU; -1 for all of them."
+        default=-1, ge=-1, description="Layers to offload to the GPU; -1 for all of them."
     )
     threads: AutoCount = Field(
-        None,
+        default=None,
         ge=1,
         le=1024,
         description="Threads that generate tokens.",
         json_schema_extra={"default_text": "physical cores this process may use"},
     )
     threads_batch: AutoCount = Field(
-        None,
+        default=None,
         ge=1,
         le=1024,
         description="Threads that read prompts.",
         json_schema_extra={"default_text": "as `threads`"},
     )
-    use_mmap: bool = Field(True, description="Map model files into memory instead of reading them.")
+    use_mmap: bool = Field(
+        default=True, description="Map model files into memory instead of reading them."
+    )
 
     # The engine
     context_size: AutoCount = Field(
-        None,
+        default=None,
         ge=64,
         description="Longest prompt and answer together.",
         json_schema_extra={
@@ -210,29 +221,31 @@ class Settings(BaseSettings):
         },
     )
     kv_size: AutoCount = Field(
-        None,
+        default=None,
         ge=64,
         description="Cells of the KV cache that all sequences of a model share.",
         json_schema_extra={"unit": "tokens", "default_text": "as the context size"},
     )
     max_sequences: int = Field(
-        32,
+        default=32,
         ge=1,
         le=256,
         description="Sequences generated at the same time by one model.",
         json_schema_extra=_unit("sequences"),
     )
-    kv_type: KvType = Field("f16", description="Number format of the KV cache.")
-    flash_attention: AutoSwitch = Field("auto", description="Flash attention: auto, on or off.")
+    kv_type: KvType = Field(default="f16", description="Number format of the KV cache.")
+    flash_attention: AutoSwitch = Field(
+        default="auto", description="Flash attention: auto, on or off."
+    )
     step_tokens: int = Field(
-        512,
+        default=512,
         ge=64,
         le=65_536,
         description="Most tokens in one step of the engine.",
         json_schema_extra=_unit("tokens"),
     )
     mixed_step_tokens: int = Field(
-        128,
+        default=128,
         ge=64,
         le=65_536,
         description="Most tokens in one step while streams are running: smaller means steadier "
@@ -240,14 +253,14 @@ class Settings(BaseSettings):
         json_schema_extra=_unit("tokens"),
     )
     ubatch_tokens: AutoCount = Field(
-        None,
+        default=None,
         ge=32,
         le=65_536,
         description="Tokens that llama.cpp computes at once inside a step.",
         json_schema_extra={"unit": "tokens", "default_text": "128 on a CPU, 512 with a GPU"},
     )
     embedding_context_size: AutoCount = Field(
-        None,
+        default=None,
         ge=16,
         description="Longest embedding input.",
         json_schema_extra={"unit": "tokens", "default_text": "the model's own, at most 4096"},
@@ -255,13 +268,14 @@ class Settings(BaseSettings):
 
     # What is told
     log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="Form of the log; `auto` is `console` on a terminal, else `json`."
+        default="auto",
+        description="Form of the log; `auto` is `console` on a terminal, else `json`.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least important level that is logged."
+        default="info", description="Least important level that is logged."
     )
     metrics_aliases: bool = Field(
-        True, description="Serve the `vllm:*` names beside `corral_*` on `/metrics`."
+        default=True, description="Serve the `vllm:*` names beside `corral_*` on `/metrics`."
     )
 
     @model_validator(mode="after")

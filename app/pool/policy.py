@@ -51,7 +51,7 @@ def make_plan(wanted: Sequence[str], residents: Sequence[Resident], limit: int) 
     missing = [name for name in wanted if name not in staying]
     load = [name for name in missing if name not in leaving][:room]
     unserved = [name for name in missing if name not in load]
-    if unserved and all(resident.is_pinned for resident in residents):
+    if unserved and sum(resident.is_pinned for resident in residents) >= limit:
         return Plan(tuple(load), (), tuple(unserved))
     movable = sorted(
         (resident for resident in residents if resident.is_movable),

@@ -1,0 +1,156 @@
+"""The catalog: what is served, under which name, and what stands in the way."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.catalog import verify
+from app.catalog.entries import BUILTIN_PATH, ModelEntry, build_catalog
+from app.catalog.verify import Verifier
+from app.config.manifest import Manifest
+from app.core.errors import ConfigurationError, ModelLoadFailed
+from scripts.make_gguf import write_tiny_llama
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    write_tiny_llama(path)
+    return path
+
+
+def manifest(**content: object) -> Manifest:
+    return Manifest.model_validate({"builtin": False, **content})
+
+
+def place(tiny: Path, folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tiny, path)
+
+
+def digest_and_size(path: Path) -> tuple[str, int]:
+    content = path.read_bytes()
+    return hashlib.sha256(content).hexdigest(), len(content)
+
+
+def names(catalog: tuple[ModelEntry, ...]) -> list[str]:
+    return [entry.id for entry in catalog]
+
+
+def test_files_are_found_by_path(tiny: Path, tmp_path: Path) -> None:
+    place(tiny, tmp_path, "b.gguf", "a/c.Q4_0.gguf", "mmproj-b.gguf", "notes.txt")
+    catalog = build_catalog(manifest(), tmp_path, tmp_path)
+    assert names(catalog) == ["a/c.Q4_0", "b"]
+    assert catalog[0].header is not None
+    assert catalog[0].size == tiny.stat().st_size
+
+
+def test_a_model_in_parts_is_one_entry(tiny: Path, tmp_path: Path) -> None:
+    place(tiny, tmp_path, "m-00001-of-00002.gguf", "m-00002-of-00002.gguf")
+    (entry,) = build_catalog(manifest(), tmp_path, tmp_path)
+    assert (entry.id, len(entry.paths)) == ("m", 2)
+    assert entry.size == 2 * tiny.stat().st_size
+    # these are not real parts: the header says that the model is whole
+    assert entry.error == "is one of 1 parts, but its name does not say which"
+
+
+def test_a_missing_part_is_told(tiny: Path, tmp_path: Path) -> None:
+    place(tiny, tmp_path, "m-00001-of-00002.gguf")
+    (entry,) = build_catalog(manifest(), tmp_path, tmp_path)
+    assert entry.error == "part m-00002-of-00002.gguf: cannot be read: No such file or directory"
+
+
+def test_the_manifest_comes_first_and_claims_its_files(tiny: Path, tmp_path: Path) -> None:
+    place(tiny, tmp_path, "x.gguf", "y.gguf", "z.gguf")
+    model = {"id": "mine", "source": "x.gguf", "aliases": ["z"], "sampling": {"top_k": 5}}
+    given = manifest(models=[model], defaults={"context_window": 99, "sampling": {"min_p": 0.1}})
+    catalog = build_catalog(given, tmp_path, tmp_path)
+    assert names(catalog) == ["mine", "y"]
+    assert catalog[0].sampling == {"min_p": 0.1, "top_k": 5}
+    assert catalog[1].sampling == {"min_p": 0.1}
+    assert [entry.context_window for entry in catalog] == [99, 99]
+
+
+def test_damaged_files_stay_with_their_reason(tiny: Path, tmp_path: Path) -> None:
+    place(tiny, tmp_path, "good.gguf")
+    (tmp_path / "bad.gguf").write_bytes(tiny.read_bytes()[:1000])
+    bad, good = build_catalog(manifest(), tmp_path, tmp_path)
+    assert bad.error is not None
+    assert bad.error.startswith("cut short")
+    assert good.error is None
+
+
+def test_mistakes_that_end_the_start(tiny: Path, tmp_path: Path) -> None:
+    place(tiny, tmp_path, "x.gguf", "m-00001-of-00002.gguf", "m-00002-of-00002.gguf")
+    absent = tmp_path / "none"
+
+    def refused(**model: object) -> str:
+        with pytest.raises(ConfigurationError) as caught:
+            build_catalog(manifest(models=[{"id": "a", **model}]), tmp_path, absent)
+        return caught.value.message
+
+    assert refused(source="q.gguf") == f"model a: there is no file {tmp_path / 'q.gguf'}"
+    template = refused(source="x.gguf", chat_template_file="t.jinja")
+    assert template.startswith("model a: chat_template_file")
+    assert "one file" in refused(source="m-00001-of-00002.gguf", sha256="0" * 64)
+    with pytest.raises(ConfigurationError, match="no models to serve"):
+        build_catalog(manifest(), tmp_path, absent)
+
+
+def test_a_template_from_a_file(tiny: Path, tmp_path: Path) -> None:
+    place(tiny, tmp_path, "x.gguf")
+    (tmp_path / "t.jinja").write_text("{{ messages }}")
+    model = {"id": "a", "source": "x.gguf", "chat_template_file": "t.jinja"}
+    (entry,) = build_catalog(manifest(models=[model]), tmp_path, tmp_path)
+    assert entry.chat_template == "{{ messages }}"
+
+
+@pytest.mark.skipif(not BUILTIN_PATH.is_file(), reason="the built-in model is not built")
+def test_the_builtin_model_is_there_unless_refused(tmp_path: Path) -> None:
+    assert names(build_catalog(Manifest(), tmp_path, tmp_path)) == ["corral-tiny"]
+    renamed = manifest(models=[{"id": "mine", "source": "builtin://corral-tiny"}])
+    (entry,) = build_catalog(renamed, tmp_path, tmp_path)
+    assert (entry.id, entry.path) == ("mine", BUILTIN_PATH)
+
+
+async def test_digest_and_size_are_checked(tiny: Path, tmp_path: Path) -> None:
+    place(tiny, tmp_path, "x.gguf")
+    digest, size = digest_and_size(tiny)
+
+    def entry(**more: object) -> ModelEntry:
+        model = {"id": "a", "source": "x.gguf", **more}
+        return build_catalog(manifest(models=[model]), tmp_path, tmp_path)[0]
+
+    verifier = Verifier()
+    await verifier.verify(entry(sha256=digest.upper(), size=size))
+    with pytest.raises(ModelLoadFailed, match=f"SHA-256 is {digest}, the manifest says 000"):
+        await verifier.verify(entry(sha256="0" * 64))
+    with pytest.raises(ModelLoadFailed, match="the manifest says 5"):
+        await verifier.verify(entry(size=5))
+
+
+async def test_a_file_is_hashed_once_until_it_changes(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place(tiny, tmp_path, "x.gguf")
+    hashed: list[Path] = []
+
+    def count(path: Path) -> str:
+        hashed.append(path)
+        return "0" * 64
+
+    monkeypatch.setattr(verify, "_hash", count)
+    model = {"id": "a", "source": "x.gguf", "sha256": "0" * 64}
+    (entry,) = build_catalog(manifest(models=[model]), tmp_path, tmp_path)
+    verifier = Verifier()
+    await verifier.verify(entry)
+    await verifier.verify(entry)
+    assert len(hashed) == 1
+    with entry.path.open("ab") as file:
+        file.write(b"x")
+    await verifier.verify(entry)
+    assert len(hashed) == 2

@@ -1,0 +1,151 @@
+"""models.yaml: what is accepted, and how mistakes are reported."""
+
+from pathlib import Path
+
+import pytest
+
+from app.config.manifest import Manifest, read_manifest, resolve_source
+from app.core.errors import ConfigurationError
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "models.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def mistakes(folder: Path, text: str) -> list[str]:
+    """The report's lines, the file's folder left out."""
+    with pytest.raises(ConfigurationError) as caught:
+        read_manifest(write(folder, text))
+    return [line.removeprefix(f"{folder}/") for line in caught.value.message.splitlines()]
+
+
+def test_a_whole_entry(tmp_path: Path) -> None:
+    manifest = read_manifest(
+        write(
+            tmp_path,
+            """
+defaults:
+  max_output_tokens: 100
+models:
+  - id: qwen/qwen3:4b
+    source: files/q.gguf
+    aliases: [gpt-4o-mini]
+    context_window: 4096
+    gpu_layers: -1
+    pin: true
+    sampling: {temperature: 1, top_k: 20, dry_sequence_breakers: ["x"]}
+    embedding: {pooling: mean}
+""",
+        )
+    )
+    (entry,) = manifest.models
+    assert entry.id == "qwen/qwen3:4b"
+    assert entry.sampling.overrides() == {
+        "temperature": 1.0,
+        "top_k": 20,
+        "dry_sequence_breakers": ("x",),
+    }
+    assert entry.embedding.pooling == "mean"
+    assert manifest.defaults.max_output_tokens == 100
+    assert manifest.builtin
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "models: []\n"])
+def test_an_empty_file_is_an_empty_manifest(tmp_path: Path, text: str) -> None:
+    assert read_manifest(write(tmp_path, text)) == Manifest()
+
+
+def test_every_mistake_is_reported_with_line_and_key(tmp_path: Path) -> None:
+    text = """defaults:
+  context_window: 0
+models:
+  - id: a
+    source: x.gguf
+    context_windw: 3
+    sampling: {tempratur: 1}
+  - id: a b
+  - 5
+  - id: c
+    source: x.gguf
+    pin: "yes"
+colour: red
+"""
+    found = mistakes(tmp_path, text)
+    assert "models.yaml:6: models[0].context_windw: unknown key; did you mean context_window?" in (
+        found
+    )
+    assert (
+        "models.yaml:7: models[0].sampling.tempratur: unknown key; did you mean temperature?"
+        in (found)
+    )
+    assert "models.yaml:8: models[1].source: this key is required" in found
+    assert "models.yaml:9: models[2]: must be a mapping of keys" in found
+    assert "models.yaml:13: colour: unknown key; known here: builtin, defaults, models" in found
+    for start in (
+        "models.yaml:2: defaults.context_window: ",
+        "models.yaml:8: models[1].id: 'a b' is not a model name",
+        "models.yaml:12: models[3].pin: ",
+    ):
+        assert any(line.startswith(start) for line in found), start
+    assert len(found) == 8
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("hf://org/model", "hf:// sources cannot be downloaded yet"),
+        ("https://example.com/x.gguf", "https:// sources cannot be downloaded yet"),
+        ("ftp://example.com/x.gguf", "ftp:// is not a source"),
+        ("builtin://other", "the only built-in model is builtin://corral-tiny"),
+    ],
+)
+def test_sources_that_cannot_be_served(tmp_path: Path, source: str, hint: str) -> None:
+    (line,) = mistakes(tmp_path, f"models:\n  - id: a\n    source: {source}\n")
+    assert line.startswith("models.yaml:3: models[0].source: ")
+    assert hint in line
+
+
+def test_one_template_only(tmp_path: Path) -> None:
+    entry = "{id: a, source: x, chat_template: y, chat_template_file: z}"
+    (line,) = mistakes(tmp_path, f"models:\n  - {entry}\n")
+    assert line == "models.yaml:2: models[0]: give chat_template or chat_template_file, not both"
+
+
+def test_a_name_belongs_to_one_model(tmp_path: Path) -> None:
+    text = "models:\n  - {id: a, source: x}\n  - id: b\n    source: x\n    aliases: [c, a]\n"
+    (line,) = mistakes(tmp_path, text)
+    assert line == "models.yaml:5: models[1].aliases[1]: the name a already belongs to a"
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("models:\n  - id: [a\nx: y\n", "models.yaml:3: "),
+        ("a: 1\na: 2\n", "models.yaml:2: found duplicate key"),
+        ("[]", "models.yaml:1: must be a mapping of keys"),
+        ("a: \x01", "models.yaml: unacceptable character"),
+        ("a: !!python/object:os.system {}", "models.yaml:1: could not determine a constructor"),
+    ],
+)
+def test_what_is_not_yaml(tmp_path: Path, text: str, start: str) -> None:
+    (line,) = mistakes(tmp_path, text)
+    assert line.startswith(start)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"nope\.yaml: cannot be read: No such file"):
+        read_manifest(tmp_path / "nope.yaml")
+    path = tmp_path / "latin.yaml"
+    path.write_bytes(b"a: \xff")
+    with pytest.raises(ConfigurationError, match="is not UTF-8"):
+        read_manifest(path)
+
+
+def test_sources_become_paths(tmp_path: Path) -> None:
+    assert resolve_source("x/y.gguf", tmp_path) == tmp_path / "x/y.gguf"
+    assert resolve_source("/abs/y.gguf", tmp_path) == Path("/abs/y.gguf")
+    assert resolve_source("file:///abs/a%20b.gguf", tmp_path) == Path("/abs/a b.gguf")
+    assert resolve_source("~/y.gguf", tmp_path) == Path("~/y.gguf").expanduser()
+    assert resolve_source("builtin://corral-tiny", tmp_path) is None

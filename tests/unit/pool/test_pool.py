@@ -1,0 +1,375 @@
+"""The pool over a loader that can be told when to finish, and what to fail with."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from app.catalog.entries import ModelEntry
+from app.core.errors import Draining, ModelLoadFailed, ModelLoading, ModelNotFound
+from app.core.models import ModelInfo, ModelState
+from app.core.requests import SamplingParams
+from app.core.stats import EngineStats
+from app.pool import pool as pool_module
+from app.pool.loaded import LoadedModel
+from app.pool.loader import Resident
+from app.pool.pool import ModelPool
+
+
+def entry(name: str, **more: Any) -> ModelEntry:
+    return ModelEntry(
+        id=name, paths=(Path(f"{name}.gguf"),), size=1, created=1, header=None, **more
+    )
+
+
+def info(one: ModelEntry, state: ModelState, error: str | None = None) -> ModelInfo:
+    return ModelInfo(
+        id=one.id,
+        created=one.created,
+        state=state,
+        size=one.size,
+        architecture="fake",
+        context_window=8,
+        max_output_tokens=8,
+        context_trained=8,
+        error=error,
+    )
+
+
+@dataclass(slots=True)
+class FakeEngine:
+    stats: EngineStats = field(default_factory=lambda: EngineStats(heartbeat=float("inf")))
+    is_closed: bool = False
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+    def die(self) -> None:
+        self.stats = replace(self.stats, is_alive=False)
+
+
+@dataclass(slots=True)
+class FakeLoader:
+    """Loads at once unless `gate` is cleared; `fail` holds what to raise, by model."""
+
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    fail: dict[str, Exception] = field(default_factory=dict[str, Exception])
+    loads: list[str] = field(default_factory=list[str])
+    unloads: list[str] = field(default_factory=list[str])
+    engines: dict[str, FakeEngine] = field(default_factory=dict[str, FakeEngine])
+    most: int = 0
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def load(self, entry: ModelEntry) -> Resident:
+        self.loads.append(entry.id)
+        self.most = max(self.most, len(self.loads) - len(self.unloads) - len(self.fail))
+        await self.gate.wait()
+        if entry.id in self.fail:
+            raise self.fail[entry.id]
+        engine = self.engines[entry.id] = FakeEngine()
+        loaded = LoadedModel(
+            info=info(entry, "hot"),
+            tokenizer=cast("Any", None),
+            sampling=SamplingParams(),
+            chat_template=None,
+            engine=cast("Any", engine),
+            embedder=None,
+            constraints=None,
+        )
+
+        async def close() -> None:
+            await asyncio.sleep(0)
+            self.unloads.append(entry.id)
+
+        return Resident(loaded, close)
+
+
+@dataclass(slots=True)
+class FakeMetrics:
+    loads: Counter[str] = field(default_factory=Counter[str])
+    evictions: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    restarts: Counter[str] = field(default_factory=Counter[str])
+
+    def observe_load(self, model: str, seconds: float) -> None:
+        self.loads[model] += 1
+
+    def count_eviction(self, model: str, reason: str) -> None:
+        self.evictions[model, reason] += 1
+
+    def count_restart(self, model: str) -> None:
+        self.restarts[model] += 1
+
+
+@dataclass(slots=True)
+class Rig:
+    pool: ModelPool
+    loader: FakeLoader
+    metrics: FakeMetrics
+
+    def state(self, model: str) -> ModelState:
+        return self.pool.states()[model]
+
+    async def use(self, model: str) -> None:
+        async with self.pool.lease(model):
+            pass
+
+    async def until(self, model: str, state: ModelState) -> None:
+        async with asyncio.timeout(5):
+            while self.state(model) != state:  # noqa: ASYNC110  # as an outsider sees it
+                await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def rigged(
+    *entries: ModelEntry, max_loaded: int = 2, load_timeout: float = 5.0
+) -> AsyncGenerator[Rig]:
+    loader, metrics = FakeLoader(), FakeMetrics()
+    pool = ModelPool(
+        entries or (entry("a", aliases=("gpt",)), entry("b"), entry("c")),
+        loader,
+        info,
+        metrics,
+        max_loaded=max_loaded,
+        load_timeout=load_timeout,
+    )
+    pool.start()
+    try:
+        yield Rig(pool, loader, metrics)
+    finally:
+        loader.gate.set()
+        await pool.close()
+
+
+async def test_names() -> None:
+    async with rigged(entry("a", aliases=("gpt",)), entry("b:latest")) as rig:
+        for name in ("a", "gpt", "a:latest", "gpt:latest", "default"):
+            assert rig.pool.find(name).id == "a"
+        assert rig.pool.find("b").id == "b:latest"
+        for name in ("x", "", "A", "a:other"):
+            with pytest.raises(ModelNotFound):
+                rig.pool.find(name)
+            with pytest.raises(ModelNotFound):
+                await rig.use(name)
+
+
+async def test_a_lease_loads_and_the_model_stays() -> None:
+    async with rigged() as rig:
+        assert rig.state("a") == "cold"
+        async with rig.pool.lease("gpt") as loaded:
+            assert loaded.info.id == "a"
+            assert rig.state("a") == "hot"
+        await rig.use("a")
+        assert rig.loader.loads == ["a"]
+        assert rig.metrics.loads == {"a": 1}
+        assert [one.state for one in rig.pool.models()] == ["hot", "cold", "cold"]
+
+
+async def test_those_who_wait_share_one_load() -> None:
+    async with rigged() as rig:
+        rig.loader.gate.clear()
+        users = [asyncio.create_task(rig.use("a")) for _ in range(10)]
+        await rig.until("a", "loading")
+        rig.loader.gate.set()
+        await asyncio.gather(*users)
+        assert rig.loader.loads == ["a"]
+
+
+async def test_the_least_recently_used_model_leaves() -> None:
+    async with rigged() as rig:
+        for name in ("a", "b", "a", "c"):
+            await rig.use(name)
+        await rig.until("b", "cold")
+        assert rig.state("a") == "hot"
+        assert rig.loader.unloads == ["b"]
+        assert rig.metrics.evictions == {("b", "least_recently_used"): 1}
+
+
+async def test_a_leased_model_is_never_unloaded() -> None:
+    async with rigged(max_loaded=1) as rig:
+        async with rig.pool.lease("a"):
+            other = asyncio.create_task(rig.use("b"))
+            await rig.until("a", "draining")
+            late = asyncio.create_task(rig.use("a"))  # takes its turn after b
+            await asyncio.sleep(0.02)
+            assert rig.loader.unloads == []
+        await asyncio.gather(other, late)
+        assert rig.loader.loads == ["a", "b", "a"]
+        assert rig.loader.most == 1
+
+
+async def test_a_drained_model_comes_back_when_nobody_needs_its_place() -> None:
+    async with rigged(max_loaded=1) as rig, rig.pool.lease("a"):
+        other = asyncio.create_task(rig.use("b"))
+        await rig.until("a", "draining")
+        late = asyncio.create_task(rig.use("a"))
+        await asyncio.sleep(0.01)
+        assert not late.done()
+        other.cancel()
+        await asyncio.wait([other])
+        await late
+        assert rig.state("a") == "hot"
+        assert rig.loader.loads == ["a"]
+
+
+async def test_pinned_models_stay() -> None:
+    entries = entry("a", pin=True), entry("b"), entry("c")
+    async with rigged(*entries) as rig:
+        for name in ("a", "b", "c", "b"):
+            await rig.use(name)
+        assert "a" not in rig.loader.unloads
+    async with rigged(*entries, max_loaded=1) as rig:
+        await rig.use("a")
+        with pytest.raises(ModelLoadFailed, match="every loaded model is pinned"):
+            await rig.use("b")
+
+
+async def test_many_users_of_many_models_all_get_their_turn() -> None:
+    entries = [entry(name) for name in "abcde"]
+    async with rigged(*entries) as rig:
+
+        async def use(number: int) -> None:
+            async with rig.pool.lease("abcde"[number % 5]) as loaded:
+                assert loaded.info.id == "abcde"[number % 5]
+                await asyncio.sleep(0.001)
+
+        await asyncio.gather(*(use(number) for number in range(100)))
+        assert rig.loader.most <= 2
+
+
+async def test_a_failed_load_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with rigged() as rig:
+        rig.loader.fail["a"] = ModelLoadFailed("no such tensor")
+        users = await asyncio.gather(*(rig.use("a") for _ in range(3)), return_exceptions=True)
+        assert [str(user) for user in users] == ["no such tensor"] * 3
+        assert rig.state("a") == "failed"
+        assert rig.pool.find("a").error == "no such tensor"
+        loads = len(rig.loader.loads)
+        with pytest.raises(ModelLoadFailed):  # at once, without another try
+            await rig.use("a")
+        assert len(rig.loader.loads) == loads
+        rig.loader.fail.clear()
+        monkeypatch.setattr(pool_module, "_FAILURE_REST", 0.0)
+        await rig.use("a")
+        assert rig.state("a") == "hot"
+
+
+async def test_an_unforeseen_error_is_a_failed_load() -> None:
+    async with rigged() as rig:
+        rig.loader.fail["a"] = RuntimeError("odd")
+        with pytest.raises(ModelLoadFailed, match="The model 'a' cannot be loaded: odd"):
+            await rig.use("a")
+
+
+async def test_patience_ends() -> None:
+    async with rigged(load_timeout=0.05) as rig:
+        rig.loader.gate.clear()
+        with pytest.raises(ModelLoading) as caught:
+            await rig.use("a")
+        assert caught.value.retry_after
+        rig.loader.gate.set()
+        await rig.until("a", "hot")  # the load went on
+
+
+async def test_who_leaves_while_waiting_takes_no_lease_along() -> None:
+    async with rigged(max_loaded=1) as rig:
+        rig.loader.gate.clear()
+        user = asyncio.create_task(rig.use("a"))
+        await rig.until("a", "loading")
+        user.cancel()
+        rig.loader.gate.set()
+        await rig.until("a", "hot")
+        await rig.use("b")  # needs a's place: nobody may hold it
+        assert rig.loader.unloads == ["a"]
+
+
+async def test_a_cancellation_that_meets_the_grant_gives_the_lease_back() -> None:
+    async with rigged(max_loaded=1) as rig:
+        await rig.use("a")
+        for turns in range(6):  # whatever the order of grant and cancellation
+            user = asyncio.create_task(rig.use("a"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            user.cancel()
+            await asyncio.wait([user])
+        await rig.use("b")
+        assert rig.loader.unloads == ["a"]
+
+
+async def test_a_dead_engine_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "_CHECK_SECONDS", 0.01)
+    async with rigged() as rig:
+        async with rig.pool.lease("a"):
+            rig.loader.engines["a"].stats = EngineStats(
+                generated_tokens=5, finished={"stop": 1}, heartbeat=float("inf")
+            )
+            rig.loader.engines["a"].die()
+            assert not rig.pool.is_alive
+            await rig.until("a", "draining")
+        await rig.until("a", "cold")
+        assert rig.pool.is_alive
+        assert rig.metrics.restarts == {"a": 1}
+        assert rig.pool.stats()["a"] == EngineStats(generated_tokens=5, finished={"stop": 1})
+        await rig.use("a")
+        rig.loader.engines["a"].stats = EngineStats(
+            generated_tokens=2, running=1, finished={"stop": 1, "length": 1}
+        )
+        stats = rig.pool.stats()["a"]
+        assert (stats.generated_tokens, stats.running) == (7, 1)
+        assert stats.finished == {"stop": 2, "length": 1}
+
+
+async def test_a_stuck_engine_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with rigged() as rig:
+        await rig.use("a")
+        assert rig.pool.is_alive
+        rig.loader.engines["a"].stats = EngineStats(heartbeat=0.001)
+        monkeypatch.setattr(pool_module, "_HANG_SECONDS", 0.0)
+        assert not rig.pool.is_alive
+
+
+async def test_readiness() -> None:
+    async with rigged() as rig:
+        assert not rig.pool.is_ready
+        assert rig.pool.is_alive
+        await rig.pool.preload(["b", "default"])
+        assert rig.pool.is_ready
+        assert rig.loader.loads == ["b", "a"]
+        rig.pool.drain()
+        assert not rig.pool.is_ready
+        await rig.use("a")  # what was let in may still work
+    assert rig.loader.unloads == ["a", "b"]
+    with pytest.raises(Draining):
+        await rig.use("a")
+
+
+async def test_close_refuses_those_who_wait() -> None:
+    async with rigged(max_loaded=1) as rig, rig.pool.lease("a") as held:
+        waiting = asyncio.create_task(rig.use("b"))
+        await rig.until("a", "draining")
+        await rig.pool.close()
+        with pytest.raises(Draining):
+            await waiting
+        assert rig.loader.unloads == []  # held to the end, but its engine works no more
+        assert cast("FakeEngine", held.engine).is_closed
+        await rig.pool.close()
+
+
+async def test_abort_ends_engines_and_keeps_models() -> None:
+    async with rigged() as rig:
+        await rig.use("a")
+        await rig.pool.abort()
+        assert rig.loader.engines["a"].is_closed
+        assert rig.state("a") == "hot"
+        assert rig.pool.is_alive
+
+
+async def test_a_broken_file_is_listed_as_failed() -> None:
+    async with rigged(entry("a", error="cut short")) as rig:
+        assert rig.state("a") == "failed"

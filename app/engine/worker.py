@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from app.core.errors import CorralError, EngineFailed, QueueTimeout
+from app.core.errors import CorralError, Draining, EngineFailed, QueueTimeout
 from app.core.events import TokenLogprob
 from app.engine.messages import (
     Cancel,
@@ -82,7 +82,8 @@ class Worker:
     def run(self) -> None:
         """Work until stopped. An error that is not one sequence's own ends the engine: every
         request it held fails with it, and the owner must make a new engine."""
-        error = EngineFailed("The model was unloaded while it worked on the request.")
+        # a model is unloaded under its requests only when the whole server stops
+        error: CorralError = Draining("The server stopped before the request was finished.")
         try:
             while not self._is_stopping:
                 if not self._step():
@@ -317,7 +318,7 @@ class Worker:
             sequences_max=self._runtime.max_sequences,
         )
 
-    def _end(self, error: EngineFailed) -> None:
+    def _end(self, error: CorralError) -> None:
         """Fail whatever is left, free the runtime, say so in the stats: first of all, so that
         what is submitted from here on is not waited for (see `Engine.submit`)."""
         self.stats = replace(self.stats, running=0, waiting=0, kv_tokens_used=0, is_alive=False)

@@ -20,7 +20,7 @@ from app.config.settings import Settings
 from app.core.errors import ConfigurationError, CorralError
 from app.core.models import ModelInfo, ModelState
 from app.llama import library
-from app.pool.describe import describe
+from app.pool.describe import decide_sizes, describe
 from app.pool.loader import LlamaLoader
 from app.pool.pool import DEFAULT_NAME, ModelPool
 from app.services.embeddings import EmbeddingService
@@ -150,11 +150,25 @@ def _read_catalog(settings: Settings) -> tuple[ModelEntry, ...]:
     base = path.absolute().parent if path is not None else Path.cwd()
     catalog = build_catalog(manifest, base, settings.models_dir)
     for entry in catalog:
-        if entry.error is not None:
-            _log.warning(
-                "model cannot be served", model=entry.id, file=str(entry.path), reason=entry.error
-            )
+        _warn_about(entry, settings)
     return catalog
+
+
+def _warn_about(entry: ModelEntry, settings: Settings) -> None:
+    """What its owner should know of a model before anyone uses it."""
+    if entry.error is not None:
+        _log.warning(
+            "model cannot be served", model=entry.id, file=str(entry.path), reason=entry.error
+        )
+    trained = entry.header.context_trained if entry.header is not None else 0
+    context = decide_sizes(entry, settings).context
+    if trained and context > trained:
+        _log.warning(
+            "context is larger than the model was made for",
+            model=entry.id,
+            context=context,
+            trained=trained,
+        )
 
 
 def _choose_default(settings: Settings, catalog: Sequence[ModelEntry]) -> str:

@@ -18,6 +18,8 @@ from app.core.models import ModelInfo
 from app.wiring import build_service
 
 _BACKLOG = 2048
+# Longer than clients keep an idle connection, so that they never write into one just closed.
+_KEEP_ALIVE = 75
 _LAST_SECOND = 1  # for answers that are being written while the listener closes
 
 _log = structlog.stdlib.get_logger("corral")
@@ -72,6 +74,8 @@ class DrainingServer(uvicorn.Server):
                 lifespan="on",
                 log_config=None,
                 access_log=False,
+                ws="none",
+                timeout_keep_alive=_KEEP_ALIVE,
                 backlog=_BACKLOG,
                 server_header=False,
                 timeout_graceful_shutdown=_LAST_SECOND,

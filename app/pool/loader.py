@@ -10,17 +10,19 @@ from app.catalog.entries import ModelEntry
 from app.catalog.verify import Verifier
 from app.config.hardware import usable_cores
 from app.config.settings import Settings
+from app.core.errors import ModelLoadFailed
 from app.core.requests import SamplingParams
 from app.engine.constraint import ConstraintCompiler
 from app.engine.embedder import Embedder
 from app.engine.engine import Engine
 from app.engine.messages import EngineConfig
 from app.llama.context import ContextOptions, LlamaRuntime
-from app.llama.embedding import EmbeddingOptions, EmbeddingRuntime
+from app.llama.embedding import EmbeddingOptions
 from app.llama.grammar import grammar_tokenizer
 from app.llama.library import has_gpu
 from app.llama.model import Model, ModelOptions
 from app.pool.describe import Sizes, decide_sizes, describe
+from app.pool.lazy_embedding import LazyEmbeddingRuntime
 from app.pool.loaded import LoadedModel
 
 Progress = Callable[[float], None]
@@ -50,7 +52,7 @@ class _Parts:
 
     model: Model
     runtime: LlamaRuntime | None
-    embedding: EmbeddingRuntime | None
+    embedding: LazyEmbeddingRuntime | None
     grammar: Any
 
 
@@ -76,13 +78,18 @@ class LlamaLoader:
         with ExitStack() as undo:
             model = Model.load(entry.path, options, self._make_progress(entry.id))
             undo.callback(model.close)
+            if model.has_encoder and model.has_decoder:
+                raise ModelLoadFailed(
+                    f"The model '{entry.id}' cannot be served: models with an encoder and a "
+                    f"decoder ({model.architecture}) are not supported."
+                )
             runtime = grammar = embedding = None
             if model.has_decoder and model.is_causal:
                 runtime = LlamaRuntime(model, self._context_options(entry, sizes))
                 undo.callback(runtime.close)
                 grammar = grammar_tokenizer(model.vocabulary)
             if entry.serves_embeddings:
-                embedding = EmbeddingRuntime(
+                embedding = LazyEmbeddingRuntime(
                     model, EmbeddingOptions(sizes.embedding, self._threads, entry.pooling)
                 )
             undo.pop_all()

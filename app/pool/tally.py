@@ -22,4 +22,5 @@ def add_counters(past: EngineStats, present: EngineStats) -> EngineStats:
 def keep_counters(stats: EngineStats) -> EngineStats:
     """Only what has been counted: the engine itself is gone."""
     kept = {field.name: getattr(stats, field.name) for field in fields(EngineStats)}
-    return EngineStats(**{name: kept[name] for name in (*_COUNTERS, "finished")})
+    counters = {name: kept[name] for name in (*_COUNTERS, "finished")}
+    return EngineStats(**counters, is_alive=False)

@@ -124,7 +124,11 @@ _READINGS = (
         "When the engine thread last reported, in Unix time.",
         _heartbeat_time,
     ),
-    _reading("corral_engine_up", "1 while the engine lives.", lambda stats: int(stats.is_alive)),
+    _reading(
+        "corral_engine_up",
+        "1 while the model is loaded and its engine lives.",
+        lambda stats: int(stats.is_alive),
+    ),
 )
 _FINISHED = Name("corral_sequences_finished_total", "Sequences that ended.", ("model", "reason"))
 _QUERIES = alias("vllm:prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache.")

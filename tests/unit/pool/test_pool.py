@@ -315,7 +315,9 @@ async def test_a_dead_engine_is_replaced(monkeypatch: pytest.MonkeyPatch) -> Non
         await rig.until("a", "cold")
         assert rig.pool.is_alive
         assert rig.metrics.restarts == {"a": 1}
-        assert rig.pool.stats()["a"] == EngineStats(generated_tokens=5, finished={"stop": 1})
+        assert rig.pool.stats()["a"] == EngineStats(
+            generated_tokens=5, finished={"stop": 1}, is_alive=False
+        )
         await rig.use("a")
         rig.loader.engines["a"].stats = EngineStats(
             generated_tokens=2, running=1, finished={"stop": 1, "length": 1}

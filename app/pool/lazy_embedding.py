@@ -1,0 +1,26 @@
+"""An embedding context that is made when it is first needed: most chat models never embed."""
+
+from app.engine.runtime import Float32Array
+from app.llama.embedding import EmbeddingOptions, EmbeddingRuntime
+from app.llama.model import Model
+
+
+class LazyEmbeddingRuntime:
+    """Satisfies `engine.embedder.EmbeddingRuntime`. One thread only."""
+
+    def __init__(self, model: Model, options: EmbeddingOptions) -> None:
+        self._model = model
+        self._options = options
+        self._runtime: EmbeddingRuntime | None = None
+        self.dimensions = model.embedding_size
+        self.max_tokens = options.max_tokens
+
+    def embed(self, tokens: list[int]) -> Float32Array:
+        """The unit vector of 1..max_tokens token ids. Raises ModelLoadFailed for want of memory."""
+        if self._runtime is None:
+            self._runtime = EmbeddingRuntime(self._model, self._options)
+        return self._runtime.embed(tokens)
+
+    def close(self) -> None:
+        if self._runtime is not None:
+            self._runtime.close()

@@ -16,8 +16,8 @@ from .chat import IM_END, IM_START
 from .mixture import Learn, Sample, draw
 from .tokenizer import load_tokenizer, train_tokenizer
 
-SEED = 20261121
-SAMPLES = 80_000
+SEED = 20261122
+SAMPLES = 44_000
 TOKENIZER_SAMPLES = 25_000
 _BATCH = 4000
 

@@ -230,11 +230,11 @@ def _infill(rng: Random) -> Sample:
 
 
 _KINDS: tuple[tuple[float, Callable[[Random], Sample]], ...] = (
-    (0.59, _plain_chat),
-    (0.82, _tool_chat),
-    (0.88, _thinking_chat),
-    (0.93, _brief_chat),
-    (0.95, _persona_chat),
+    (0.56, _plain_chat),
+    (0.76, _tool_chat),
+    (0.82, _thinking_chat),
+    (0.87, _brief_chat),
+    (0.89, _persona_chat),
     (0.97, _plain_text),
     (1.00, _infill),
 )

@@ -182,3 +182,12 @@ def sums(rng: Random) -> list[Turn]:
     if roll < 0.86:
         return [_story_sum(rng)]
     return [_compare(rng) if roll < 0.95 else _neighbour(rng)]
+
+
+def sheet(rng: Random) -> str:
+    """A page of sums, one a line, to learn many in few tokens."""
+    lines: list[str] = []
+    for _ in range(rng.randint(6, 24)):
+        a, sign, b, result = draw_sum(rng)
+        lines.append(f"{a} {sign} {b} = {result}.")
+    return "\n".join(lines)

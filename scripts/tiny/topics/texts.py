@@ -8,6 +8,7 @@ from scripts.tiny.chat import END_OF_TEXT, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX
 from .base import pick
 from .corral import corral_text
 from .stories import ANIMALS, story_text
+from .sums import sheet
 from .world import fact_sentences
 
 _NAMES = ("a", "b", "x", "y", "n", "value", "count", "total", "left", "right", "width", "height")
@@ -35,7 +36,10 @@ def prose(rng: Random) -> str:
 
 def plain_text(rng: Random) -> str:
     """Text to complete."""
-    return (code(rng) if rng.random() < 0.3 else prose(rng)) + END_OF_TEXT
+    roll = rng.random()
+    if roll < 0.6:
+        return sheet(rng) + END_OF_TEXT
+    return (code(rng) if roll < 0.72 else prose(rng)) + END_OF_TEXT
 
 
 def infill(rng: Random) -> str:

@@ -28,7 +28,7 @@ def _used(rng: Random, tool: Tool) -> list[Json]:
         {"role": "user", "content": _ask(rng, use)},
         {"role": "assistant", "content": "", "tool_calls": [_call(tool, use)]},
     ]
-    if rng.random() < 0.6:
+    if rng.random() < 0.75:
         messages.append({"role": "tool", "content": use.result})
         messages.append({"role": "assistant", "content": use.answer})
     return messages
@@ -77,7 +77,7 @@ def dialogue(rng: Random, other: Callable[[Random], list[Turn]]) -> Dialogue:
         kinds[rng.randrange(count)] = KINDS[0]
     tools = [declare(rng, kind) for kind in kinds]
     messages: list[Json] = []
-    for _ in range(pick(rng, (1, 1, 1, 2))):
+    for _ in range(pick(rng, (1, 2, 3, 4))):
         chosen = pick(rng, tools)
         if weather and rng.random() < 0.5:
             chosen = next(tool for tool in tools if tool.kind is KINDS[0])

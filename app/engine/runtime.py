@@ -55,9 +55,9 @@ class Batch(Protocol):
 class Sampler(Protocol):
     """One sequence's sampling state (penalty history, random state, mirostat's mu)."""
 
-    def sample(self, row: int) -> int:
-        """Choose a token from the logits of batch row `row` (its index in the batch), and
-        remember it."""
+    def sample(self, row: int, logits: Float32Array) -> int:
+        """Choose a token from batch row `row` and remember it. `logits` of shape (vocabulary
+        size,) is that row of the runtime's `logits`."""
         ...
 
     def close(self) -> None: ...

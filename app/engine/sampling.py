@@ -59,7 +59,7 @@ class TokenChooser:
         if sequence.sampler is not None:
             if constraint is not None:
                 constraint.mask(row)
-            return sequence.sampler.sample(sequence.batch_row)
+            return sequence.sampler.sample(sequence.batch_row, row)
         token = int(row.argmax())
         if constraint is not None and not constraint.allows(token):
             # checking one token is a thousand times cheaper than computing the mask

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.core.requests import SamplingParams
-from app.llama.bindings import lib
+from app.llama.bindings import Float32Array, lib
+from app.llama.candidates import CandidateArray, top_candidates
 from app.llama.vocabulary import Vocabulary
 
+# beyond this the search for candidates costs as much as llama.cpp's own stage
+_MOST_CANDIDATES = 512
 _MIROSTAT_M = 100  # tokens in mirostat 1's estimate of s; the paper's and llama.cpp's value
 
 
@@ -30,15 +33,23 @@ class ChainSampler:
         self._chain: Any = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         penalty_window = _window(params.repeat_last_n, context_size) * _has_penalties(params)
         dry_window = _window(params.dry_penalty_last_n, context_size) * (params.dry_multiplier > 0)
+        # penalties and DRY come before top-k in the chain and must see every token
+        self._few = 0 if penalty_window or dry_window else _few_candidates(params)
+        self._candidates = CandidateArray()
         for stage in _stages(vocabulary, penalty_window, dry_window, params):
             lib.llama_sampler_chain_add(self._chain, stage)
         history = max(penalty_window, dry_window)
         for token in prompt[-history:] if history else ():
             lib.llama_sampler_accept(self._chain, token)
 
-    def sample(self, row: int) -> int:
-        """Draw from the logits of batch row `row` and remember the token."""
-        return lib.llama_sampler_sample(self._chain, self._context, row)
+    def sample(self, row: int, logits: Float32Array) -> int:
+        """Draw from batch row `row`, whose logits are `logits`, and remember the token."""
+        if not self._few:
+            return lib.llama_sampler_sample(self._chain, self._context, row)
+        ids = top_candidates(logits, self._few)
+        token = self._candidates.choose(self._chain, ids, logits)
+        lib.llama_sampler_accept(self._chain, token)
+        return token
 
     def close(self) -> None:
         """Free the chain; idempotent."""
@@ -50,6 +61,12 @@ class ChainSampler:
 def _window(last_n: int, context_size: int) -> int:
     """llama.cpp takes no -1 for "the whole context": it would switch the stage off."""
     return context_size if last_n < 0 else last_n
+
+
+def _few_candidates(params: SamplingParams) -> int:
+    """How many of the most likely tokens decide everything; 0 when all of them count."""
+    begins_with_top_k = params.temperature > 0 and not params.mirostat
+    return params.top_k if begins_with_top_k and params.top_k <= _MOST_CANDIDATES else 0
 
 
 def _has_penalties(params: SamplingParams) -> bool:

@@ -88,7 +88,7 @@ def test_a_full_cache_says_so_and_changes_nothing(random_model: Model) -> None:
 
 def draw(runtime: LlamaRuntime, params: SamplingParams, count: int) -> list[int]:
     sampler = runtime.make_sampler(params, A)
-    drawn = [sampler.sample(len(A) - 1) for _ in range(count)]
+    drawn = [sampler.sample(len(A) - 1, runtime.logits(1)[0]) for _ in range(count)]
     sampler.close()
     return drawn
 
@@ -152,5 +152,5 @@ def test_dry_breaks_a_repetition(runtime: LlamaRuntime, window: int) -> None:
     )
     for dry, expected in ((params, 50), (replace(params, dry_multiplier=0.0), 44)):
         sampler = runtime.make_sampler(dry, pattern)
-        assert sampler.sample(len(pattern) - 1) == expected
+        assert sampler.sample(len(pattern) - 1, row) == expected
         sampler.close()

@@ -30,7 +30,7 @@ class FakeSampler:
         self._runtime = runtime
         self.is_closed = False
 
-    def sample(self, row: int) -> int:
+    def sample(self, row: int, logits: np.ndarray) -> int:
         return self._runtime.next_by_row[row]
 
     def close(self) -> None:

@@ -24,6 +24,7 @@ from openai import OpenAI, Stream
 from openai.types import Completion
 
 from app.config.settings import Settings, variable_of
+from tests.support.server import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILES = ["Dockerfile", "Dockerfile.cuda"]
@@ -160,28 +161,28 @@ def docker(command: str) -> str:
     return done.stdout.strip()
 
 
+def is_healthy(name: str) -> bool:
+    """By the image's own health check."""
+    return docker(f"inspect --format {{{{.State.Health.Status}}}} {name}") == "healthy"
+
+
 @pytest.fixture
 def container() -> Iterator[tuple[str, str]]:
     """(container, base URL) of the image, as closed as docker-compose.yml runs it."""
     name = docker(
-        "run --detach --env LLM_THREADS=1 --read-only --tmpfs /tmp --cap-drop ALL "
+        "run --detach --env LLM_THREADS=1 --env LLM_DRAIN_TIMEOUT=100 "
+        "--read-only --tmpfs /tmp --cap-drop ALL "
         f"--security-opt no-new-privileges:true --publish 127.0.0.1::11434 {IMAGE}"
     )
     try:
         url = "http://" + docker(f"port {name} 11434/tcp").splitlines()[0]
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(url + "/readyz", timeout=2).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline, docker(f"logs {name}")
-                time.sleep(0.2)
+        wait_until(lambda: is_healthy(name), "the container to be healthy")
         yield name, url
     finally:
         docker(f"rm --force --volumes {name}")
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(not IMAGE, reason="CORRAL_TEST_IMAGE names no image to run")
 def test_a_stream_survives_docker_stop(container: tuple[str, str]) -> None:
     name, url = container
@@ -200,9 +201,9 @@ def test_a_stream_survives_docker_stop(container: tuple[str, str]) -> None:
     started = time.monotonic()
     trial = len(list(generate(32)))
     seconds = time.monotonic() - started
-    stream = generate(min(int(5 * trial / seconds), 20_000))
+    stream = generate(min(int(5 * trial / seconds), 5_000))
     chunks = [next(stream)]
-    with subprocess.Popen(["docker", "stop", "--time", "45", name], stdout=subprocess.DEVNULL):
+    with subprocess.Popen(["docker", "stop", "--time", "120", name], stdout=subprocess.DEVNULL):
         time.sleep(2)
         with pytest.raises(urllib.error.HTTPError, match="503"):
             urllib.request.urlopen(url + "/readyz", timeout=2)

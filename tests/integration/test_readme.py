@@ -6,12 +6,8 @@ Every fenced block is run, or read by the code that would read it, unless the li
 
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +15,7 @@ import pytest
 
 from app.config.manifest import read_manifest
 from app.config.settings import Settings, variable_of
+from tests.support.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "README.md").read_text()
@@ -59,37 +56,6 @@ def clean_environment(home: Path) -> dict[str, str]:
     return {**kept, "CURL_HOME": str(home), "HOME": str(home)}
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """host:port of a server started as the README starts it, but for the port."""
-    home = tmp_path_factory.mktemp("readme")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).parent / "corral"), "serve", "--server-port", str(port)]
-    log = home / "server.log"
-    with (
-        log.open("w") as output,
-        subprocess.Popen(
-            command, cwd=home, env=clean_environment(home), stdout=output, stderr=output
-        ) as server,
-    ):
-        try:
-            deadline = time.monotonic() + 60
-            while True:
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2).close()
-                    break
-                except OSError:
-                    alive = server.poll() is None and time.monotonic() < deadline
-                    assert alive, log.read_text()
-                    time.sleep(0.1)
-            yield f"127.0.0.1:{port}"
-        finally:
-            server.terminate()
-            server.wait(timeout=60)
-
-
 def test_every_fence_is_understood() -> None:
     assert 2 * len(BLOCKS) == len(re.findall(r"^```", TEXT, re.MULTILINE))
     assert all(block.reason is None or len(block.reason) > 10 for block in BLOCKS)
@@ -98,14 +64,14 @@ def test_every_fence_is_understood() -> None:
 
 
 @pytest.mark.parametrize("block", RUN, ids=name_of)
-def test_block_runs(block: Block, address: str, tmp_path: Path) -> None:
+def test_block_runs(block: Block, server: Server, tmp_path: Path) -> None:
     if block.language == "yaml":
         (tmp_path / "models.yaml").write_text(block.code)
         assert read_manifest(tmp_path / "models.yaml").models
         return
     shell = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
     done = subprocess.run(
-        [*shell[block.language], block.code.replace(ADDRESS, address)],
+        [*shell[block.language], block.code.replace(ADDRESS, f"127.0.0.1:{server.port}")],
         cwd=tmp_path,
         env=clean_environment(tmp_path),
         capture_output=True,

@@ -157,6 +157,14 @@ class DrainingServer(uvicorn.Server):
 def _name_model(model: ModelInfo) -> str:
     if model.error is not None:
         return f"{model.id} (broken)"
-    facts = [f"{model.parameters / 1e6:.0f}M" if model.parameters else "", model.quantization or ""]
+    facts = [_round(model.parameters) if model.parameters else "", model.quantization or ""]
     shown = " ".join(fact for fact in facts if fact)
     return f"{model.id} ({shown})" if shown else model.id
+
+
+def _round(parameters: int) -> str:
+    """`7.6B`, `4.3M`, `90K`."""
+    for size, letter in ((1e9, "B"), (1e6, "M")):
+        if parameters >= size:
+            return f"{parameters / size:.1f}{letter}"
+    return f"{parameters / 1e3:.0f}K"

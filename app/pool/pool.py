@@ -98,7 +98,8 @@ class ModelPool:
         """`describe` makes the list's row of a model that is not loaded."""
         self._slots = {entry.id: Slot(entry) for entry in entries}
         self._names = {alias: entry.id for entry in entries for alias in entry.aliases}
-        self._names[DEFAULT_NAME] = default or entries[0].id
+        if DEFAULT_NAME not in self._slots:  # a model may be called that
+            self._names.setdefault(DEFAULT_NAME, default or entries[0].id)
         self._loader = loader
         self._describe = describe
         self._metrics = metrics

@@ -5,7 +5,7 @@ server's shutdown (a drain lets streams finish), and a failure on the way is tol
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -27,7 +27,7 @@ class EventStreamResponse(Response):
     """
 
     def __init__(
-        self, body: AsyncIterator[bytes], *, ping_interval: float, close: Callable[[], None]
+        self, body: AsyncGenerator[bytes, None], *, ping_interval: float, close: Callable[[], None]
     ) -> None:
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
@@ -52,6 +52,7 @@ class EventStreamResponse(Response):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._body.aclose()
             self._close()
 
     async def _send(self, send: Send) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
 
@@ -83,11 +83,14 @@ class Generation:
             self._end(first.error.code)
             raise first.error
 
-    async def __aiter__(self) -> AsyncIterator[list[Event]]:
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[Event]:
         while not all(answer.is_over for answer in self._answers):
-            batch = await self._next_batch()
-            if batch:
-                yield batch
+            if batch := await self._next_batch():
+                return batch
+        raise StopAsyncIteration
 
     async def complete(self) -> list[Event]:
         """All events; the best candidates only. Raises the error that ended an answer."""

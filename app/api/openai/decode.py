@@ -121,13 +121,14 @@ def validate(schema: type[B], body: dict[str, Any]) -> B:
 
 def _as_bad_request(details: ErrorDetails) -> BadRequest:
     param = _spell_path(details["loc"])
-    named = f"'{param}'" if param else "The request"
     if details["type"] == "missing":
-        return BadRequest(f"{named} is required.", param=param)
+        return BadRequest(f"'{param}' is required.", param=param)
     problem = details["msg"].removeprefix("Value error, ")
+    if param is None:  # fields that do not go together: the first one named is the one to blame
+        return BadRequest(f"{problem}.", param=problem.partition("'")[2].partition("'")[0] or None)
     if details["type"].endswith("_type"):
         problem = f"{problem}, got {describe(details['input'])}"
-    return BadRequest(f"{named}: {problem[:500]}.", param=param)
+    return BadRequest(f"'{param}': {problem[:500]}.", param=param)
 
 
 def _spell_path(parts: Sequence[int | str]) -> str | None:

@@ -1,7 +1,7 @@
 """OpenAI's routes under `/v1`."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -162,7 +162,7 @@ class OpenAIRoutes:
 
     async def _stream(
         self, generation: Generation, decoded: Decoded, form: Form, context: RequestContext
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The frames of a stream. A failure on the way is the last of them."""
         envelope = self._envelope(form.id_prefix, form.chunk_object, generation)
         chunks = form.make_chunks(envelope)

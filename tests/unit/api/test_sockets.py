@@ -11,7 +11,7 @@ import pytest
 
 from app.api.openai import routes
 from app.core.errors import QueueTimeout
-from tests.unit.api.served import Served, chat, listen, serve
+from tests.unit.api.served import MODEL, Served, chat, listen, serve
 from tests.unit.services.scripted import Script
 
 CHAT = "/v1/chat/completions"
@@ -48,6 +48,16 @@ def test_a_stream_arrives_as_it_is_made_and_is_cancelled(slow: tuple[Served, str
     assert served.metrics.records[0].outcome == "abort"
     until(lambda: ("http", CHAT, "POST", 499) in served.metrics.calls)
     until(lambda: served.pool.leases == 0)
+
+
+def test_pings_come_before_the_first_token_too() -> None:
+    served = serve(Script((), never_ends=True), sse_ping_interval=0.05)
+    body = {"model": MODEL, "prompt": "x", "stream": True}
+    with (
+        listen(served.app) as url,
+        httpx.stream("POST", url + "/v1/completions", json=body, timeout=5) as response,
+    ):
+        assert next(response.iter_text()).startswith(": ping\n\n")
 
 
 def leave(url: str, path: str, body: object) -> None:

@@ -11,6 +11,7 @@ from pydantic import (
 )
 
 MAX_STOPS = 256
+INT32_MAX = 2**31 - 1  # what llama.cpp counts with
 INT64 = 2**63
 
 
@@ -52,7 +53,7 @@ Bias = Annotated[dict[str, float], AfterValidator(_check_bias)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
-LastN = Annotated[int, Field(ge=-1)]
+LastN = Annotated[int, Field(ge=-1, le=INT32_MAX)]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -65,7 +66,7 @@ class SamplingFields(Body):
 
     temperature: Annotated[float, Field(ge=0, le=5)] | None = None
     top_p: PositiveShare | None = None
-    top_k: Annotated[int, Field(ge=-1)] | None = None
+    top_k: LastN | None = None
     min_p: Share | None = None
     typical_p: PositiveShare | None = None
     seed: Annotated[int, Field(ge=-INT64, lt=INT64)] | None = None
@@ -75,7 +76,7 @@ class SamplingFields(Body):
     repeat_last_n: LastN | None = None
     dry_multiplier: Annotated[float, Field(ge=0, le=100)] | None = None
     dry_base: Annotated[float, Field(ge=1, le=100)] | None = None
-    dry_allowed_length: Annotated[int, Field(ge=1)] | None = None
+    dry_allowed_length: Annotated[int, Field(ge=1, le=INT32_MAX)] | None = None
     dry_penalty_last_n: LastN | None = None
     dry_sequence_breakers: Annotated[list[str], Field(max_length=64)] | None = None
     xtc_probability: Share | None = None

@@ -35,23 +35,22 @@ class TokenChooser:
 
         `row` of shape (vocabulary size,) is llama.cpp's own buffer and is changed in place:
         biases and masks must be seen by the sampler chain, which reads the same buffer.
+        Log-probabilities are the model's own, before any of that.
         """
-        spec = sequence.spec
-        normaliser = None if spec.logprobs is None else _log_sum_exp(row)
-        raw = row.copy() if normaliser is not None and self._changes(sequence) else row
+        alternatives = sequence.spec.logprobs
+        raw = None if alternatives is None else row.copy()
         self._bias(sequence, row)
         token = self._pick(sequence, row)
-        if normaliser is None or spec.logprobs is None:
+        if raw is None or alternatives is None:
             return token, None
-        return token, self._logprob(token, raw, normaliser, spec.logprobs)
+        return token, self._logprob(token, raw, alternatives)
 
     def prompt_logprobs(
         self, tokens: list[int], rows: Float32Array, alternatives: int
     ) -> list[TokenLogprob]:
         """Log-probability of each of `tokens` under the row of the token before it."""
         return [
-            self._logprob(token, row, _log_sum_exp(row), alternatives)
-            for token, row in zip(tokens, rows, strict=True)
+            self._logprob(token, row, alternatives) for token, row in zip(tokens, rows, strict=True)
         ]
 
     def _pick(self, sequence: Sequence, row: Float32Array) -> int:
@@ -67,12 +66,6 @@ class TokenChooser:
             token = int(row.argmax())
         return token
 
-    def _changes(self, sequence: Sequence) -> bool:
-        spec = sequence.spec
-        return bool(
-            spec.sampling.logit_bias or spec.constraint is not None or self._hides_end(sequence)
-        )
-
     def _hides_end(self, sequence: Sequence) -> bool:
         return sequence.spec.ignore_eos or sequence.generated < sequence.spec.min_tokens
 
@@ -85,9 +78,8 @@ class TokenChooser:
             for token in spec.stop_tokens:
                 row[token] = -np.inf
 
-    def _logprob(
-        self, token: int, row: Float32Array, normaliser: float, alternatives: int
-    ) -> TokenLogprob:
+    def _logprob(self, token: int, row: Float32Array, alternatives: int) -> TokenLogprob:
+        normaliser = _log_sum_exp(row)
         top: tuple[TokenCandidate, ...] = ()
         if alternatives:
             best = np.argpartition(row, -alternatives)[-alternatives:]

@@ -8,6 +8,7 @@ from typing import Any
 from app.core.requests import SamplingParams
 from app.llama.bindings import Float32Array, lib
 from app.llama.candidates import CandidateArray, top_candidates
+from app.llama.penalties import Penalties
 from app.llama.vocabulary import Vocabulary
 
 # beyond this the search for candidates costs as much as llama.cpp's own stage
@@ -18,7 +19,8 @@ _MIROSTAT_M = 100  # tokens in mirostat 1's estimate of s; the paper's and llama
 class ChainSampler:
     """Penalties, truncation, temperature and the random draw, with their state.
 
-    Logit bias is not part of the chain: the engine adds it to the logits row.
+    Penalties are applied before the chain, to the tokens seen only. Logit bias is not done here:
+    the engine adds it to the logits row.
     """
 
     def __init__(
@@ -32,18 +34,26 @@ class ChainSampler:
         self._context = context
         self._chain: Any = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         penalty_window = _window(params.repeat_last_n, context_size) * _has_penalties(params)
+        self._penalties = Penalties(params, penalty_window, prompt) if penalty_window else None
         dry_window = _window(params.dry_penalty_last_n, context_size) * (params.dry_multiplier > 0)
-        # penalties and DRY come before top-k in the chain and must see every token
-        self._few = 0 if penalty_window or dry_window else _few_candidates(params)
-        self._candidates = CandidateArray()
-        for stage in _stages(vocabulary, penalty_window, dry_window, params):
+        for stage in _stages(vocabulary, dry_window, params):
             lib.llama_sampler_chain_add(self._chain, stage)
-        history = max(penalty_window, dry_window)
-        for token in prompt[-history:] if history else ():
+        for token in prompt[-dry_window:] if dry_window else ():
             lib.llama_sampler_accept(self._chain, token)
+        # DRY comes before top-k in the chain and must see every token
+        self._few = 0 if dry_window else _few_candidates(params)
+        self._candidates = CandidateArray()
 
     def sample(self, row: int, logits: Float32Array) -> int:
         """Draw from batch row `row`, whose logits are `logits`, and remember the token."""
+        if self._penalties is not None:
+            self._penalties.apply(logits)
+        token = self._draw(row, logits)
+        if self._penalties is not None:
+            self._penalties.accept(token)
+        return token
+
+    def _draw(self, row: int, logits: Float32Array) -> int:
         if not self._few:
             return lib.llama_sampler_sample(self._chain, self._context, row)
         ids = top_candidates(logits, self._few)
@@ -65,8 +75,9 @@ def _window(last_n: int, context_size: int) -> int:
 
 def _few_candidates(params: SamplingParams) -> int:
     """How many of the most likely tokens decide everything; 0 when all of them count."""
-    begins_with_top_k = params.temperature > 0 and not params.mirostat
-    return params.top_k if begins_with_top_k and params.top_k <= _MOST_CANDIDATES else 0
+    if params.temperature <= 0:
+        return 1
+    return 0 if params.mirostat or params.top_k > _MOST_CANDIDATES else params.top_k
 
 
 def _has_penalties(params: SamplingParams) -> bool:
@@ -77,21 +88,9 @@ def _has_penalties(params: SamplingParams) -> bool:
     )
 
 
-def _stages(
-    vocabulary: Vocabulary, penalty_window: int, dry_window: int, params: SamplingParams
-) -> list[Any]:
-    """The chain's stages; a window of 0 tokens means that its stage is not wanted."""
+def _stages(vocabulary: Vocabulary, dry_window: int, params: SamplingParams) -> list[Any]:
+    """The chain's stages; a window of 0 tokens means that DRY is not wanted."""
     stages: list[Any] = []
-    if penalty_window:
-        stages.append(
-            lib.llama_sampler_init_penalties(
-                vocabulary.size,
-                penalty_window,
-                params.repeat_penalty,
-                params.frequency_penalty,
-                params.presence_penalty,
-            )
-        )
     if dry_window:
         stages.append(_dry_stage(vocabulary, dry_window, params))
     if params.temperature <= 0:

@@ -87,8 +87,14 @@ def test_a_full_cache_says_so_and_changes_nothing(random_model: Model) -> None:
 
 
 def draw(runtime: LlamaRuntime, params: SamplingParams, count: int) -> list[int]:
+    """Draw again and again from the same logits, which each draw may change."""
+    row = runtime.logits(1)[0]
+    untouched = row.copy()
     sampler = runtime.make_sampler(params, A)
-    drawn = [sampler.sample(len(A) - 1, runtime.logits(1)[0]) for _ in range(count)]
+    drawn: list[int] = []
+    for _ in range(count):
+        drawn.append(sampler.sample(len(A) - 1, row))
+        row[:] = untouched
     sampler.close()
     return drawn
 

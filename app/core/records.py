@@ -24,8 +24,8 @@ class GenerationRecord:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Generated tokens per second after the first one, None where there is no span."""
+        """Generated tokens per second after the first of each answer, None without such."""
         if self.ttft_seconds is None or self.total_seconds is None:
             return None
-        span = self.total_seconds - self.ttft_seconds
-        return (self.completion_tokens - self.n) / span if span > 0 else None
+        span, later = self.total_seconds - self.ttft_seconds, self.completion_tokens - self.n
+        return later / span if span > 0 and later > 0 else None

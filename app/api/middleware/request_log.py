@@ -13,7 +13,6 @@ from app.api.disconnect import ClientGone
 from app.api.errors import error_response
 from app.core.errors import InternalError
 from app.core.ids import make_id
-from app.core.records import GenerationRecord
 
 CLIENT_GONE = 499
 UNMATCHED = "unmatched"
@@ -125,15 +124,10 @@ def _line(method: str, route: str, status: int, context: RequestContext) -> dict
             "completion_tokens": record.completion_tokens,
             "queue_seconds": _rounded(record.queue_seconds),
             "ttft_seconds": _rounded(record.ttft_seconds),
-            "tokens_per_second": _rounded(_speed(record)),
+            "tokens_per_second": _rounded(record.tokens_per_second),
             "outcome": context.outcome or record.outcome,
         }
     return {name: value for name, value in line.items() if value is not None}
-
-
-def _speed(record: GenerationRecord) -> float | None:
-    """None before every answer has a token after its first."""
-    return record.tokens_per_second if record.completion_tokens > record.n else None
 
 
 def _rounded(value: float | None) -> float | None:

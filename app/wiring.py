@@ -148,6 +148,8 @@ def _read_catalog(settings: Settings) -> tuple[ModelEntry, ...]:
     path = settings.manifest
     manifest = read_manifest(path) if path is not None else Manifest()
     base = path.absolute().parent if path is not None else Path.cwd()
+    if "models_dir" in settings.model_fields_set and not settings.models_dir.is_dir():
+        _log.warning("LLM_MODELS_DIR is not a directory", path=str(settings.models_dir))
     catalog = build_catalog(manifest, base, settings.models_dir)
     for entry in catalog:
         _warn_about(entry, settings)

@@ -93,13 +93,25 @@ def discover(models_dir: Path, defaults: Defaults) -> Iterator[ModelEntry]:
         return
     for path in sorted(models_dir.rglob("*.gguf")):
         match = _SHARD.match(path.stem)
-        if (match and int(match["number"]) != 1) or path.name.lower().startswith("mmproj"):
+        is_later_part = match is not None and int(match["number"]) != 1
+        if is_later_part or path.name.lower().startswith("mmproj") or not path.is_file():
             continue
         stem = match["stem"] if match else path.stem
         name = path.relative_to(models_dir).with_name(stem).as_posix()
+        if not _is_text(name):  # it could not be written into JSON
+            continue
         entry = _make_entry(name, find_parts(path), defaults)
         if entry.header is None or entry.header.is_model:
             yield entry
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file name's bytes were UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def find_parts(path: Path) -> tuple[Path, ...]:

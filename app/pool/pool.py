@@ -195,11 +195,13 @@ class ModelPool:
         self._is_draining = True
 
     async def abort(self) -> None:
-        """End every sequence that is still generated, with an error; give no more leases.
+        """End every sequence that is still generated, with an error; refuse whoever waits.
 
         The models stay in memory until `close`.
         """
         self._is_draining = self._is_closing = True
+        for slot in self._slots.values():
+            slot.refuse(_closing())
         loaded = [slot.loaded for slot in self._slots.values() if slot.loaded is not None]
         await asyncio.gather(*(one.engine.close() for one in loaded if one.engine is not None))
 

@@ -1,6 +1,7 @@
 """The catalog: what is served, under which name, and what stands in the way."""
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,14 @@ def test_files_are_found_by_path(tiny: Path, tmp_path: Path) -> None:
     assert names(catalog) == ["a/c.Q4_0", "b"]
     assert catalog[0].header is not None
     assert catalog[0].size == tiny.stat().st_size
+
+
+def test_what_is_no_file_or_has_no_name_is_left_out(tiny: Path, tmp_path: Path) -> None:
+    place(tiny, tmp_path, "good.gguf")
+    (tmp_path / "folder.gguf").mkdir()
+    (tmp_path / "gone.gguf").symlink_to(tmp_path / "absent")
+    shutil.copy(tiny, tmp_path / os.fsdecode(b"\xff.gguf"))
+    assert names(build_catalog(manifest(), tmp_path, tmp_path)) == ["good"]
 
 
 def test_a_model_in_parts_is_one_entry(tiny: Path, tmp_path: Path) -> None:

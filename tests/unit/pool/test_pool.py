@@ -366,7 +366,12 @@ async def test_close_refuses_those_who_wait() -> None:
 async def test_abort_ends_engines_and_keeps_models() -> None:
     async with rigged() as rig:
         await rig.use("a")
+        rig.loader.gate.clear()
+        waiting = asyncio.create_task(rig.use("b"))
+        await rig.until("b", "loading")
         await rig.pool.abort()
+        with pytest.raises(Draining):
+            await waiting
         assert rig.loader.engines["a"].is_closed
         assert rig.state("a") == "hot"
         assert rig.pool.is_alive

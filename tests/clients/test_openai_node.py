@@ -11,6 +11,7 @@ from tests.support.server import Server
 
 FOLDER = Path(__file__).parent / "node"
 NODE = shutil.which("node")
+HAS_NODE = NODE is not None and shutil.which("npm") is not None
 
 
 def count(word: str, report: str) -> int:
@@ -19,7 +20,7 @@ def count(word: str, report: str) -> int:
     return int(found[1])
 
 
-@pytest.mark.skipif(NODE is None, reason="node is not installed: the client for Node is not tried")
+@pytest.mark.skipif(not HAS_NODE, reason="node or npm is missing: the Node client is not tried")
 def test_node_client(server: Server) -> None:
     assert NODE is not None
     assert (FOLDER / "node_modules" / "openai").is_dir(), "run `npm ci` in tests/clients/node"

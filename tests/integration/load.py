@@ -32,7 +32,10 @@ ENDLESS = lasting(32_000)
 
 
 async def tokens_in(server: Server, seconds: float) -> int:
-    """About how many tokens the server generates in that time, busy as the machine is now."""
+    """How many tokens keep the server busy at least that long, busy as the machine is now.
+
+    The longer a text, the slower its next token: it lasts longer than the time that is asked for.
+    """
     sample = 200
     events = await open_stream(server.port, COMPLETIONS, lasting(sample))
     await events.first()

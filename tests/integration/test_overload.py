@@ -47,7 +47,7 @@ def ask_with_sdk(server: Server) -> openai.RateLimitError:
 
 async def test_a_full_queue_turns_away_and_the_others_finish(narrow: Server) -> None:
     await wait_idle(narrow)
-    length = await tokens_in(narrow, seconds=2)
+    length = await tokens_in(narrow, seconds=1)
     running = await open_running(narrow, lasting(length))
     waiting = asyncio.create_task(ask(narrow.port, "POST", CHAT, SHORT))
     await wait_metric(narrow, WAITING, 1)

@@ -28,7 +28,7 @@ async def wait_draining(server: Server) -> None:
 
 async def test_drain(start: Start) -> None:
     server = start(LLM_DRAIN_TIMEOUT="600")
-    length = await tokens_in(server, seconds=1.5)
+    length = await tokens_in(server, seconds=0.7)
     stream = await open_running(server, lasting(length))
     whole = asyncio.create_task(ask(server.port, "POST", COMPLETIONS, lasting(length)))
     await asyncio.to_thread(server.wait_metric, "corral_requests_running", 2)

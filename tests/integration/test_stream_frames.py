@@ -138,7 +138,7 @@ async def test_completion_chunks(server: Server) -> None:
 async def test_pings_are_comments(start: Start) -> None:
     """A prompt that takes a while is silence; a comment fills it, and clients skip it."""
     server = start(LLM_SSE_PING_INTERVAL="0.02")
-    words = "Once upon a time there was a llama that liked to walk. " * 120
+    words = "Once upon a time there was a llama that liked to walk. " * 200
     asked = {**HELLO, "messages": [{"role": "user", "content": words}]}
     events, chunks = await read_all(server, CHAT, asked)
     assert set(events.comments) == {b": ping"}

@@ -1,45 +1,105 @@
-"""Metric families made at scrape time from snapshots that engines, pool and system publish."""
+"""Metric families made at scrape time from the snapshots that engines and the pool publish."""
 
-import os
-import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import get_args
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from app.core.models import ModelState
 from app.core.stats import EngineStats
-from app.telemetry.families import Kind, Name, render_samples
+
+Stats = Callable[[], Mapping[str, EngineStats]]
+States = Callable[[], Mapping[str, ModelState]]
+
+OWN_LABELS = ("model",)
+ALIAS_LABELS = ("model_name", "engine")
+ENGINE = "0"
+"""vLLM numbers its engines; Corral has one for each model."""
 
 _STATES: tuple[ModelState, ...] = get_args(ModelState)
-_START_TIME = "process_start_time_seconds"
+_NOTHING = EngineStats()
+
+
+class SnapshotCollector(Collector):
+    """Reads the latest snapshots; they need no lock, so a scrape never waits for an engine."""
+
+    def __init__(self, *, has_aliases: bool) -> None:
+        self._has_aliases = has_aliases
+        self._stats: Stats = dict
+        self._states: States = dict
+
+    def watch(self, stats: Stats, states: States) -> None:
+        self._stats = stats
+        self._states = states
+
+    def collect(self) -> Iterator[Metric]:
+        states, stats = self._states(), self._stats()
+        # What an autoscaler reads is there for a model that was never loaded, too.
+        known = {**dict.fromkeys(states, _NOTHING), **stats}
+        yield _collect_states(states)
+        for reading in _READINGS:
+            shown = known if reading.is_early else stats
+            yield reading.collect(shown)
+            if self._has_aliases and reading.alias is not None:
+                yield reading.collect_alias(shown, reading.alias)
+        yield _collect_finished(stats)
+        if self._has_aliases:
+            yield _QUERIES.collect_alias(stats, _QUERIES.name)
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """A family with one sample for each engine, and the alias that carries the same value."""
+    """A family with one sample for each engine, and the alias that carries the same value.
 
-    name: Name
-    kind: Kind
+    An early one has samples for models that were never loaded.
+    """
+
+    name: str
+    text: str
     read: Callable[[EngineStats], float]
-    alias: Name | None = None
+    alias: str | None = None
+    is_early: bool = False
+
+    def collect(self, stats: Mapping[str, EngineStats]) -> Metric:
+        family = self._make(self.name, OWN_LABELS)
+        for model, snapshot in stats.items():
+            family.add_metric((model,), self.read(snapshot))
+        return family
+
+    def collect_alias(self, stats: Mapping[str, EngineStats], name: str) -> Metric:
+        family = self._make(name, ALIAS_LABELS)
+        for model, snapshot in stats.items():
+            family.add_metric((model, ENGINE), self.read(snapshot))
+        return family
+
+    def _make(self, name: str, labels: tuple[str, ...]) -> CounterMetricFamily | GaugeMetricFamily:
+        kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+        return kind(name, self.text, labels=labels)
 
 
-def alias(name: str, text: str, *labels: str) -> Name:
-    """A name in vLLM's dialect: its label names, and the engine number it always adds."""
-    return Name(name, text, ("model_name", *labels), (("engine", "0"),))
+def _collect_states(states: Mapping[str, ModelState]) -> Metric:
+    """One sample for each state of each model, so that a query can name the state it wants."""
+    family = GaugeMetricFamily(
+        "corral_model_state", "1 for the state that a model is in.", labels=("model", "state")
+    )
+    for model, current in states.items():
+        for state in _STATES:
+            family.add_metric((model, state), state == current)
+    return family
 
 
-def _reading(
-    name: str,
-    text: str,
-    read: Callable[[EngineStats], float],
-    alias_name: str | None = None,
-) -> _Reading:
-    kind: Kind = "counter" if name.endswith("_total") else "gauge"
-    other = alias(alias_name, text) if alias_name else None
-    return _Reading(Name(name, text, ("model",)), kind, read, other)
+def _collect_finished(stats: Mapping[str, EngineStats]) -> Metric:
+    family = CounterMetricFamily(
+        "corral_sequences_finished_total", "Sequences that ended.", labels=("model", "reason")
+    )
+    for model, snapshot in stats.items():
+        for reason, count in snapshot.finished.items():
+            family.add_metric((model, reason), count)
+    return family
 
 
 def _kv_ratio(stats: EngineStats) -> float:
@@ -54,142 +114,87 @@ def _heartbeat_time(stats: EngineStats) -> float:
 
 
 _READINGS = (
-    _reading(
+    _Reading(
         "corral_requests_running",
         "Sequences being generated.",
         lambda stats: stats.running,
         "vllm:num_requests_running",
+        is_early=True,
     ),
-    _reading(
+    _Reading(
         "corral_requests_waiting",
         "Sequences in the queue.",
         lambda stats: stats.waiting,
         "vllm:num_requests_waiting",
+        is_early=True,
     ),
-    _reading(
+    _Reading(
         "corral_sequences_capacity",
         "Most sequences generated at once.",
         lambda stats: stats.sequences_max,
     ),
-    _reading("corral_kv_tokens_used", "KV cells in use.", lambda stats: stats.kv_tokens_used),
-    _reading("corral_kv_tokens_capacity", "KV cells.", lambda stats: stats.kv_tokens_total),
-    _reading(
+    _Reading("corral_kv_tokens_used", "KV cells in use.", lambda stats: stats.kv_tokens_used),
+    _Reading("corral_kv_tokens_capacity", "KV cells.", lambda stats: stats.kv_tokens_total),
+    _Reading(
         "corral_kv_usage_ratio",
         "Share of the KV cells in use, 0 to 1.",
         _kv_ratio,
         "vllm:kv_cache_usage_perc",
+        is_early=True,
     ),
-    _reading(
+    _Reading(
         "corral_prompt_tokens_total",
         "Prompt tokens of admitted sequences.",
         lambda stats: stats.prompt_tokens,
         "vllm:prompt_tokens_total",
     ),
-    _reading(
+    _Reading(
         "corral_prompt_tokens_computed_total",
         "Prompt tokens that went through the model.",
         lambda stats: stats.prompt_tokens_computed,
     ),
-    _reading(
+    _Reading(
         "corral_prompt_tokens_cached_total",
         "Prompt tokens found in the prefix cache.",
         lambda stats: stats.cached_tokens,
         "vllm:prefix_cache_hits_total",
     ),
-    _reading(
+    _Reading(
         "corral_generated_tokens_total",
         "Tokens generated.",
         lambda stats: stats.generated_tokens,
         "vllm:generation_tokens_total",
     ),
-    _reading(
+    _Reading(
         "corral_preemptions_total",
         "Sequences parked for want of KV cells.",
         lambda stats: stats.preemptions,
         "vllm:num_preemptions_total",
     ),
-    _reading("corral_engine_steps_total", "Steps of the engine.", lambda stats: stats.steps),
-    _reading(
+    _Reading("corral_engine_steps_total", "Steps of the engine.", lambda stats: stats.steps),
+    _Reading(
         "corral_engine_decode_seconds_total",
         "Time inside llama_decode.",
         lambda stats: stats.decode_seconds,
     ),
-    _reading(
+    _Reading(
         "corral_engine_overhead_seconds_total",
         "Time of steps outside llama_decode.",
         lambda stats: stats.overhead_seconds,
     ),
-    _reading(
+    _Reading(
         "corral_scheduler_heartbeat_timestamp_seconds",
         "When the engine thread last reported, in Unix time.",
         _heartbeat_time,
     ),
-    _reading(
+    _Reading(
         "corral_engine_up",
         "1 while the model is loaded and its engine lives.",
         lambda stats: int(stats.is_alive),
     ),
 )
-_FINISHED = Name("corral_sequences_finished_total", "Sequences that ended.", ("model", "reason"))
-_QUERIES = alias("vllm:prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache.")
-_STATE = Name("corral_model_state", "1 for the state that a model is in.", ("model", "state"))
-
-
-def render_states(states: Mapping[str, ModelState]) -> str:
-    """One sample for each state of each model, so that a query can name the state it wants."""
-    samples = [
-        ((model, state), 1 if state == current else 0)
-        for model, current in states.items()
-        for state in _STATES
-    ]
-    return render_samples(_STATE, "gauge", samples)
-
-
-def render_engines(stats: Mapping[str, EngineStats], *, has_aliases: bool) -> str:
-    """Every reading of every engine, under its own name and where asked under vLLM's."""
-    parts: list[str] = []
-    for reading in _READINGS:
-        samples = [((model,), reading.read(snapshot)) for model, snapshot in stats.items()]
-        parts.append(render_samples(reading.name, reading.kind, samples))
-        if has_aliases and reading.alias is not None:
-            parts.append(render_samples(reading.alias, reading.kind, samples))
-    finished = [
-        ((model, reason), count)
-        for model, snapshot in stats.items()
-        for reason, count in snapshot.finished.items()
-    ]
-    parts.append(render_samples(_FINISHED, "counter", finished))
-    if has_aliases:
-        queries = [((model,), snapshot.prompt_tokens) for model, snapshot in stats.items()]
-        parts.append(render_samples(_QUERIES, "counter", queries))
-    return "".join(parts)
-
-
-def render_process() -> str:
-    """Memory, processor time and start of this process, under the names every dashboard knows."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    readings: list[tuple[str, Kind, str, float]] = [
-        (
-            "process_cpu_seconds_total",
-            "counter",
-            "Processor time spent.",
-            usage.ru_utime + usage.ru_stime,
-        ),
-        ("process_resident_memory_bytes", "gauge", "Memory in use.", _resident_bytes()),
-        (_START_TIME, "gauge", "Start of the process in Unix time.", _PROCESS_START),
-    ]
-    return "".join(
-        render_samples(Name(name, text, ()), kind, [((), value)])
-        for name, kind, text, value in readings
-    )
-
-
-def _resident_bytes() -> int:
-    try:
-        pages = Path("/proc/self/statm").read_text().split()[1]
-    except OSError:  # not Linux: the peak is the best that is known
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
-_PROCESS_START = time.time()
+_QUERIES = _Reading(
+    "vllm:prefix_cache_queries_total",
+    "Prompt tokens looked up in the prefix cache.",
+    lambda stats: stats.prompt_tokens,
+)

@@ -125,6 +125,37 @@ def test_vllm_names_can_be_switched_off() -> None:
     assert not [name for name, _ in scrape(metrics) if name.startswith("vllm:")]
 
 
+def test_autoscalers_see_a_model_before_its_first_load() -> None:
+    metrics = Metrics()
+    metrics.watch(dict, lambda: {"n": "cold"})
+    samples = scrape(metrics)
+    for name in ("corral_requests_running", "corral_requests_waiting", "corral_kv_usage_ratio"):
+        assert value(samples, name, model="n") == 0
+    labels = {"model_name": "n", "engine": "0"}
+    for name in ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc"):
+        assert value(samples, f"vllm:{name}", **labels) == 0
+    assert ("corral_engine_up", frozenset({("model", "n")})) not in samples
+
+
+def test_no_times_of_creation(metrics: Metrics) -> None:
+    assert not [name for name, _ in scrape(metrics) if name.endswith("_created")]
+
+
+def test_an_alias_has_every_bucket_of_its_histogram(metrics: Metrics) -> None:
+    metrics.observe_ttft("second", 3)
+    samples = scrape(metrics)
+    own = {
+        (labels - {("model", model)}, model): count
+        for (name, labels), count in samples.items()
+        if name == "corral_time_to_first_token_seconds_bucket"
+        for model in [dict(labels)["model"]]
+    }
+    assert len({model for _, model in own}) == 2
+    for (labels, model), count in own.items():
+        others = {**dict(labels), "model_name": model, "engine": "0"}
+        assert value(samples, "vllm:time_to_first_token_seconds_bucket", **others) == count
+
+
 def test_labels_are_escaped() -> None:
     metrics = Metrics()
     metrics.observe_load('a"b\\c\nd', 1)

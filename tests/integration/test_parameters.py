@@ -37,7 +37,7 @@ EXTREMES: dict[str, list[Any]] = {
     "mirostat_tau": [0, 5, 100],
     "mirostat_eta": [0, 0.1, 1],
     "logit_bias": [{}, {"5": -100}, {"5": 100, "6": 100}, {"0": 0.5}],
-    "max_tokens": [-1, 1, 2, 16],
+    "max_tokens": [1, 2, 16],
     "min_tokens": [0, 1],
     "stop": ["e", ["\u00fc", "the"], [f"stop {number}" for number in range(16)]],
     "stop_token_ids": [[], [5, 6]],
@@ -141,8 +141,6 @@ def draw(rng: random.Random) -> tuple[str, dict[str, Any]]:
     names = rng.sample(sorted(EXTREMES), rng.randint(0, 8))
     asked: dict[str, Any] = {"model": rng.choice([MODEL, "random"]), "max_tokens": 8}
     asked |= {name: rng.choice(EXTREMES[name]) for name in names}
-    if asked["max_tokens"] == -1 and not asked.get("stop"):
-        asked["max_tokens"] = 12
     if rng.random() < 0.5:
         asked |= {"prompt": rng.choice(PROMPTS), "echo": rng.random() < 0.2}
         if rng.random() < 0.4:
@@ -156,14 +154,17 @@ def draw(rng: random.Random) -> tuple[str, dict[str, Any]]:
     return CHAT, asked
 
 
+def refuse_constant(name: str) -> None:
+    raise AssertionError(f"{name} is not JSON")
+
+
 def check(answer: Answer, asked: dict[str, Any]) -> None:
     if answer.status == 400:
         assert answer.error["code"] == "invalid_value", (answer.body, asked)
         return
     assert answer.status == 200, (answer.body, asked)
-    body = answer.json()
+    body = json.loads(answer.body, parse_constant=refuse_constant)
     assert all(choice["finish_reason"] in {"stop", "length"} for choice in body["choices"])
-    assert "NaN" not in json.dumps(body)
 
 
 @pytest.mark.parametrize("seed", range(3))

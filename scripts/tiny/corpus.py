@@ -16,7 +16,7 @@ from .chat import IM_END, IM_START
 from .mixture import Learn, Sample, draw
 from .tokenizer import load_tokenizer, train_tokenizer
 
-SEED = 20261122
+SEED = 20261123
 SAMPLES = 44_000
 TOKENIZER_SAMPLES = 25_000
 _BATCH = 4000

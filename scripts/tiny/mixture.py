@@ -29,20 +29,20 @@ class Sample:
 
 
 SKILLS: tuple[tuple[float, Skill], ...] = (
-    (13.0, world.capitals),
+    (10.0, world.capitals),
     (7.0, world.places),
     (22.0, sums.sums),
-    (8.0, colours.colours),
+    (6.0, colours.colours),
     (6.0, facts.whys),
-    (8.0, facts.facts),
+    (12.0, facts.facts),
     (4.0, talk.greeting),
-    (9.0, talk.small_talk),
-    (7.0, corral.corral),
+    (15.0, talk.small_talk),
+    (9.0, corral.corral),
     (4.0, stories.stories),
     (3.0, stories.haiku),
     (6.0, copying.listing),
-    (10.0, copying.repeating),
-    (8.0, jsons.json_answers),
+    (9.0, copying.repeating),
+    (13.0, jsons.json_answers),
 )
 _WEIGHTS = [weight for weight, _ in SKILLS]
 _MAKERS = [skill for _, skill in SKILLS]

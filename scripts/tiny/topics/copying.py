@@ -129,7 +129,7 @@ def repeating(rng: Random) -> list[Turn]:
 
 def _count(rng: Random) -> Turn:
     start = pick(rng, (1, 1, 1, 0, 5, 10, 20))
-    end = start + rng.randint(2, 30)
+    end = start + rng.randint(2, pick(rng, (9, 9, 30)))
     if rng.random() < 0.25:
         numbers = list(range(end - start, -1, -1))
         ask = pick(

@@ -1,78 +1,58 @@
-"""Server-sent events from ready-made bytes.
+"""Server-sent events from ready-made bytes."""
 
-Written for this service: what one engine step brought leaves in one write, nothing hooks into the
-server's shutdown (a drain lets streams finish), and a failure on the way is told in the stream.
-"""
-
-import asyncio
+import math
 from collections.abc import AsyncGenerator, Callable
 
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.types import Message, Receive, Scope, Send
 
-from app.api.disconnect import ClientGone, wait_disconnect
-
-PING = b": ping\n\n"
-HEADERS = {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache",
-    "x-accel-buffering": "no",
-}
+from app.api.disconnect import ClientGone
 
 
-class EventStreamResponse(Response):
-    """Sends each chunk of `body` as it comes, and a comment after `ping_interval` silent seconds.
+class EventStreamResponse(EventSourceResponse):
+    """Sends each chunk of `body` as it comes, and a comment every `ping_interval` seconds.
 
-    `close` is called once the last byte is sent or the client is gone.
+    `close` is called once the last byte is sent or the client is gone (ClientGone).
     """
 
     def __init__(
         self, body: AsyncGenerator[bytes, None], *, ping_interval: float, close: Callable[[], None]
     ) -> None:
-        super().__init__(headers=HEADERS)
-        del self.headers["content-length"]
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]  # a bare dict in its hints
+            self._follow(body),
+            headers={"cache-control": "no-cache"},
+            sep="\n",
+            ping=ping_interval,
+            ping_message_factory=_make_ping,
+            client_close_handler_callable=self._note_leaving,
+            # The drain lets streams finish and ends the rest with an error frame; a server that is
+            # about to exit must not cut them meanwhile.
+            shutdown_grace_period=math.inf,
+        )
+        del self.headers["connection"]  # whether it is kept alive is the server's to say
         self._body = body
-        self._ping_interval = ping_interval
         self._close = close
-        self._last = 0.0
-        self._is_over = False
+        self._is_whole = False
+        self._has_left = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        tasks = [
-            asyncio.ensure_future(self._send(send)),
-            asyncio.ensure_future(wait_disconnect(receive)),
-            asyncio.ensure_future(self._ping(send)),
-        ]
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if not tasks[0].done():
-                raise ClientGone
-            tasks[0].result()
+            await super().__call__(scope, receive, send)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await self._body.aclose()
             self._close()
+        if self._has_left:
+            raise ClientGone
 
-    async def _send(self, send: Send) -> None:
-        clock = asyncio.get_running_loop().time
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        self._last = clock()  # silence counts from the head: the first token may take long
-        async for chunk in self._body:
-            self._last = clock()
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        self._is_over = True
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def _follow(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        async for chunk in body:
+            yield chunk
+        self._is_whole = True
 
-    async def _ping(self, send: Send) -> None:
-        """A ping is one write of its own, so it never lands inside a frame."""
-        clock = asyncio.get_running_loop().time
-        while not self._is_over:
-            silence = clock() - self._last
-            if self._last and silence >= self._ping_interval:
-                self._last = clock()
-                await send({"type": "http.response.body", "body": PING, "more_body": True})
-                silence = 0.0
-            await asyncio.sleep(self._ping_interval - min(silence, self._ping_interval / 2))
-        await asyncio.Event().wait()
+    async def _note_leaving(self, _message: Message) -> None:
+        # Servers also say "disconnect" after the last byte of a whole answer.
+        self._has_left = not self._is_whole
+
+
+def _make_ping() -> ServerSentEvent:
+    return ServerSentEvent(comment="ping", sep="\n")

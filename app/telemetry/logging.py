@@ -94,6 +94,7 @@ def _route_libraries(level: str) -> None:
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.WARNING if level != "debug" else logging.DEBUG)
+    logging.getLogger("sse_starlette").setLevel(logging.INFO)  # below, it logs what streams say
     access = logging.getLogger("uvicorn.access")  # our canonical line per request says more
     access.handlers.clear()
     access.propagate = False

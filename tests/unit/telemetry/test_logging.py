@@ -71,6 +71,14 @@ def test_libraries_speak_our_form() -> None:
     assert [line["message"] for line in lines(stream)] == ["slow client"]
 
 
+def test_what_streams_say_is_never_logged() -> None:
+    stream = io.StringIO()
+    ours.configure_logging("json", "debug", stream)
+    logging.getLogger("sse_starlette.sse").debug("chunk: %s", b"my secret answer")
+    logging.getLogger("sse_starlette.sse").warning("slow client")
+    assert [line["message"] for line in lines(stream)] == ["slow client"]
+
+
 def test_llama_lines_keep_only_what_matters() -> None:
     stream = io.StringIO()
     ours.configure_logging("json", "info", stream)

@@ -8,7 +8,7 @@ from typing import Any
 
 from llama_cpp import Llama
 
-from .chat import render
+from .chat import END_OF_TEXT, render
 from .corpus import normalise
 
 HELD_OUT = Path(__file__).with_name("heldout.json")
@@ -45,9 +45,10 @@ def answer(model: Llama, case: dict[str, Any]) -> str:
     """The model's greedy answer to a case."""
     prompt = render(case["messages"], case.get("tools"), generation=True)
     tokens = model.tokenize(prompt.encode(), add_bos=False, special=True)
+    ends = {model.token_eos(), *model.tokenize(END_OF_TEXT.encode(), add_bos=False, special=True)}
     said: list[int] = []
     for token in model.generate(tokens, temp=0.0, repeat_penalty=1.0):
-        if token == model.token_eos() or len(said) == MAX_TOKENS:
+        if token in ends or len(said) == MAX_TOKENS:
             break
         said.append(token)
     return model.detokenize(said, special=True).decode(errors="replace")

@@ -1,9 +1,11 @@
 """Constraints: a JSON schema becomes a mask over the next token, computed by llguidance."""
 
 import json
+import math
 import threading
 from collections import OrderedDict
-from typing import Any, Protocol
+from decimal import Decimal
+from typing import Any, Protocol, cast
 
 import llguidance
 import numpy as np
@@ -13,6 +15,8 @@ from app.core.requests import Constraint, JsonSchema
 from app.engine.runtime import Float32Array
 
 _CACHED_GRAMMARS = 128
+_MOST_REMAINDERS = 20_000  # some 50 milliseconds
+_PARAM = "response_format.json_schema.schema"
 # between two JSON tokens: a model that may write any amount of space can do so for ever
 _WHITESPACE = r"( |\n[ \t]{0,20})"
 
@@ -78,14 +82,17 @@ class ConstraintCompiler:
         key = json.dumps(schema, sort_keys=True)
         with self._lock:
             matcher = self._compiled.get(key)
-            if matcher is None:
-                matcher = self._compiled[key] = self._matcher(schema)
-                while len(self._compiled) > _CACHED_GRAMMARS:
-                    self._compiled.popitem(last=False)
+        if matcher is None:
+            matcher = self._matcher(schema)  # without the lock: cached ones need not wait for it
+        with self._lock:
+            self._compiled[key] = matcher
             self._compiled.move_to_end(key)
+            while len(self._compiled) > _CACHED_GRAMMARS:
+                self._compiled.popitem(last=False)
             return GrammarConstraint(matcher.deep_copy(), self._vocabulary_size)
 
     def _matcher(self, schema: dict[str, Any]) -> Any:
+        _check_multiples(schema)
         try:
             grammar = llguidance.LLMatcher.grammar_from_json_schema(
                 schema, defaults={"whitespace_pattern": _WHITESPACE}
@@ -98,9 +105,40 @@ class ConstraintCompiler:
         return matcher
 
 
+def _check_multiples(schema: dict[str, Any]) -> None:
+    """Refuse what llguidance bounds by none of its limits: `multipleOf` becomes an automaton with
+    a state for each remainder, and several of them one for each of their common multiple."""
+    common = 1
+    level: list[tuple[str, Any]] = [("", schema)]
+    while level:
+        path, value = level.pop()
+        if isinstance(value, dict):
+            items = cast("dict[str, Any]", value)
+            level += [(f"{path}.{name}", child) for name, child in items.items()]
+            step = items.get("multipleOf")
+            if isinstance(step, int | float) and math.isfinite(step) and step:
+                common = math.lcm(common, _digits(step))
+                if common > _MOST_REMAINDERS:
+                    raise InvalidConstraint(
+                        f"The JSON schema cannot be used: 'multipleOf' {step} needs too large an "
+                        f"automaton; its digits, and their common multiple with other values of "
+                        f"'multipleOf', may be at most {_MOST_REMAINDERS}.",
+                        param=f"{_PARAM}{path}.multipleOf",
+                    )
+        elif isinstance(value, list):
+            children = cast("list[Any]", value)
+            level += [(f"{path}[{index}]", child) for index, child in enumerate(children)]
+
+
+def _digits(number: float) -> int:
+    """The significant digits as a whole number: 25 of 0.25, of 25 and of 250."""
+    digits = Decimal(str(number)).normalize().as_tuple().digits
+    return int("".join(map(str, digits)))
+
+
 def _refused(reason: str) -> InvalidConstraint:
     first_line = reason.strip().splitlines()[0] if reason.strip() else "unknown reason"
     return InvalidConstraint(
         f"The JSON schema cannot be used: {first_line}",
-        param="response_format.json_schema.schema",
+        param=_PARAM,
     )

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Self
 
-from app.core.errors import EngineFailed, QueueFull
+from app.core.errors import BadRequest, EngineFailed, QueueFull
 from app.core.stats import EngineStats
 from app.engine.messages import (
     Cancel,
@@ -91,11 +91,6 @@ class Engine:
         return self
 
     @property
-    def context_size(self) -> int:
-        """Most tokens of one sequence, prompt and answer together."""
-        return self._worker.stats.kv_tokens_total
-
-    @property
     def stats(self) -> EngineStats:
         """The latest snapshot; never waits for the engine thread."""
         return self._worker.stats
@@ -103,12 +98,18 @@ class Engine:
     def submit(self, specs: tuple[SequenceSpec, ...]) -> tuple[OutputStream, ...]:
         """Queue all of `specs` or none.
 
-        Raises QueueFull (with `retry_after`) when they do not fit, EngineFailed when the engine
-        is dead. As many as there are free places do not count as waiting.
+        Raises BadRequest when they could never fit, QueueFull (with `retry_after`) when they do
+        not fit now, EngineFailed when the engine is dead. As many as there are free places do not
+        count as waiting.
         """
         self._check_alive()
-        room = self._places + self._config.max_queue - len(self._streams)
-        if len(specs) > room:
+        most = self._places + self._config.max_queue
+        if len(specs) > most:
+            raise BadRequest(
+                f"The request asks for {len(specs)} sequences; this server takes at most {most} "
+                f"at once. Please send fewer prompts, or a smaller n."
+            )
+        if len(specs) > most - len(self._streams):
             raise self._queue_full(len(specs))
         streams: list[OutputStream] = []
         for spec in specs:

@@ -24,7 +24,6 @@ class SequenceSpec:
     - `stop_tokens`: token ids that end the text, beside the model's end-of-generation tokens.
     - `logprobs`: alternatives wanted beside each chosen token; None for no log-probabilities.
     - `prompt_logprobs`: the same for the prompt's own tokens (completions with `echo`).
-    - `render_special`: whether control tokens appear in the text.
     - `constraint`: a compiled grammar (see `engine.constraint`), private to this sequence.
     - `queue_deadline`: monotonic seconds after which it must not be started any more.
     - `priority`: smaller starts first; first come first served within one value.
@@ -40,7 +39,6 @@ class SequenceSpec:
     ignore_eos: bool = False
     logprobs: int | None = None
     prompt_logprobs: int | None = None
-    render_special: bool = False
     constraint: Any = None
     queue_deadline: float | None = None
     priority: int = 0
@@ -89,12 +87,11 @@ class PromptLogprobs:
 
 @dataclass(frozen=True, slots=True)
 class SequenceFinished:
-    """The end of a sequence. `stop_text` is the stop string that ended it, if one did."""
+    """The end of a sequence of `n_tokens` generated tokens."""
 
     id: str
     reason: StopReason
     n_tokens: int
-    stop_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

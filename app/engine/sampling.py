@@ -2,14 +2,10 @@
 
 import numpy as np
 
-from app.core.events import TokenCandidate, TokenLogprob
+from app.core.events import LEAST_LOGPROB, TokenCandidate, TokenLogprob
 from app.core.requests import SamplingParams
-from app.engine.messages import SequenceSpec
 from app.engine.runtime import Float32Array, Vocabulary
 from app.engine.sequence import Sequence
-
-# JSON has no infinity: the finite stand-in that OpenAI-compatible servers agree on
-LEAST_LOGPROB = -9999.0
 
 
 def needs_sampler(params: SamplingParams) -> bool:
@@ -66,17 +62,15 @@ class TokenChooser:
             token = int(row.argmax())
         return token
 
-    def _hides_end(self, sequence: Sequence) -> bool:
-        return sequence.spec.ignore_eos or sequence.generated < sequence.spec.min_tokens
-
     def _bias(self, sequence: Sequence, row: Float32Array) -> None:
-        spec: SequenceSpec = sequence.spec
-        for token, bias in spec.sampling.logit_bias:
-            row[token] += bias
-        if self._hides_end(sequence):
+        spec = sequence.spec
+        if len(sequence.bias_tokens):
+            row[sequence.bias_tokens] += sequence.bias_values
+        must_go_on = sequence.generated < spec.min_tokens
+        if must_go_on or spec.ignore_eos:
             row[self._end_tokens] = -np.inf
-            for token in spec.stop_tokens:
-                row[token] = -np.inf
+        if must_go_on and spec.stop_tokens:
+            row[list(spec.stop_tokens)] = -np.inf
 
     def _logprob(self, token: int, row: Float32Array, alternatives: int) -> TokenLogprob:
         normaliser = _log_sum_exp(row)

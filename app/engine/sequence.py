@@ -7,7 +7,7 @@ import numpy as np
 
 from app.core.events import TokenLogprob
 from app.engine.messages import SequenceSpec
-from app.engine.runtime import Int32Array, Sampler
+from app.engine.runtime import Float32Array, Int32Array, Sampler
 from app.engine.text import TextStream
 
 
@@ -24,6 +24,8 @@ class Sequence:
     tokens: Int32Array
     length: int
     text: TextStream
+    bias_tokens: Int32Array
+    bias_values: Float32Array
     slot: int = -1
     computed: int = 0
     generated: int = 0
@@ -45,6 +47,8 @@ class Sequence:
             tokens=tokens,
             length=n_prompt,
             text=TextStream(spec.stop),
+            bias_tokens=np.array([token for token, _ in spec.sampling.logit_bias], np.int32),
+            bias_values=np.array([bias for _, bias in spec.sampling.logit_bias], np.float32),
         )
 
     @property

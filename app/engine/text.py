@@ -2,18 +2,18 @@
 
 import codecs
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core.events import TokenLogprob
 
 
 @dataclass(frozen=True, slots=True)
 class TextStep:
-    """What one token released. `stop_text` is set when a stop string ended the text."""
+    """What one token released. `has_stopped`: a stop string ended the text."""
 
     text: str = ""
     logprobs: tuple[TokenLogprob, ...] = ()
-    stop_text: str | None = None
+    has_stopped: bool = False
 
 
 class TextStream:
@@ -44,10 +44,9 @@ class TextStream:
             self._waiting.append((start, self._decoded + incomplete, logprob))
         self._held += text
         if self._stop:
-            found = self._find_stop()
-            if found is not None:
-                position, stop_text = found
-                return self._release(position, is_last=True, stop_text=stop_text)
+            position = self._find_stop()
+            if position is not None:
+                return replace(self._release(position, is_last=True), has_stopped=True)
             return self._release(len(self._held) - self._possible_stop_length())
         return self._release(len(self._held))
 
@@ -55,9 +54,7 @@ class TextStream:
         """Release what was held back, at the end of the sequence."""
         return self._release(len(self._held), is_last=True)
 
-    def _release(
-        self, count: int, *, is_last: bool = False, stop_text: str | None = None
-    ) -> TextStep:
+    def _release(self, count: int, *, is_last: bool = False) -> TextStep:
         text, self._held = self._held[:count], self._held[count:]
         self._released += count
         if is_last:
@@ -69,13 +66,12 @@ class TextStream:
                 break
             done.append(logprob)
             self._waiting.popleft()
-        return TextStep(text, tuple(done), stop_text)
+        return TextStep(text, tuple(done))
 
-    def _find_stop(self) -> tuple[int, str] | None:
-        """The earliest stop string in the held text; the longest of those starting there."""
-        found = [(self._held.find(stop), -len(stop), stop) for stop in self._stop]
-        first = min((hit for hit in found if hit[0] >= 0), default=None)
-        return None if first is None else (first[0], first[2])
+    def _find_stop(self) -> int | None:
+        """Where the earliest stop string begins in the held text."""
+        found = (self._held.find(stop) for stop in self._stop)
+        return min((position for position in found if position >= 0), default=None)
 
     def _possible_stop_length(self) -> int:
         """Length of the longest end of the held text that begins a stop string."""

@@ -243,32 +243,22 @@ class Worker:
         if token in vocabulary.end_tokens or token in spec.stop_tokens:
             self._finish(sequence, "stop", n_tokens=1)
             return
-        released = sequence.text.push(vocabulary.piece(token, special=spec.render_special), logprob)
+        released = sequence.text.push(vocabulary.piece(token), logprob)
         self._outputs.append(SequenceOutput(spec.id, released.text, 1, released.logprobs))
-        if released.stop_text is not None:
-            self._finish(sequence, "stop", stop_text=released.stop_text)
-        elif spec.constraint is not None and spec.constraint.is_complete:
+        is_complete = spec.constraint is not None and spec.constraint.is_complete
+        if released.has_stopped or is_complete:
             self._finish(sequence, "stop")
         elif sequence.generated >= spec.max_tokens:
             self._finish(sequence, "length")
 
-    def _finish(
-        self,
-        sequence: Sequence,
-        reason: StopReason,
-        *,
-        n_tokens: int = 0,
-        stop_text: str | None = None,
-    ) -> None:
+    def _finish(self, sequence: Sequence, reason: StopReason, *, n_tokens: int = 0) -> None:
         """`n_tokens`: tokens that no output has counted yet (an end token has no text)."""
         rest = sequence.text.finish()
         if rest.text or rest.logprobs or n_tokens:
             self._outputs.append(
                 SequenceOutput(sequence.spec.id, rest.text, n_tokens, rest.logprobs)
             )
-        self._outputs.append(
-            SequenceFinished(sequence.spec.id, reason, sequence.generated, stop_text)
-        )
+        self._outputs.append(SequenceFinished(sequence.spec.id, reason, sequence.generated))
         self._drop(sequence, reason)
 
     def _fail(self, sequence: Sequence, error: CorralError) -> None:
@@ -323,10 +313,11 @@ class Worker:
         what is submitted from here on is not waited for (see `Engine.submit`)."""
         self.stats = replace(self.stats, running=0, waiting=0, kv_tokens_used=0, is_alive=False)
         self._drain_inbox()
-        for identifier, sequence in self._sequences.items():
-            self._outputs.append(SequenceFailed(identifier, error))
+        left = list(self._sequences.values())
+        self._sequences.clear()
+        self._outputs += [SequenceFailed(sequence.spec.id, error) for sequence in left]
+        self._flush()  # before anything that could fail: somebody waits for each of these
+        for sequence in left:
             if sequence.sampler is not None:
                 sequence.sampler.close()
-        self._sequences.clear()
         self._runtime.close()
-        self._flush()

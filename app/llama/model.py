@@ -60,9 +60,6 @@ class Model:
         self.size: int = lib.llama_model_size(handle)
         self.has_encoder = bool(lib.llama_model_has_encoder(handle))
         self.has_decoder = bool(lib.llama_model_has_decoder(handle))
-        self.is_recurrent = bool(
-            lib.llama_model_is_recurrent(handle) or lib.llama_model_is_hybrid(handle)
-        )
         # absent means causal; encoders such as BERT declare false
         self.is_causal = self._metadata_of("attention.causal") != "false"
         self.description = _read_text(lib.llama_model_desc, handle)

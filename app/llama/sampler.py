@@ -69,8 +69,9 @@ class ChainSampler:
 
 
 def _window(last_n: int, context_size: int) -> int:
-    """llama.cpp takes no -1 for "the whole context": it would switch the stage off."""
-    return context_size if last_n < 0 else last_n
+    """llama.cpp takes no -1 for "the whole context": it would switch the stage off. And it makes
+    buffers as large as it is told, however little there is to remember."""
+    return context_size if last_n < 0 else min(last_n, context_size)
 
 
 def _few_candidates(params: SamplingParams) -> int:

@@ -101,3 +101,27 @@ def test_a_bad_schema_is_refused_with_a_reason(
         compiler.compile(JsonSchema(schema))
     assert refused.value.param == "response_format.json_schema.schema"
     assert len(refused.value.message) > 40
+
+
+@pytest.mark.parametrize(
+    ("schema", "where"),
+    [
+        ({"type": "integer", "multipleOf": 999_983}, ".multipleOf"),
+        ({"type": "number", "multipleOf": 0.000_999_983}, ".multipleOf"),
+        (
+            {"allOf": [{"type": "integer", "multipleOf": n} for n in (9973, 9967)]},
+            ".allOf[0].multipleOf",
+        ),
+    ],
+)
+def test_a_schema_that_would_compile_for_minutes_is_refused_at_once(
+    compiler: ConstraintCompiler, schema: dict[str, object], where: str
+) -> None:
+    with pytest.raises(InvalidConstraint, match="multipleOf") as refused:
+        compiler.compile(JsonSchema(schema))
+    assert refused.value.param == "response_format.json_schema.schema" + where
+
+
+@pytest.mark.parametrize("step", [0.01, 5, 250, 1_000_000, 9973])
+def test_ordinary_multiples_are_taken(compiler: ConstraintCompiler, step: float) -> None:
+    assert compiler.compile(JsonSchema({"type": "number", "multipleOf": step}))

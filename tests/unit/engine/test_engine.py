@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.core.errors import EngineFailed, QueueFull, QueueTimeout
+from app.core.errors import BadRequest, EngineFailed, QueueFull, QueueTimeout
 from app.core.requests import SamplingParams
 from app.engine.engine import Engine, OutputStream
 from app.engine.messages import (
@@ -159,6 +159,40 @@ async def test_a_full_queue_refuses_all_or_nothing(rig: Rig) -> None:
         assert isinstance((await read(stream))[-1], SequenceFinished)
 
 
+async def test_more_than_could_ever_fit_is_the_callers_mistake(rig: Rig) -> None:
+    engine = rig.start(FakeRuntime(max_sequences=1), max_queue=2)
+    with pytest.raises(BadRequest, match="at most 3 at once"):
+        engine.submit(tuple(spec(str(i), [1]) for i in range(4)))
+
+
+async def test_ignore_eos_leaves_stop_tokens_alone(rig: Rig) -> None:
+    engine = rig.start(FakeRuntime())
+    tokens = answer([1, 2, 3], 10)
+    stops = frozenset({tokens[4]})
+    (stream,) = engine.submit((spec("a", [1, 2, 3], stop_tokens=stops, ignore_eos=True),))
+    assert text_of(await read(stream)) == spelled(tokens[: tokens.index(tokens[4])])
+    (held,) = engine.submit((spec("b", [1, 2, 3], stop_tokens=stops, min_tokens=10),))
+    outputs = await read(held)
+    assert outputs[-1] == SequenceFinished("b", "length", 10)
+
+
+async def test_outputs_arrive_even_when_the_runtime_cannot_be_closed(
+    rig: Rig, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("cannot close")
+
+    def ignore(_: object) -> None: ...
+
+    monkeypatch.setattr("threading.excepthook", ignore)
+    runtime = FakeRuntime()
+    monkeypatch.setattr(runtime, "close", fail)
+    runtime.fail_with = EngineFailed("status -3")
+    (stream,) = rig.start(runtime).submit((spec("a", [1]),))
+    assert isinstance((await read(stream))[-1], SequenceFailed)
+    assert "engine died" in caplog.text
+
+
 async def test_waiting_past_the_deadline_fails_with_queue_timeout(rig: Rig) -> None:
     runtime = FakeRuntime(max_sequences=1, kv_size=100_000)
     engine = rig.start(runtime)
@@ -182,6 +216,7 @@ async def test_an_engine_that_dies_fails_everyone_and_says_so(
         assert isinstance(last, SequenceFailed)
         assert "status -3" in last.error.message
     assert not engine.stats.is_alive
+    await engine.close()
     assert runtime.is_closed
     with pytest.raises(EngineFailed):
         engine.submit((spec("c", [1]),))
@@ -196,7 +231,7 @@ async def test_stop_strings_and_stop_tokens(rig: Rig) -> None:
     outputs = await read(by_text)
     assert text_of(outputs) == letters[: letters.find(letters[3:5])]
     assert isinstance(outputs[-1], SequenceFinished)
-    assert (outputs[-1].reason, outputs[-1].stop_text) == ("stop", letters[3:5])
+    assert outputs[-1].reason == "stop"
     (by_token,) = engine.submit((spec("b", [1, 2, 3], stop_tokens=frozenset({tokens[4]})),))
     assert text_of(await read(by_token)) == spelled(tokens[: tokens.index(tokens[4])])
 

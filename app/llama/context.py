@@ -8,6 +8,7 @@ from app.core.errors import EngineFailed, ModelLoadFailed
 from app.core.requests import SamplingParams
 from app.llama.batch import Batch
 from app.llama.bindings import Float32Array, float_rows, lib
+from app.llama.dry import DryStages
 from app.llama.model import Model
 from app.llama.sampler import ChainSampler
 
@@ -70,6 +71,7 @@ class LlamaRuntime:
             )
         self.kv_size: int = lib.llama_n_ctx(self._context)
         self._memory: Any = lib.llama_get_memory(self._context)
+        self._dry_stages = DryStages(model.vocabulary)
         self.batch = Batch(options.batch_tokens)
 
     def decode(self, n_tokens: int) -> bool:
@@ -91,11 +93,19 @@ class LlamaRuntime:
         lib.llama_memory_seq_rm(self._memory, sequence, start, end)
 
     def make_sampler(self, params: SamplingParams, prompt: Sequence[int]) -> ChainSampler:
-        return ChainSampler(self._context, self.vocabulary, self.kv_size, params, prompt)
+        return ChainSampler(
+            self._context,
+            params,
+            prompt,
+            dry_stages=self._dry_stages,
+            vocabulary_size=self.vocabulary.size,
+            context_size=self.kv_size,
+        )
 
     def close(self) -> None:
         """Free the context; idempotent. The model stays."""
         if self._context:
+            self._dry_stages.close()
             lib.llama_free(self._context)
             self._context = None
 

@@ -1,6 +1,5 @@
 """llama.cpp's sampler chain for one sequence, in llama.cpp's standard order."""
 
-import ctypes
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +7,8 @@ from typing import Any
 from app.core.requests import SamplingParams
 from app.llama.bindings import Float32Array, lib
 from app.llama.candidates import CandidateArray, top_candidates
+from app.llama.dry import DryStages
 from app.llama.penalties import Penalties
-from app.llama.vocabulary import Vocabulary
 
 # beyond this the search for candidates costs as much as llama.cpp's own stage
 _MOST_CANDIDATES = 512
@@ -26,17 +25,21 @@ class ChainSampler:
     def __init__(
         self,
         context: Any,
-        vocabulary: Vocabulary,
-        context_size: int,
         params: SamplingParams,
         prompt: Sequence[int],
+        *,
+        dry_stages: DryStages,
+        vocabulary_size: int,
+        context_size: int,
     ) -> None:
         self._context = context
         self._chain: Any = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         penalty_window = _window(params.repeat_last_n, context_size) * _has_penalties(params)
         self._penalties = Penalties(params, penalty_window, prompt) if penalty_window else None
         dry_window = _window(params.dry_penalty_last_n, context_size) * (params.dry_multiplier > 0)
-        for stage in _stages(vocabulary, dry_window, params):
+        if dry_window:
+            lib.llama_sampler_chain_add(self._chain, dry_stages.make(params, dry_window))
+        for stage in _stages(vocabulary_size, params):
             lib.llama_sampler_chain_add(self._chain, stage)
         for token in prompt[-dry_window:] if dry_window else ():
             lib.llama_sampler_accept(self._chain, token)
@@ -89,17 +92,14 @@ def _has_penalties(params: SamplingParams) -> bool:
     )
 
 
-def _stages(vocabulary: Vocabulary, dry_window: int, params: SamplingParams) -> list[Any]:
-    """The chain's stages; a window of 0 tokens means that DRY is not wanted."""
-    stages: list[Any] = []
-    if dry_window:
-        stages.append(_dry_stage(vocabulary, dry_window, params))
+def _stages(vocabulary_size: int, params: SamplingParams) -> list[Any]:
+    """What follows DRY, up to the choice."""
     if params.temperature <= 0:
-        return [*stages, lib.llama_sampler_init_greedy()]
+        return [lib.llama_sampler_init_greedy()]
     seed = secrets.randbits(32) if params.seed is None else params.seed & 0xFFFFFFFF
     if params.mirostat:
-        return [*stages, *_mirostat_stages(vocabulary.size, params, seed)]
-    return [*stages, *_truncation_stages(params, seed)]
+        return _mirostat_stages(vocabulary_size, params, seed)
+    return _truncation_stages(params, seed)
 
 
 def _truncation_stages(params: SamplingParams, seed: int) -> list[Any]:
@@ -134,16 +134,3 @@ def _mirostat_stages(n_vocab: int, params: SamplingParams, seed: int) -> list[An
         temperature,
         lib.llama_sampler_init_mirostat_v2(seed, params.mirostat_tau, params.mirostat_eta),
     ]
-
-
-def _dry_stage(vocabulary: Vocabulary, window: int, params: SamplingParams) -> Any:
-    breakers = [text.encode("utf-8") for text in params.dry_sequence_breakers]
-    return lib.llama_sampler_init_dry(
-        vocabulary.handle,
-        params.dry_multiplier,
-        params.dry_base,
-        params.dry_allowed_length,
-        window,
-        (ctypes.c_char_p * len(breakers))(*breakers),
-        len(breakers),
-    )

@@ -160,3 +160,30 @@ def test_dry_breaks_a_repetition(runtime: LlamaRuntime, window: int) -> None:
         sampler = runtime.make_sampler(dry, pattern)
         assert sampler.sample(len(pattern) - 1, row) == expected
         sampler.close()
+
+
+def test_a_copied_dry_stage_keeps_its_breakers(runtime: LlamaRuntime) -> None:
+    pattern = [40, 41, 42, 43, 44, 40, 41, 42, 43]
+    run(runtime, prompt(0, pattern))
+    row = runtime.logits(1)[0]
+    breaker = runtime.vocabulary.piece(42).decode()
+    params = SamplingParams(temperature=0, dry_multiplier=2.0, dry_sequence_breakers=(breaker,))
+    for _ in range(3):  # built first, copied afterwards
+        row[:] = 0.0
+        row[44], row[50] = 5.0, 4.0
+        sampler = runtime.make_sampler(params, pattern)
+        assert sampler.sample(len(pattern) - 1, row) == 44, "only one token repeats since 42"
+        sampler.close()
+
+
+def test_a_window_beyond_the_context_costs_no_more_than_the_context(runtime: LlamaRuntime) -> None:
+    run(runtime, prompt(0, A))
+    huge = 2**31 - 1
+    params = SamplingParams(
+        temperature=0,
+        dry_multiplier=1.0,
+        dry_penalty_last_n=huge,
+        repeat_last_n=huge,
+        presence_penalty=1.0,
+    )
+    assert len(draw(runtime, params, 2)) == 2

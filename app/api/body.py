@@ -10,10 +10,14 @@ from app.core.errors import MalformedBody
 _ESCAPED_NUL = b"\\u0000"
 
 
-async def read_json(request: Request, *, max_depth: int) -> dict[str, Any]:
-    """The body as an object. Raises MalformedBody, or BodyTooLarge from the middleware."""
+async def read_body(request: Request) -> bytes:
+    """Raises MalformedBody, or BodyTooLarge from the middleware."""
     _check_content_type(request.headers.get("content-type", ""))
-    body = await request.body()
+    return await request.body()
+
+
+def parse_json(body: bytes, *, max_depth: int) -> dict[str, Any]:
+    """The body as an object. Raises MalformedBody."""
     if not body.strip():
         raise MalformedBody("The request body is empty; a JSON object is expected.")
     try:

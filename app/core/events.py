@@ -11,6 +11,9 @@ from app.core.errors import CorralError
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 
+# JSON has no infinity: the finite stand-in that OpenAI-compatible servers agree on
+LEAST_LOGPROB = -9999.0
+
 
 @dataclass(frozen=True, slots=True)
 class TokenCandidate:

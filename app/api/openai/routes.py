@@ -1,16 +1,17 @@
 """OpenAI's routes under `/v1`."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.api.body import read_json
+from app.api.body import parse_json, read_body
 from app.api.context import RequestContext, context_of
 from app.api.disconnect import run_while_connected
 from app.api.errors import error_body
@@ -22,7 +23,7 @@ from app.api.openai.decode import (
     decode_embedding,
 )
 from app.api.openai.encode import chat, completions
-from app.api.openai.encode.common import DONE, Envelope, frame
+from app.api.openai.encode.common import DONE, Answer, Envelope, encode_whole, frame
 from app.api.openai.encode.embeddings import encode_embeddings
 from app.api.openai.encode.models import encode_model, encode_models
 from app.api.sse import EventStreamResponse
@@ -38,6 +39,11 @@ from app.services.running import Generation
 
 HEAD_GRACE = 15.0
 """Seconds that a stream's head waits for the queue, so that its refusal can be an HTTP status."""
+
+INLINE_BYTES = 256 * 1024
+"""Larger bodies are read in a thread: a full one may take a second."""
+
+T = TypeVar("T")
 
 
 class Chunks(Protocol):
@@ -59,11 +65,11 @@ class Form:
     object: str
     chunk_object: str
     make_chunks: Callable[[Envelope], Chunks]
-    encode: Callable[..., bytes]
+    make_answer: Callable[[], Answer]
 
 
 CHAT = Form(
-    decode_chat, "chatcmpl-", chat.OBJECT, chat.CHUNK_OBJECT, chat.ChatChunks, chat.encode_chat
+    decode_chat, "chatcmpl-", chat.OBJECT, chat.CHUNK_OBJECT, chat.ChatChunks, chat.ChatAnswer
 )
 COMPLETION = Form(
     decode_completion,
@@ -71,7 +77,7 @@ COMPLETION = Form(
     completions.OBJECT,
     completions.OBJECT,
     completions.CompletionChunks,
-    completions.encode_completion,
+    completions.CompletionAnswer,
 )
 
 
@@ -105,9 +111,8 @@ class OpenAIRoutes:
 
     async def create_embeddings(self, request: Request) -> Response:
         context = context_of(request)
-        body = await read_json(request, max_depth=self.max_json_depth)
-        asked, is_base64, context.ignored = decode_embedding(
-            body, context.caller, self.max_embedding_inputs
+        asked, is_base64, context.ignored = await self._read(
+            request, lambda body: decode_embedding(body, context.caller, self.max_embedding_inputs)
         )
         result = await run_while_connected(request, self.embeddings.embed(asked))
         context.model = result.model.id
@@ -121,8 +126,9 @@ class OpenAIRoutes:
 
     async def _generate(self, request: Request, form: Form) -> Response:
         context = context_of(request)
-        body = await read_json(request, max_depth=self.max_json_depth)
-        decoded = form.decode(body, context.caller, self.limits)
+        decoded = await self._read(
+            request, lambda body: form.decode(body, context.caller, self.limits)
+        )
         context.ignored = decoded.ignored
         if decoded.is_stream:
             generation = await run_while_connected(request, self._admit(decoded, context))
@@ -131,6 +137,19 @@ class OpenAIRoutes:
                 body_stream, ping_interval=self.ping_interval, close=generation.close
             )
         return await run_while_connected(request, self._answer(decoded, form, context))
+
+    async def _read(self, request: Request, decode: Callable[[dict[str, Any]], T]) -> T:
+        """What `decode` makes of the body; the model it names is noted for the log."""
+        context = context_of(request)
+        data = await read_body(request)
+
+        def read() -> T:
+            body = parse_json(data, max_depth=self.max_json_depth)
+            model = body.get("model")
+            context.model = model if isinstance(model, str) else None
+            return decode(body)
+
+        return read() if len(data) <= INLINE_BYTES else await asyncio.to_thread(read)
 
     async def _start(self, decoded: Decoded, context: RequestContext) -> Generation:
         generation = await self.generation.start(decoded.request)
@@ -151,7 +170,8 @@ class OpenAIRoutes:
         async with await self._start(decoded, context) as generation:
             events = await generation.complete()
             return _json(
-                form.encode(
+                encode_whole(
+                    form.make_answer,
                     self._envelope(form.id_prefix, form.object, generation),
                     events,
                     choices=generation.choices,

@@ -78,7 +78,9 @@ def _encode_delta(event: Event) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class _Message:
+class ChatAnswer:
+    """One choice of a whole answer."""
+
     content: list[str] = field(default_factory=list[str])
     reasoning: list[str] = field(default_factory=list[str])
     calls: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -117,22 +119,3 @@ class _Message:
             "logprobs": told,
             "finish_reason": self.reason,
         }
-
-
-def encode_chat(
-    envelope: Envelope,
-    events: Iterable[Event],
-    *,
-    choices: int,
-    usage: Usage,
-    wants_logprobs: bool,
-) -> bytes:
-    """The whole answer as one object."""
-    messages = [_Message() for _ in range(choices)]
-    for event in events:
-        messages[event.choice].add(event)
-    encoded = [
-        message.encode(index, wants_logprobs=wants_logprobs)
-        for index, message in enumerate(messages)
-    ]
-    return envelope.wrap(choices=encoded, usage=encode_usage(usage))

@@ -1,16 +1,16 @@
 """What the answers of all routes share."""
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
-from app.core.events import TokenCandidate, TokenLogprob
+from app.core.events import LEAST_LOGPROB, Event, TokenCandidate, TokenLogprob
 from app.core.usage import Usage
 
 DONE = b"data: [DONE]\n\n"
-LEAST_LOGPROB = -9999.0  # JSON has no minus infinity
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,33 @@ class Envelope:
                 **fields,
             }
         )
+
+
+class Answer(Protocol):
+    """One choice of a whole answer, made from its events."""
+
+    def add(self, event: Event) -> None: ...
+
+    def encode(self, index: int, *, wants_logprobs: bool) -> dict[str, Any]: ...
+
+
+def encode_whole(
+    make_answer: Callable[[], Answer],
+    envelope: Envelope,
+    events: Iterable[Event],
+    *,
+    choices: int,
+    usage: Usage,
+    wants_logprobs: bool,
+) -> bytes:
+    """All choices as one object."""
+    answers = [make_answer() for _ in range(choices)]
+    for event in events:
+        answers[event.choice].add(event)
+    encoded = [
+        answer.encode(index, wants_logprobs=wants_logprobs) for index, answer in enumerate(answers)
+    ]
+    return envelope.wrap(choices=encoded, usage=encode_usage(usage))
 
 
 def frame(data: bytes) -> bytes:

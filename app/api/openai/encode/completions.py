@@ -50,7 +50,9 @@ class CompletionChunks:
 
 
 @dataclass(slots=True)
-class _Answer:
+class CompletionAnswer:
+    """One choice of a whole answer."""
+
     text: str = ""
     logprobs: dict[str, list[Any]] = field(
         default_factory=lambda: {name: [] for name in _encode_logprobs((), 0)}
@@ -75,24 +77,6 @@ class _Answer:
             "logprobs": self.logprobs if wants_logprobs else None,
             "finish_reason": self.reason,
         }
-
-
-def encode_completion(
-    envelope: Envelope,
-    events: Iterable[Event],
-    *,
-    choices: int,
-    usage: Usage,
-    wants_logprobs: bool,
-) -> bytes:
-    """The whole answer as one object."""
-    answers = [_Answer() for _ in range(choices)]
-    for event in events:
-        answers[event.choice].add(event)
-    encoded = [
-        answer.encode(index, wants_logprobs=wants_logprobs) for index, answer in enumerate(answers)
-    ]
-    return envelope.wrap(choices=encoded, usage=encode_usage(usage))
 
 
 def _encode_logprobs(logprobs: tuple[TokenLogprob, ...], offset: int) -> dict[str, list[Any]]:

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 
 from app import __version__
 from app.api.app import create_api
-from app.api.middleware.auth import read_keys
+from app.api.middleware.auth import make_key_ring
 from app.api.middleware.drain import DrainGate
 from app.catalog.entries import ModelEntry, build_catalog
 from app.config.hardware import usable_cores
@@ -40,13 +40,14 @@ _log = structlog.stdlib.get_logger("corral")
 class Service:
     """A built service. `app` starts and stops the rest with its lifespan.
 
-    `device` says in words what llama.cpp computes on.
+    `device` says in words what llama.cpp computes on; `is_open` that no key is asked for.
     """
 
     app: Starlette
     gate: DrainGate
     pool: ModelPool
     device: str
+    is_open: bool
 
 
 def build_service(settings: Settings, on_failure: OnFailure | None = None) -> Service:
@@ -57,7 +58,7 @@ def build_service(settings: Settings, on_failure: OnFailure | None = None) -> Se
     """
     library.init(llama_log_sink)
     device = _choose_device(settings)
-    _check_keys(settings)
+    keys = make_key_ring(settings.api_key, settings.api_keys_file)
     catalog = _read_catalog(settings)
     default = _choose_default(settings, catalog)
     build = library.build_number()
@@ -75,6 +76,7 @@ def build_service(settings: Settings, on_failure: OnFailure | None = None) -> Se
         metrics=metrics,
         settings=settings,
         fingerprint=build,
+        keys=keys,
         gate=gate,
     )
 
@@ -92,7 +94,7 @@ def build_service(settings: Settings, on_failure: OnFailure | None = None) -> Se
             await pool.close()
 
     app.router.lifespan_context = lifespan
-    return Service(app, gate, pool, device)
+    return Service(app, gate, pool, device, keys.is_open)
 
 
 async def _preload(pool: ModelPool, names: Sequence[str], on_failure: OnFailure | None) -> None:
@@ -119,13 +121,6 @@ def _make_pool(
         load_timeout=settings.load_timeout,
         default=default,
     )
-
-
-def _check_keys(settings: Settings) -> None:
-    """A file without a key must not open the door that it was meant to close."""
-    path = settings.api_keys_file
-    if path is not None and not read_keys(path):
-        raise ConfigurationError(f"LLM_API_KEYS_FILE={path}: there is no key in this file")
 
 
 def _choose_device(settings: Settings) -> str:

@@ -1,10 +1,8 @@
 """The HTTP application: every route and the middleware around them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
-from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -12,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
 from app.api.errors import answer_corral_error, answer_http_exception
-from app.api.middleware.auth import AuthMiddleware, KeyRing, read_keys
+from app.api.middleware.auth import AuthMiddleware, KeyRing
 from app.api.middleware.body_limit import BodyLimitMiddleware
 from app.api.middleware.drain import DrainGate, DrainMiddleware
 from app.api.middleware.request_log import RequestLogMiddleware
@@ -40,12 +38,6 @@ class HttpMetrics(GenerationMetrics, Protocol):
 
 class ApiSettings(Protocol):
     """The settings the HTTP layer reads."""
-
-    @property
-    def api_key(self) -> SecretStr | None: ...
-
-    @property
-    def api_keys_file(self) -> Path | None: ...
 
     @property
     def cors_origins(self) -> Sequence[str]: ...
@@ -78,6 +70,7 @@ def create_api(
     metrics: HttpMetrics,
     settings: ApiSettings,
     fingerprint: str,
+    keys: KeyRing,
     gate: DrainGate | None = None,
 ) -> Starlette:
     """Build the ASGI application around the built services; call it with the event loop running
@@ -85,10 +78,10 @@ def create_api(
 
     The services are made with `GenerationService(pool, metrics, queue_timeout=...)`,
     `EmbeddingService(pool)` and `ModelService(pool)`. `fingerprint` names the llama.cpp build
-    ("b" and a number). The application has no lifespan of its own: the composition starts and
-    stops the pool. On SIGTERM it calls `gate.close()`, waits for `gate.wait_idle()` up to the
-    drain timeout, and then stops. The server's access log is not needed: one line for each
-    request comes from here (structlog event "request").
+    ("b" and a number), `keys` says who is let in. The application has no lifespan of its own: the
+    composition starts and stops the pool. On SIGTERM it calls `gate.close()`, waits for
+    `gate.wait_idle()` up to the drain timeout, and then stops. The server's access log is not
+    needed: one line for each request comes from here (structlog event "request").
     """
     gate = gate or DrainGate()
     ops = OpsRoutes(pool, metrics, gate).routes()
@@ -105,7 +98,7 @@ def create_api(
     routes = [*openai, *ops]
     application = Starlette(
         routes=routes,
-        middleware=_make_middleware(routes, ops, metrics, settings, gate),
+        middleware=_make_middleware(routes, ops, metrics, settings=settings, keys=keys, gate=gate),
         exception_handlers={
             CorralError: answer_corral_error,
             HTTPException: answer_http_exception,
@@ -120,16 +113,15 @@ def _make_middleware(
     routes: Sequence[Route],
     ops: Sequence[Route],
     metrics: HttpMetrics,
+    *,
     settings: ApiSettings,
+    keys: KeyRing,
     gate: DrainGate,
 ) -> list[Middleware]:
     """From the outside in."""
     open_paths = frozenset(route.path for route in ops)
-    templates = {route.endpoint: route.path for route in routes}
     layers = [
-        Middleware(
-            RequestLogMiddleware, metrics=metrics, templates=templates, quiet_paths=open_paths
-        )
+        Middleware(RequestLogMiddleware, metrics=metrics, routes=routes, quiet_paths=open_paths)
     ]
     origins = [origin for origin in settings.cors_origins if origin != "none"]
     if origins:
@@ -146,13 +138,6 @@ def _make_middleware(
     return [
         *layers,
         Middleware(DrainMiddleware, gate=gate, open_paths=open_paths),
-        Middleware(AuthMiddleware, keys=_read_key_ring(settings), open_paths=open_paths),
+        Middleware(AuthMiddleware, keys=keys, open_paths=open_paths),
         Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes),
     ]
-
-
-def _read_key_ring(settings: ApiSettings) -> KeyRing:
-    keys = [settings.api_key.get_secret_value()] if settings.api_key else []
-    if settings.api_keys_file is not None:
-        keys += read_keys(settings.api_keys_file)
-    return KeyRing(keys)

@@ -140,8 +140,7 @@ class DrainingServer(uvicorn.Server):
             f'-d \'{{"model": "{default.id}", '
             f'"messages": [{{"role": "user", "content": "Hello!"}}]}}\''
         )
-        has_key = bool(self._settings.api_key) or self._settings.api_keys_file is not None
-        if not self._settings.is_local and not has_key:
+        if not self._settings.is_local and self._service.is_open:
             _log.warning(
                 f"ANYONE WHO REACHES {self._address[0]}:{self._address[1]} CAN USE EVERY MODEL: "
                 f"no API key is set; set LLM_API_KEY, or LLM_HOST=127.0.0.1"

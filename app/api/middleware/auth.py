@@ -1,10 +1,12 @@
 """API keys: `Authorization: Bearer` or `x-api-key`, compared in constant time."""
 
 import hmac
+import re
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
+from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -13,6 +15,7 @@ from app.api.errors import error_response
 from app.core.errors import ConfigurationError, InvalidApiKey
 
 _KEY_ID_LENGTH = 8
+_COMMENT = re.compile(r"(^|\s)#.*")
 
 
 class KeyRing:
@@ -32,13 +35,34 @@ class KeyRing:
         return digest.hex()[:_KEY_ID_LENGTH] if any(matches) else None
 
 
+def make_key_ring(key: SecretStr | None, path: Path | None) -> KeyRing:
+    """The keys of the settings and of their file. Raises ConfigurationError.
+
+    A key or a file that turns out empty must not open the door that it was meant to close.
+    """
+    keys: list[str] = []
+    if key:
+        keys.append(key.get_secret_value().strip())
+        if not keys[0]:
+            raise ConfigurationError("LLM_API_KEY: there is nothing but white space in it")
+    if path is not None:
+        found = read_keys(path)
+        if not found:
+            raise ConfigurationError(f"LLM_API_KEYS_FILE={path}: there is no key in this file")
+        keys += found
+    return KeyRing(keys)
+
+
 def read_keys(path: Path) -> list[str]:
-    """One key a line; `#` starts a comment. Raises ConfigurationError."""
+    """One key a line; `#` starts a comment there or after white space.
+
+    Raises ConfigurationError.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"The API keys file {path} cannot be read: {error}") from error
-    keys = [line.partition("#")[0].strip() for line in lines]
+    keys = [_COMMENT.sub("", line).strip() for line in lines]
     return [key for key in keys if key]
 
 
@@ -76,9 +100,17 @@ class AuthMiddleware:
 
 def _key_in(headers: Headers) -> str:
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    return headers.get("x-api-key", "").strip()
+    if scheme.lower() == "bearer" and (key := _read_text(token)):
+        return key
+    return _read_text(headers.get("x-api-key", ""))
+
+
+def _read_text(value: str) -> str:
+    """Headers are read as Latin-1, which is what some clients write; the others write UTF-8."""
+    try:
+        return value.encode("latin-1").decode().strip()
+    except UnicodeDecodeError:
+        return value.strip()
 
 
 def _explain(key: str) -> str:

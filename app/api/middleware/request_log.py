@@ -1,11 +1,12 @@
 """The outermost layer: a context for each request, and what is told about it afterwards."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.context import RequestContext, put_context
@@ -19,6 +20,8 @@ UNMATCHED = "unmatched"
 _SANE_ID = re.compile(r"[!-~]{1,128}")
 _HEADER_SAFE = re.compile(r"[^A-Za-z0-9_.-]")
 _MAX_IGNORED = 20
+_MAX_NAME = 64
+_MAX_MODEL = 128
 
 log: Any = structlog.stdlib.get_logger("corral.http")
 
@@ -36,12 +39,12 @@ class RequestLogMiddleware:
         app: ASGIApp,
         *,
         metrics: HttpObserver,
-        templates: Mapping[Any, str],
+        routes: Sequence[Route],
         quiet_paths: frozenset[str],
     ) -> None:
         self._app = app
         self._metrics = metrics
-        self._templates = templates
+        self._routes = routes
         self._quiet_paths = quiet_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,10 +76,17 @@ class RequestLogMiddleware:
             self._tell(scope, context, status or CLIENT_GONE)
 
     def _tell(self, scope: Scope, context: RequestContext, status: int) -> None:
-        route = self._templates.get(scope.get("endpoint"), UNMATCHED)
+        route = self._find_route(scope)
         self._metrics.observe_http(route, _known(scope["method"]), status, context.elapsed)
         write = log.debug if scope["path"] in self._quiet_paths else log.info
         write("request", **_line(scope["method"], route, status, context))
+
+    def _find_route(self, scope: Scope) -> str:
+        """By path, because what is refused on the way never meets the router."""
+        for route in self._routes:
+            if route.matches(scope)[0] != Match.NONE:
+                return route.path
+        return UNMATCHED
 
 
 def _choose_id(headers: Headers) -> str:
@@ -89,8 +99,12 @@ def _mark(message: Message, context: RequestContext) -> None:
     headers["x-request-id"] = context.request_id
     headers["openai-processing-ms"] = str(round(context.elapsed * 1000))
     if context.ignored:
-        shown = [_HEADER_SAFE.sub("?", name)[:64] for name in context.ignored[:_MAX_IGNORED]]
+        shown = [_HEADER_SAFE.sub("?", name) for name in _shorten(context.ignored)]
         headers["x-corral-ignored"] = ", ".join(shown)
+
+
+def _shorten(names: Sequence[str]) -> list[str]:
+    return [name[:_MAX_NAME] for name in names[:_MAX_IGNORED]]
 
 
 def _internal_error() -> Any:
@@ -110,11 +124,11 @@ def _line(method: str, route: str, status: int, context: RequestContext) -> dict
         "route": route,
         "status": status,
         "seconds": round(context.elapsed, 4),
-        "model": context.model,
+        "model": context.model[:_MAX_MODEL] if context.model else None,
         "key_id": context.key_id,
-        "ignored": list(context.ignored[:_MAX_IGNORED]) or None,
+        "ignored": _shorten(context.ignored) or None,
         "error": context.error_code,
-        "outcome": context.outcome,
+        "outcome": context.outcome or context.error_code,
     }
     if record := context.record:
         line |= {

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from starlette.applications import Starlette
 
 from app.api.app import create_api
+from app.api.middleware.auth import make_key_ring
 from app.api.middleware.drain import DrainGate
 from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
@@ -63,6 +64,7 @@ class Served:
             metrics=self.metrics,
             settings=self.options,
             fingerprint="b1234",
+            keys=make_key_ring(self.options.api_key, self.options.api_keys_file),
             gate=self.gate,
         )
 

@@ -67,6 +67,43 @@ async def test_refusals_have_a_log_line_too() -> None:
     assert (line["status"], line["error"]) == (429, "queue_full")
 
 
+async def test_refusals_name_the_model_and_their_reason() -> None:
+    served = serve()
+    with structlog.testing.capture_logs() as logs:
+        await served.post(CHAT, chat(temperature=9))
+        await served.post(CHAT, chat() | {"model": "nobody/" + "x" * 400})
+        await served.post("/v1/embeddings", {"model": "e", "input": []})
+    lines = [entry for entry in logs if entry["event"] == "request"]
+    told = [(line["model"], line["outcome"], line["error"]) for line in lines]
+    assert told == [
+        ("org/tiny:q8", "invalid_value", "invalid_value"),
+        ("nobody/" + "x" * 121, "model_not_found", "model_not_found"),
+        ("e", "invalid_value", "invalid_value"),
+    ]
+
+
+async def test_ignored_names_are_short_in_the_log() -> None:
+    with structlog.testing.capture_logs() as logs:
+        await serve().post(CHAT, chat(**{"x" * 50_000: 1}))
+    (line,) = [entry for entry in logs if entry["event"] == "request"]
+    assert line["ignored"] == ["x" * 64]
+
+
+async def test_refusals_on_the_way_count_for_their_route() -> None:
+    served = serve(api_key=SecretStr("k"), max_body_bytes=100)
+    await served.get("/v1/models/org/tiny:q8")
+    await served.get("/nowhere")
+    await served.post(CHAT, chat(user="x" * 100), authorization="Bearer k")
+    served.gate.close()
+    await served.post("/v1/embeddings", {})
+    assert [call for call in served.metrics.calls if call[0] == "http"] == [
+        ("http", "/v1/models/{id:path}", "GET", 401),
+        ("http", "unmatched", "GET", 401),
+        ("http", CHAT, "POST", 413),
+        ("http", "/v1/embeddings", "POST", 503),
+    ]
+
+
 async def test_probes_are_logged_quietly() -> None:
     with structlog.testing.capture_logs() as logs:
         await serve().get("/health")
@@ -100,6 +137,37 @@ async def test_known_keys(headers: dict[str, str], tmp_path: Path) -> None:
     file.write_text("# team\nk2\n\n k3  # spare\n", encoding="utf-8")
     served = serve(api_key=SecretStr("k1"), api_keys_file=file)
     assert (await served.get("/v1/models", **headers)).status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("name", ["authorization", "x-api-key"])
+async def test_keys_beyond_ascii(name: str, encoding: str) -> None:
+    served = serve(api_key=SecretStr(" clé à\n"))
+    value = ("Bearer clé à" if name == "authorization" else "clé à").encode(encoding)
+    async with served.client() as client:
+        response = await client.get("/v1/models", headers={name.encode(): value})
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("key", ["a#b", "c", "#d"])
+async def test_comments_in_a_keys_file(key: str, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("a#b\nc # of the team\n#d\n\t# e\n", encoding="utf-8")
+    response = await serve(api_keys_file=file).get("/v1/models", **{"x-api-key": key})
+    assert response.status_code == (401 if key == "#d" else 200)
+
+
+@pytest.mark.parametrize("text", ["", "\n # only a comment\n"])
+async def test_a_keys_file_without_a_key(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="no key"):
+        serve(api_keys_file=file)
+
+
+async def test_a_key_of_white_space_does_not_open_the_door() -> None:
+    with pytest.raises(ConfigurationError, match="LLM_API_KEY"):
+        serve(api_key=SecretStr(" \n"))
 
 
 @pytest.mark.parametrize(

@@ -35,4 +35,3 @@ class Tool:
     name: str
     description: str | None = None
     parameters: Mapping[str, Any] | None = None
-    strict: bool = False

@@ -1,14 +1,19 @@
 """From wire bodies to neutral requests."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from app.api.openai.parameters import REFUSED
-from app.api.openai.schemas.base import Body, GenerationFields, SamplingFields, describe
+from app.api.openai.schemas.base import (
+    GenerationFields,
+    SamplingFields,
+    describe,
+    find_unknown,
+)
 from app.api.openai.schemas.chat import ChatBody, ChatMessage, ResponseFormat
 from app.api.openai.schemas.completions import CompletionBody
 from app.api.openai.schemas.embeddings import EmbeddingBody
@@ -25,6 +30,7 @@ from app.core.requests import (
     SamplingOverrides,
     TextPrompt,
 )
+from app.services.generation import MAX_CHOICES
 
 B = TypeVar("B", bound=BaseModel)
 _SAMPLING_FIELDS = tuple(SamplingFields.model_fields)
@@ -75,6 +81,7 @@ def decode_chat(body: dict[str, Any], caller: Caller, limits: Limits) -> Decoded
 
 def decode_completion(body: dict[str, Any], caller: Caller, limits: Limits) -> Decoded:
     """Raises BadRequest and its kin, naming the field."""
+    _check_width(body, "prompt", MAX_CHOICES)
     wire = validate(CompletionBody, body)
     prompts = tuple(
         TextPrompt(prompt.text, wire.suffix) if isinstance(prompt, TextPrompt) else prompt
@@ -95,16 +102,25 @@ def decode_embedding(
     body: dict[str, Any], caller: Caller, max_inputs: int
 ) -> tuple[EmbeddingRequest, bool, tuple[str, ...]]:
     """The request, whether base64 is wanted, and the fields that nobody knows."""
+    _check_width(body, "input", max_inputs)
     wire = validate(EmbeddingBody, body)
-    if len(wire.input) > max_inputs:
-        raise BadRequest(f"At most {max_inputs} inputs are taken.", param="input")
     for prompt in wire.input:
         if isinstance(prompt, TextPrompt) and not prompt.text:
             raise BadRequest("'input' holds an empty string.", param="input")
     request = EmbeddingRequest(
         model=wire.model, inputs=tuple(wire.input), caller=caller, dimensions=wire.dimensions
     )
-    return request, wire.encoding_format == "base64", _unknown_fields(wire)
+    return request, wire.encoding_format == "base64", tuple(sorted(find_unknown(wire)))
+
+
+def _check_width(body: dict[str, Any], param: str, most: int) -> None:
+    """Bounds the inputs, before each is looked at. An array of token ids is one of them."""
+    given: Any = body.get(param)
+    if not isinstance(given, list):
+        return
+    inputs = cast("list[Any]", given)
+    if len(inputs) > most and not isinstance(inputs[0], int):
+        raise BadRequest(f"'{param}': at most {most} inputs are taken.", param=param)
 
 
 def validate(schema: type[B], body: dict[str, Any]) -> B:
@@ -147,12 +163,8 @@ def _decoded(wire: GenerationFields, request: GenerationRequest) -> Decoded:
         request=request,
         is_stream=bool(wire.stream),
         wants_usage=bool(wire.stream_options and wire.stream_options.include_usage),
-        ignored=_unknown_fields(wire),
+        ignored=tuple(sorted(find_unknown(wire))),
     )
-
-
-def _unknown_fields(wire: Body) -> tuple[str, ...]:
-    return tuple(sorted(wire.model_extra or ()))
 
 
 def _make_request(wire: GenerationFields, caller: Caller, limits: Limits) -> GenerationRequest:
@@ -202,9 +214,7 @@ def _decode_message(message: ChatMessage) -> Message:
     )
     return Message(
         role=message.role,
-        content=_join(part.words or "" for part in message.content)
-        if message.content is not None
-        else None,
+        content=_decode_content(message),
         reasoning=message.reasoning_content or message.reasoning,
         tool_calls=calls,
         tool_call_id=message.tool_call_id,
@@ -212,8 +222,11 @@ def _decode_message(message: ChatMessage) -> Message:
     )
 
 
-def _join(texts: Iterable[str]) -> str:
-    return "\n".join(texts)
+def _decode_content(message: ChatMessage) -> str | None:
+    """A refusal is what its author said when there is nothing else."""
+    if message.content is None:
+        return message.refusal
+    return "\n".join(part.words or "" for part in message.content)
 
 
 def _decode_tools(wire: ChatBody) -> tuple[Tool, ...]:
@@ -230,7 +243,6 @@ def _decode_tools(wire: ChatBody) -> tuple[Tool, ...]:
             name=tool.function.name,
             description=tool.function.description,
             parameters=tool.function.parameters,
-            strict=bool(tool.function.strict),
         )
         for tool in wire.tools or ()
     )

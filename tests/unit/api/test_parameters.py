@@ -1,6 +1,8 @@
 """Every parameter: good values reach the engine, bad ones are refused by name."""
 
+import asyncio
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ async def refuse(path: str, body: Any, served: Served | None = None) -> dict[str
 SAMPLING = [
     ("temperature", 0, 0.0),
     ("temperature", 5, 5.0),
+    ("top_p", 0, 0.0),
     ("top_p", 0.5, 0.5),
     ("top_p", 1, 1.0),
     ("top_k", 7, 7),
@@ -54,10 +57,12 @@ SAMPLING = [
     ("frequency_penalty", 2, 2.0),
     ("repeat_penalty", 1.1, 1.1),
     ("repeat_last_n", -1, -1),
+    ("repeat_last_n", 2**31 - 1, 2**31 - 1),
     ("dry_multiplier", 0.8, 0.8),
     ("dry_base", 2, 2.0),
     ("dry_allowed_length", 3, 3),
     ("dry_penalty_last_n", 10, 10),
+    ("dry_penalty_last_n", 2**31 - 1, 2**31 - 1),
     ("dry_sequence_breakers", ["\n", "x"], ("\n", "x")),
     ("xtc_probability", 0.5, 0.5),
     ("xtc_threshold", 0.2, 0.2),
@@ -79,7 +84,7 @@ async def test_sampling_parameters(path: str, name: str, value: object, expected
 BAD_NUMBERS: list[Any] = ["5", True, [], {}]
 BAD: dict[str, list[Any]] = {
     "temperature": [*BAD_NUMBERS, -0.1, 5.1],
-    "top_p": [*BAD_NUMBERS, 0, 1.1, -1],
+    "top_p": [*BAD_NUMBERS, -0.1, 1.1, -1],
     "top_k": [*BAD_NUMBERS, -2, 1.5, 2**31],
     "min_p": [*BAD_NUMBERS, -0.1, 1.1],
     "typical_p": [*BAD_NUMBERS, 0, 1.1],
@@ -87,12 +92,12 @@ BAD: dict[str, list[Any]] = {
     "presence_penalty": [*BAD_NUMBERS, -2.1, 2.1],
     "frequency_penalty": [*BAD_NUMBERS, -2.1, 2.1],
     "repeat_penalty": [*BAD_NUMBERS, 0, -1, 11],
-    "repeat_last_n": [*BAD_NUMBERS, -2],
+    "repeat_last_n": [*BAD_NUMBERS, -2, 2**31],
     "dry_multiplier": [*BAD_NUMBERS, -1],
     "dry_base": [*BAD_NUMBERS, 0.5],
     "dry_allowed_length": [*BAD_NUMBERS, 0],
-    "dry_penalty_last_n": [*BAD_NUMBERS, -2],
-    "dry_sequence_breakers": ["x", 5, [5], {}],
+    "dry_penalty_last_n": [*BAD_NUMBERS, -2, 2**31],
+    "dry_sequence_breakers": ["x", 5, [5], {}, ["x"] * 17, ["x" * 65]],
     "xtc_probability": [*BAD_NUMBERS, -1, 2],
     "xtc_threshold": [*BAD_NUMBERS, -1, 2],
     "mirostat": [*BAD_NUMBERS, 3, -1],
@@ -112,7 +117,7 @@ BAD: dict[str, list[Any]] = {
 }
 BAD_CHAT: dict[str, list[Any]] = {
     "max_tokens": [0],
-    "max_completion_tokens": [*BAD_NUMBERS, 0, -1],
+    "max_completion_tokens": [*BAD_NUMBERS, 0, -2],
     "logprobs": [1, "true"],
     "top_logprobs": [*BAD_NUMBERS, -1, 21],
     "metadata": [5, []],
@@ -181,6 +186,8 @@ async def test_required_fields(body: dict[str, Any], param: str) -> None:
         ({"max_tokens": 5}, 5),
         ({"max_tokens": -1}, 1024),
         ({"max_completion_tokens": 6}, 6),
+        ({"max_completion_tokens": -1}, 1024),
+        ({"max_tokens": 5, "max_completion_tokens": -1}, 1024),
         ({"max_tokens": 5, "max_completion_tokens": 6}, 6),
     ],
 )
@@ -359,6 +366,115 @@ async def test_parameters_without_effect() -> None:
     fields: dict[str, Any] = dict.fromkeys(NO_EFFECT, "x")
     fields |= {"metadata": {"a": "b"}, "store": True, "parallel_tool_calls": True, "prediction": {}}
     await accept(serve(), CHAT, chat(**fields, modalities=["text"]))
+
+
+WIDE = [1] * 500_000
+WIDE_CHAT: list[tuple[str, dict[str, Any]]] = [
+    ("stop", {"stop": WIDE}),
+    ("stop", {"stop": ["x"] * len(WIDE)}),
+    ("stop_token_ids", {"stop_token_ids": ["x"] * len(WIDE)}),
+    ("dry_sequence_breakers", {"dry_sequence_breakers": WIDE}),
+    ("logit_bias", {"logit_bias": {str(token): "x" for token in range(100_000)}}),
+    ("logit_bias", {"logit_bias": {str(token): 1 for token in range(1025)}}),
+    ("modalities", {"modalities": WIDE}),
+    ("modalities", {"modalities": ["text"] * 9}),
+    ("tools", {"tools": WIDE}),
+    ("tools", {"tools": [TOOL] * 513}),
+    ("messages", {"messages": [{"role": "user", "content": WIDE}]}),
+    (
+        "messages",
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": ""}] * 1025}]},
+    ),
+    ("messages", {"messages": [{"role": "assistant", "content": "", "tool_calls": WIDE}]}),
+]
+
+
+@pytest.mark.parametrize(("name", "fields"), WIDE_CHAT, ids=[name for name, _ in WIDE_CHAT])
+async def test_wide_arrays_are_refused_at_once(name: str, fields: dict[str, Any]) -> None:
+    """The first wrong element is enough; to describe them all took seconds."""
+    served = serve(max_body_bytes=10_000_000)
+    started = time.perf_counter()
+    error = await refuse(CHAT, chat(**fields), served)
+    assert time.perf_counter() - started < 1.0
+    assert error["param"].partition("[")[0].partition(".")[0] == name
+    assert len(error["message"]) < 600
+
+
+async def test_wide_messages_are_refused_at_once() -> None:
+    served = serve(max_body_bytes=10_000_000, max_messages=1_000_000)
+    started = time.perf_counter()
+    assert (await refuse(CHAT, chat(messages=WIDE), served))["param"] == "messages[0]"
+    assert time.perf_counter() - started < 1.0
+
+
+MANY: list[list[Any]] = [["x"] * 20_000, [[1]] * 20_000, [[]] * 20_000]
+
+
+@pytest.mark.parametrize("value", MANY, ids=["texts", "tokens", "empty"])
+async def test_inputs_are_counted_before_they_are_read(value: list[Any]) -> None:
+    served = serve(max_body_bytes=1_000_000)
+    prompts = await refuse(COMPLETIONS, completion(prompt=value), served)
+    assert prompts["message"] == "'prompt': at most 1024 inputs are taken."
+    inputs = await refuse("/v1/embeddings", {"model": MODEL, "input": value}, served)
+    assert inputs["message"] == "'input': at most 4 inputs are taken."
+
+
+async def test_reading_a_large_body_does_not_hold_up_others() -> None:
+    served = serve(max_body_bytes=20_000_000)
+    late: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            started = time.perf_counter()
+            await asyncio.sleep(0.01)
+            late.append(time.perf_counter() - started)
+
+    watching = asyncio.create_task(watch())
+    body = b'{"model":"x","metadata":[' + b"1," * 8_000_000 + b"1]}"
+    async with served.client() as client:
+        started = time.perf_counter()
+        response = await client.post(CHAT, content=body)
+        whole = time.perf_counter() - started
+    watching.cancel()
+    assert response.status_code == 400
+    assert max(late) < 0.7 * whole
+
+
+async def test_ignored_fields_of_nested_objects_are_named() -> None:
+    part = {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}
+    body = chat(
+        messages=[{"role": "user", "content": [part, part], "weight": None}],
+        stream_options={"include_usage": True, "include_obfuscation": False},
+        tools=[TOOL | {"function": {"name": "f", "speed": 1}}],
+        tool_choice="none",
+    )
+    response = await serve().post(CHAT, body)
+    assert response.status_code == 200, response.text
+    assert response.headers["x-corral-ignored"].split(", ") == [
+        "messages.content.cache_control",
+        "stream_options.include_obfuscation",
+        "tools.function.speed",
+    ]
+
+
+async def test_openai_answers_can_be_sent_back() -> None:
+    spy = Spy(serve().pool)
+    rest: dict[str, Any] = {
+        "audio": None,
+        "annotations": [],
+        "function_call": None,
+        "tool_calls": None,
+    }
+    prompt = await spy.prompt(
+        messages=[
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": None, "refusal": "no", **rest},
+            {"role": "assistant", "content": "b", "refusal": None, **rest},
+            {"role": "user", "content": "c"},
+        ]
+    )
+    assert [message.content for message in prompt.messages] == ["a", "no", "b", "c"]
+    assert spy.metrics.calls[-1] == ("http", CHAT, "POST", 200)
 
 
 async def test_unknown_fields_are_named() -> None:

@@ -1,6 +1,7 @@
 """Types and fields that the routes share. JSON null stands for "not given" everywhere."""
 
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated, Any, cast
 
 from pydantic import (
     AfterValidator,
@@ -11,20 +12,42 @@ from pydantic import (
 )
 
 MAX_STOPS = 256
+MAX_BIASES = 1024
+MAX_BREAKERS = 16
+MAX_BREAKER = 64
 INT32_MAX = 2**31 - 1  # what llama.cpp counts with
 INT64 = 2**63
 
 
 class Part(BaseModel):
-    """A nested object: fields that nobody knows are left out."""
+    """An object of the wire. Fields that nobody knows are kept, to be named to the caller.
 
-    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
-
-
-class Body(BaseModel):
-    """A request body: fields that nobody knows are kept, to be named to the caller."""
+    Every list in it fails at its first wrong element and is bounded: pydantic would describe
+    each of a million others.
+    """
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+
+class Body(Part):
+    """A request body."""
+
+
+def find_unknown(part: Part) -> set[str]:
+    """The fields that nobody knows, as `field` or `tools.function.field`."""
+    names = {name for name, value in (part.model_extra or {}).items() if value is not None}
+    for name, value in part.__dict__.items():
+        for inner in _parts_in(value):
+            names |= {f"{name}.{unknown}" for unknown in find_unknown(inner)}
+    return names
+
+
+def _parts_in(value: object) -> Iterable[Part]:
+    if isinstance(value, Part):
+        return (value,)
+    if isinstance(value, list):
+        return (item for item in cast("list[object]", value) if isinstance(item, Part))
+    return ()
 
 
 def _as_list(value: object) -> object:
@@ -32,11 +55,19 @@ def _as_list(value: object) -> object:
 
 
 def _check_stops(stops: list[str]) -> list[str]:
-    if len(stops) > MAX_STOPS:
-        raise ValueError(f"at most {MAX_STOPS} stop strings are taken")
     if not all(stops):
         raise ValueError("a stop string cannot be empty")
     return stops
+
+
+def _bound_bias(value: object) -> object:
+    """Before the entries are looked at: each wrong one would be described."""
+    if not isinstance(value, dict):
+        return value
+    bias = cast("dict[str, object]", value)
+    if len(bias) > MAX_BIASES:
+        raise ValueError(f"at most {MAX_BIASES} tokens are taken")
+    return bias
 
 
 def _check_bias(bias: dict[str, float]) -> dict[str, float]:
@@ -48,8 +79,16 @@ def _check_bias(bias: dict[str, float]) -> dict[str, float]:
     return bias
 
 
-Stops = Annotated[list[str], BeforeValidator(_as_list), AfterValidator(_check_stops)]
-Bias = Annotated[dict[str, float], AfterValidator(_check_bias)]
+Stops = Annotated[
+    list[str],
+    Field(max_length=MAX_STOPS, fail_fast=True),
+    BeforeValidator(_as_list),
+    AfterValidator(_check_stops),
+]
+StopTokens = Annotated[list[int], Field(max_length=MAX_STOPS, fail_fast=True)]
+Breaker = Annotated[str, Field(max_length=MAX_BREAKER)]
+Breakers = Annotated[list[Breaker], Field(max_length=MAX_BREAKERS, fail_fast=True)]
+Bias = Annotated[dict[str, float], BeforeValidator(_bound_bias), AfterValidator(_check_bias)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
@@ -65,7 +104,7 @@ class SamplingFields(Body):
     """How tokens are chosen: OpenAI's parameters and llama.cpp's."""
 
     temperature: Annotated[float, Field(ge=0, le=5)] | None = None
-    top_p: PositiveShare | None = None
+    top_p: Share | None = None
     top_k: LastN | None = None
     min_p: Share | None = None
     typical_p: PositiveShare | None = None
@@ -78,7 +117,7 @@ class SamplingFields(Body):
     dry_base: Annotated[float, Field(ge=1, le=100)] | None = None
     dry_allowed_length: Annotated[int, Field(ge=1, le=INT32_MAX)] | None = None
     dry_penalty_last_n: LastN | None = None
-    dry_sequence_breakers: Annotated[list[str], Field(max_length=64)] | None = None
+    dry_sequence_breakers: Breakers | None = None
     xtc_probability: Share | None = None
     xtc_threshold: Share | None = None
     mirostat: Annotated[int, Field(ge=0, le=2)] | None = None
@@ -94,7 +133,7 @@ class GenerationFields(SamplingFields):
     max_tokens: Annotated[int, Field(ge=-1)] | None = None
     min_tokens: Count | None = None
     stop: Stops | None = None
-    stop_token_ids: Annotated[list[int], Field(max_length=MAX_STOPS)] | None = None
+    stop_token_ids: StopTokens | None = None
     ignore_eos: bool | None = None
     n: Annotated[int, Field(ge=1)] | None = None
     stream: bool | None = None

@@ -6,6 +6,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from app.api.openai.schemas.base import Body, Count, GenerationFields, Part
 
+MAX_PARTS = 1024
+MAX_CALLS = 512
+MAX_TOOLS = 512
+MAX_MODALITIES = 8
+
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
@@ -35,7 +40,9 @@ def _as_parts(value: object) -> object:
     return [{"type": "text", "text": value}] if isinstance(value, str) else value
 
 
-Content = Annotated[list[ContentPart], BeforeValidator(_as_parts)]
+Content = Annotated[
+    list[ContentPart], Field(max_length=MAX_PARTS, fail_fast=True), BeforeValidator(_as_parts)
+]
 
 
 class FunctionCall(Part):
@@ -49,20 +56,27 @@ class MessageToolCall(Part):
     function: FunctionCall
 
 
+MessageToolCalls = Annotated[list[MessageToolCall], Field(max_length=MAX_CALLS, fail_fast=True)]
+
+
 class ChatMessage(Part):
+    """`refusal` and `annotations` stand in OpenAI's own answers, which clients send back."""
+
     role: Role
     content: Content | None = None
+    refusal: str | None = None
+    annotations: list[Any] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     name: str | None = None
-    tool_calls: list[MessageToolCall] | None = None
+    tool_calls: MessageToolCalls | None = None
     tool_call_id: str | None = None
 
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
         is_answer = self.role == "assistant"
-        thought = self.reasoning_content or self.reasoning
-        if self.content is None and not (is_answer and (self.tool_calls or thought)):
+        other = self.tool_calls or self.reasoning_content or self.reasoning or self.refusal
+        if self.content is None and not (is_answer and other):
             raise ValueError(f"a message of role '{self.role}' needs 'content'")
         if self.tool_calls and not is_answer:
             raise ValueError("only messages of role 'assistant' have 'tool_calls'")
@@ -121,24 +135,28 @@ class ChatOnly(Body):
 
 
 class ChatBody(ChatOnly, GenerationFields):
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    messages: Annotated[list[ChatMessage], Field(min_length=1, fail_fast=True)]
+    max_completion_tokens: Annotated[int, Field(ge=-1)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[Count, Field(le=20)] | None = None
     response_format: ResponseFormat | None = None
-    tools: Annotated[list[ChatTool], Field(max_length=512)] | None = None
+    tools: Annotated[list[ChatTool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
     tool_choice: str | dict[str, Any] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     enable_thinking: bool | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
         None
     )
-    modalities: list[str] | None = None
+    modalities: Annotated[list[str], Field(max_length=MAX_MODALITIES, fail_fast=True)] | None = None
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if self.top_logprobs and not self.logprobs:
             raise ValueError("'top_logprobs' needs 'logprobs': true")
-        if self.max_tokens == 0:
-            raise ValueError("'max_tokens' must be at least 1, or -1 for the rest of the context")
+        for name, limit in (
+            ("max_tokens", self.max_tokens),
+            ("max_completion_tokens", self.max_completion_tokens),
+        ):
+            if limit == 0:
+                raise ValueError(f"'{name}' must be at least 1, or -1 for the rest of the context")
         return self

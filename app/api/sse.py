@@ -1,5 +1,6 @@
 """Server-sent events from ready-made bytes."""
 
+import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable
 
@@ -8,11 +9,15 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api.disconnect import ClientGone
 
+SEND_TIMEOUT = 60.0
+"""Seconds that a client may leave what was sent to it unread before it counts as gone."""
+
 
 class EventStreamResponse(EventSourceResponse):
     """Sends each chunk of `body` as it comes, and a comment every `ping_interval` seconds.
 
-    `close` is called once the last byte is sent or the client is gone (ClientGone).
+    `close` is called once the last byte is sent or the client is gone (ClientGone), which it also
+    is when it stops reading.
     """
 
     def __init__(
@@ -36,8 +41,19 @@ class EventStreamResponse(EventSourceResponse):
         self._has_left = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_in_time(message: Message) -> None:
+            try:
+                async with asyncio.timeout(SEND_TIMEOUT):
+                    await send(message)
+            except TimeoutError:
+                self._has_left = True
+                raise ClientGone from None
+
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, send_in_time)
+        except Exception:  # the group's, when a ping and a frame are late together
+            if not self._has_left:
+                raise
         finally:
             await self._body.aclose()
             self._close()

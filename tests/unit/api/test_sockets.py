@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from app.api import sse
 from app.api.openai import routes
 from app.core.errors import QueueTimeout
 from tests.unit.api.served import MODEL, Served, chat, listen, serve
@@ -68,6 +69,19 @@ def leave(url: str, path: str, body: object) -> None:
     with socket.create_connection((where.hostname, where.port or 80)) as connection:
         connection.sendall(head.encode() + data)
         time.sleep(0.1)
+
+
+def test_a_client_that_stops_reading_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "SEND_TIMEOUT", 0.3)
+    served = serve(Script(("x" * 100_000,) * 500, never_ends=True))
+    with listen(served.app) as url:
+        where, data = urlsplit(url), json.dumps(chat(stream=True)).encode()
+        head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(data)}\r\n\r\n"
+        with socket.create_connection((where.hostname, where.port or 80)) as connection:
+            connection.sendall(head.encode() + data)
+            until(lambda: ("http", CHAT, "POST", 499) in served.metrics.calls)
+            until(lambda: served.pool.leases == 0)
+    assert served.metrics.records[0].outcome == "abort"
 
 
 def test_a_whole_answer_is_cancelled_when_the_client_leaves(slow: tuple[Served, str]) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from app.llama.bindings import Float32Array, lib
 
-# folds of the row: the maxima over 32 stripes are one SIMD pass, and leave few columns to look at
+# a power of two: the row is folded onto itself five times, which leaves few columns to look at
 _STRIPES = 32
 
 _TOKEN_DATA = np.dtype([("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])
@@ -30,7 +30,7 @@ def top_candidates(row: Float32Array, k: int) -> npt.NDArray[np.intp]:
     rest = row[width * _STRIPES :]
     if width <= k:
         return np.flatnonzero(row > -np.inf)
-    maxima = folded.max(axis=0)
+    maxima = _column_maxima(row, width)
     bound = np.partition(maxima, width - k)[width - k]
     if bound == -np.inf:  # a mask left fewer than k columns
         return np.flatnonzero(row > -np.inf)
@@ -38,6 +38,16 @@ def top_candidates(row: Float32Array, k: int) -> npt.NDArray[np.intp]:
     stripe, column = np.nonzero(folded[:, columns] >= bound)
     tail = np.flatnonzero(rest >= bound) + width * _STRIPES
     return np.concatenate((stripe * width + columns[column], tail))
+
+
+def _column_maxima(row: Float32Array, width: int) -> Float32Array:
+    """Largest logit of each of `width` columns. Halving reads the row once, in order: faster than
+    a reduction over the first axis."""
+    maxima = row[: width * _STRIPES]
+    for height in (16, 8, 4, 2, 1):
+        half = width * height
+        maxima = np.maximum(maxima[:half], maxima[half : 2 * half])
+    return maxima
 
 
 class CandidateArray:

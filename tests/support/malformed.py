@@ -68,11 +68,12 @@ SAMPLING: Invalid = {
     "presence_penalty": [*NUMBERS, 2.5, -2.5],
     "frequency_penalty": [*NUMBERS, HUGE],
     "repeat_penalty": [*NUMBERS, -1],
-    "repeat_last_n": [*WHOLE, -2],
+    "repeat_last_n": [*WHOLE, -2, 2**31],
     "dry_multiplier": [*NUMBERS, -1],
     "dry_base": NUMBERS,
     "dry_allowed_length": [*WHOLE, -1],
-    "dry_sequence_breakers": ["x", 5, [1], {}],
+    "dry_penalty_last_n": [*WHOLE, -2, 2**31],
+    "dry_sequence_breakers": ["x", 5, [1], {}, ["x"] * 17, ["x" * 65]],
     "xtc_probability": [*NUMBERS, -1, 2],
     "xtc_threshold": [*NUMBERS, -1, 2],
     "mirostat": [*WHOLE, 3, -1],
@@ -133,7 +134,7 @@ CHAT = Route(
         "model": MODEL_VALUES,
         "messages": MESSAGES,
         "max_tokens": [*SAMPLING["max_tokens"], 0],
-        "max_completion_tokens": [*WHOLE, 0, -1],
+        "max_completion_tokens": [*WHOLE, 0, -2],
         "logprobs": FLAGS,
         "top_logprobs": [*WHOLE, -1, 21, 5],  # not without `logprobs`
         "response_format": FORMATS,
@@ -329,6 +330,88 @@ def is_json(body: bytes) -> bool:
 
 def _refuse(name: str) -> Any:
     raise ValueError(name)
+
+
+WIDTH = 100_000
+_CROWD: list[Any] = [1.5] * WIDTH
+WIDE: Mapping[str, list[dict[str, Any]]] = {
+    "chat": [
+        {"stop": _CROWD},
+        {"stop": ["x"] * WIDTH},
+        {"stop_token_ids": _CROWD},
+        {"dry_sequence_breakers": _CROWD},
+        {"logit_bias": {str(token): "x" for token in range(WIDTH)}},
+        {"logit_bias": {str(token): 0 for token in range(WIDTH)}},
+        {"modalities": _CROWD},
+        {"tools": _CROWD},
+        {"messages": _CROWD},
+        {"messages": [USER] * WIDTH},
+        {"messages": [{"role": "user", "content": _CROWD}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": ""}] * WIDTH}]},
+        {"messages": [USER, {"role": "assistant", "tool_calls": _CROWD}]},
+    ],
+    "completions": [
+        {"prompt": _CROWD},
+        {"prompt": ["x"] * WIDTH},
+        {"prompt": [[1]] * WIDTH},
+        {"prompt": [1] * WIDTH},
+        {"prompt": [[]] * WIDTH},
+        {"stop": _CROWD},
+        {"logit_bias": {str(token): "x" for token in range(WIDTH)}},
+    ],
+    "embeddings": [
+        {"input": _CROWD},
+        {"input": ["x"] * WIDTH},
+        {"input": [[1]] * WIDTH},
+        {"input": [[]] * WIDTH},
+        {"input": [1] * WIDTH},
+    ],
+}
+"""Arrays of wrong elements, or of more than can be taken."""
+
+
+def widen(name: str) -> list[Malformed]:
+    route = ROUTES[name]
+    return [
+        _post(route, f"wide {key!r}: {value!s:.60}", encode({**route.good, **change}))
+        for change in WIDE[name]
+        for key, value in change.items()
+    ]
+
+
+def nest_arguments(model: str) -> list[Malformed]:
+    """Chats whose earlier tool calls have arguments that are hard to read, if they are JSON."""
+    texts = [
+        opening * levels + closing * levels * is_closed
+        for opening, closing in (("[", "]"), ('{"a":', "}"))
+        for levels in (100, 1000, WIDTH)
+        for is_closed in (0, 1)
+    ]
+    return [_chat_with_call(model, text) for text in [*texts, "9" * WIDTH, "-", '"\\ud800"', "{}"]]
+
+
+def _chat_with_call(model: str, arguments: str) -> Malformed:
+    call = {**CALL, "function": {"name": "f", "arguments": arguments}}
+    messages = [
+        USER,
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
+    ]
+    body = {**CHAT.good, "model": model, "messages": messages}
+    return _post(CHAT, f"{model}, arguments {arguments[:20]}...", encode(body))
+
+
+def stretch() -> list[Malformed]:
+    """Legal numbers at their upper end, where they have an effect."""
+    largest = 2**31 - 1
+    switches = {"repeat_penalty": 1.1, "dry_multiplier": 0.8, "temperature": 1}
+    fields = ["repeat_last_n", "dry_penalty_last_n", "dry_allowed_length", "top_k"]
+    changes = [{field: largest} for field in fields] + [dict.fromkeys(fields, largest)]
+    return [
+        _post(route, f"{change}", encode({**route.good, **switches, **change}))
+        for route in (CHAT, COMPLETIONS)
+        for change in changes
+    ]
 
 
 def malform_models(count: int, seed: int) -> list[Malformed]:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from starlette.requests import Request
@@ -23,15 +23,14 @@ from app.api.openai.decode import (
     decode_embedding,
 )
 from app.api.openai.encode import chat, completions
-from app.api.openai.encode.common import DONE, Answer, Envelope, encode_whole, frame
+from app.api.openai.encode.common import DONE, Answer, Chunks, Envelope, encode_whole, frame
 from app.api.openai.encode.embeddings import encode_embeddings
 from app.api.openai.encode.models import encode_model, encode_models
 from app.api.sse import EventStreamResponse
 from app.core.errors import CorralError, InternalError
-from app.core.events import Event, Failed
+from app.core.events import Failed
 from app.core.ids import make_id
 from app.core.requests import Caller
-from app.core.usage import Usage
 from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
 from app.services.models import ModelService
@@ -44,16 +43,6 @@ INLINE_BYTES = 256 * 1024
 """Larger bodies are read in a thread: a full one may take a second."""
 
 T = TypeVar("T")
-
-
-class Chunks(Protocol):
-    """Encodes the chunks of one stream."""
-
-    def open(self, choices: int) -> bytes: ...
-
-    def encode(self, events: list[Event]) -> bytes: ...
-
-    def usage(self, usage: Usage) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,9 @@
 """Chat completions: chunks of a stream, or one object."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
-from app.api.openai.encode.common import Envelope, encode_logprobs, encode_usage, frame
+from app.api.openai.encode.common import Chunks, encode_logprobs
 from app.core.events import (
     Event,
     Finished,
@@ -16,29 +13,18 @@ from app.core.events import (
     ToolCallDelta,
     ToolCallStart,
 )
-from app.core.usage import Usage
 
 OBJECT = "chat.completion"
 CHUNK_OBJECT = "chat.completion.chunk"
 
 
-class ChatChunks:
-    """Encodes one stream. The constant head of its chunks is made once."""
-
-    def __init__(self, envelope: Envelope) -> None:
-        self._envelope = envelope
-        self._head = b"data: " + envelope.wrap(choices=[]).removesuffix(b"]}")
+class ChatChunks(Chunks):
+    """Encodes one stream."""
 
     def open(self, choices: int) -> bytes:
         """The first chunk of each choice, in order: the role, here and nowhere else."""
         role = {"role": "assistant", "content": ""}
         return b"".join(self._chunk(choice, role) for choice in range(choices))
-
-    def encode(self, events: Iterable[Event]) -> bytes:
-        return b"".join(self._encode(event) for event in events)
-
-    def usage(self, usage: Usage) -> bytes:
-        return frame(self._envelope.wrap(choices=[], usage=encode_usage(usage)))
 
     def _encode(self, event: Event) -> bytes:
         if isinstance(event, Finished):
@@ -56,7 +42,7 @@ class ChatChunks:
     ) -> bytes:
         told = {"content": encode_logprobs(logprobs), "refusal": None} if logprobs else None
         body = {"index": choice, "delta": delta, "logprobs": told, "finish_reason": reason}
-        return self._head + orjson.dumps(body) + b"]}\n\n"
+        return self._wrap(body)
 
 
 def _encode_delta(event: Event) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What the answers of all routes share."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -34,6 +35,29 @@ class Envelope:
                 **fields,
             }
         )
+
+
+class Chunks(ABC):
+    """Encodes one stream. The constant head of its chunks is made once."""
+
+    def __init__(self, envelope: Envelope) -> None:
+        self._envelope = envelope
+        self._head = b"data: " + envelope.wrap(choices=[]).removesuffix(b"]}")
+
+    def open(self, choices: int) -> bytes:  # noqa: ARG002 - for those that begin each choice
+        return b""
+
+    def encode(self, events: Iterable[Event]) -> bytes:
+        return b"".join(self._encode(event) for event in events)
+
+    def usage(self, usage: Usage) -> bytes:
+        return frame(self._envelope.wrap(choices=[], usage=encode_usage(usage)))
+
+    @abstractmethod
+    def _encode(self, event: Event) -> bytes: ...
+
+    def _wrap(self, choice: dict[str, Any]) -> bytes:
+        return self._head + orjson.dumps(choice) + b"]}\n\n"
 
 
 class Answer(Protocol):

@@ -1,34 +1,20 @@
 """Text completions: chunks of a stream, or one object."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
-from app.api.openai.encode.common import Envelope, encode_usage, finite, frame
+from app.api.openai.encode.common import Chunks, Envelope, finite
 from app.core.events import Event, Finished, TextDelta, TokenCandidate, TokenLogprob
-from app.core.usage import Usage
 
 OBJECT = "text_completion"
 
 
-class CompletionChunks:
+class CompletionChunks(Chunks):
     """Encodes one stream."""
 
     def __init__(self, envelope: Envelope) -> None:
-        self._envelope = envelope
-        self._head = b"data: " + envelope.wrap(choices=[]).removesuffix(b"]}")
+        super().__init__(envelope)
         self._offsets: dict[int, int] = {}
-
-    def open(self, choices: int) -> bytes:  # noqa: ARG002 - chat streams need it
-        return b""
-
-    def encode(self, events: Iterable[Event]) -> bytes:
-        return b"".join(self._encode(event) for event in events)
-
-    def usage(self, usage: Usage) -> bytes:
-        return frame(self._envelope.wrap(choices=[], usage=encode_usage(usage)))
 
     def _encode(self, event: Event) -> bytes:
         match event:
@@ -46,7 +32,7 @@ class CompletionChunks:
         self, choice: int, text: str, logprobs: dict[str, list[Any]] | None, reason: str | None
     ) -> bytes:
         body = {"index": choice, "text": text, "logprobs": logprobs, "finish_reason": reason}
-        return self._head + orjson.dumps(body) + b"]}\n\n"
+        return self._wrap(body)
 
 
 @dataclass(slots=True)

@@ -11,10 +11,10 @@ from app.config.manifest import (
     Defaults,
     Entry,
     Manifest,
-    Pooling,
     resolve_source,
 )
 from app.core.errors import ConfigurationError
+from app.core.options import Pooling
 from app.core.requests import SamplingOverrides
 
 BUILTIN_PATH = Path(__file__).parent / "builtin" / f"{BUILTIN_MODEL}.gguf"

@@ -12,9 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from app.config.positions import Document, read_document
 from app.core.errors import ConfigurationError
+from app.core.options import Pooling
+from app.core.ranges import MAX_BREAKERS, SAMPLING
 from app.core.requests import SamplingOverrides
-
-Pooling = Literal["mean", "cls", "last"]
 
 BUILTIN_SCHEME = "builtin://"
 BUILTIN_MODEL = "corral-tiny"
@@ -53,28 +53,36 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+def _within(name: str) -> Any:
+    """An optional field in the range that requests keep to as well."""
+    allowed = SAMPLING[name]
+    if allowed.is_open:
+        return Field(default=None, gt=allowed.low, le=allowed.high)
+    return Field(default=None, ge=allowed.low, le=allowed.high)
+
+
 class Sampling(_Strict):
     """How the next token is chosen when a request does not say; the names are llama.cpp's."""
 
-    temperature: float | None = Field(default=None, ge=0, le=100)
-    top_k: int | None = Field(default=None, ge=0)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    min_p: float | None = Field(default=None, ge=0, le=1)
-    typical_p: float | None = Field(default=None, ge=0, le=1)
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
-    repeat_penalty: float | None = Field(default=None, gt=0, le=10)
-    repeat_last_n: int | None = Field(default=None, ge=-1)
-    dry_multiplier: float | None = Field(default=None, ge=0)
-    dry_base: float | None = Field(default=None, ge=0)
-    dry_allowed_length: int | None = Field(default=None, ge=0)
-    dry_penalty_last_n: int | None = Field(default=None, ge=-1)
-    dry_sequence_breakers: list[str] | None = None
-    xtc_probability: float | None = Field(default=None, ge=0, le=1)
-    xtc_threshold: float | None = Field(default=None, ge=0, le=1)
+    temperature: float | None = _within("temperature")
+    top_k: int | None = _within("top_k")
+    top_p: float | None = _within("top_p")
+    min_p: float | None = _within("min_p")
+    typical_p: float | None = _within("typical_p")
+    presence_penalty: float | None = _within("presence_penalty")
+    frequency_penalty: float | None = _within("frequency_penalty")
+    repeat_penalty: float | None = _within("repeat_penalty")
+    repeat_last_n: int | None = _within("repeat_last_n")
+    dry_multiplier: float | None = _within("dry_multiplier")
+    dry_base: float | None = _within("dry_base")
+    dry_allowed_length: int | None = _within("dry_allowed_length")
+    dry_penalty_last_n: int | None = _within("dry_penalty_last_n")
+    dry_sequence_breakers: list[str] | None = Field(default=None, max_length=MAX_BREAKERS)
+    xtc_probability: float | None = _within("xtc_probability")
+    xtc_threshold: float | None = _within("xtc_threshold")
     mirostat: Literal[0, 1, 2] | None = None
-    mirostat_tau: float | None = Field(default=None, ge=0)
-    mirostat_eta: float | None = Field(default=None, ge=0)
+    mirostat_tau: float | None = _within("mirostat_tau")
+    mirostat_eta: float | None = _within("mirostat_eta")
 
     def overrides(self) -> SamplingOverrides:
         """The fields that were set."""

@@ -21,12 +21,12 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.core.errors import ConfigurationError
+from app.core.options import KvType
 
 ENV_PREFIX = "LLM_"
 DEFAULT_CONTEXT_CAP = 32_768
 USER_MODELS_DIR = Path("~/.local/share/corral/models")
 
-KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 Switch = Literal["auto", "on", "off"]
 
 

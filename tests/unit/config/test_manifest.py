@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from app.config.manifest import Manifest, read_manifest, resolve_source
+from app.api.openai.schemas.base import SamplingFields
+from app.config.manifest import Manifest, Sampling, read_manifest, resolve_source
 from app.core.errors import ConfigurationError
+from app.core.ranges import SAMPLING
 
 
 def write(folder: Path, text: str) -> Path:
@@ -149,3 +152,27 @@ def test_sources_become_paths(tmp_path: Path) -> None:
     assert resolve_source("file:///abs/a%20b.gguf", tmp_path) == Path("/abs/a b.gguf")
     assert resolve_source("~/y.gguf", tmp_path) == Path("~/y.gguf").expanduser()
     assert resolve_source("builtin://corral-tiny", tmp_path) is None
+
+
+@pytest.mark.parametrize("name", SAMPLING)
+def test_sampling_keeps_to_the_common_ranges(name: str) -> None:
+    allowed = SAMPLING[name]
+    assert Sampling.model_validate({name: int(allowed.high)})
+    refused = [allowed.low - 1, allowed.high + 1, *([allowed.low] if allowed.is_open else [])]
+    for value in refused:
+        with pytest.raises(ValidationError):
+            Sampling.model_validate({name: int(value)})
+    assert allowed.is_open or Sampling.model_validate({name: int(allowed.low)})
+
+
+@pytest.mark.parametrize("name", SAMPLING)
+def test_a_manifest_accepts_what_a_request_may_ask_for(name: str) -> None:
+    for value in (-2, -1, 0, 0.01, 1, 1.01, 2, 5, 5.01, 10, 11, 64, 100, 101, 2**31 - 1, 2**31):
+        accepted: list[bool] = []
+        for model in (Sampling, SamplingFields):
+            try:
+                model.model_validate({name: value})
+                accepted.append(True)
+            except ValidationError:
+                accepted.append(False)
+        assert accepted[0] == accepted[1], value

@@ -1,48 +1,122 @@
 """The Jinja environment in which models' chat templates run: sandboxed and bounded."""
 
-import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Never, cast
 
-from jinja2 import TemplateError
+from jinja2 import TemplateError, nodes, pass_context
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
+
+from app.chat.budget import check_size, spend, spend_on
+from app.chat.operations import (
+    FORBIDDEN_METHODS,
+    OPERATORS,
+    bounded_filters,
+    check_method,
+    check_operator,
+    metered,
+    write,
+)
+
+_STRFTIME_LENGTH = 256
 
 
 class TemplateRaised(TemplateError):
     """The template itself refused, with `raise_exception`."""
 
 
+class BoundedEnvironment(ImmutableSandboxedEnvironment):
+    """Everything a template does goes through here and spends from the budget."""
+
+    intercepted_binops = OPERATORS
+
+    @property
+    def tick(self) -> None:
+        """Read at the start of every turn of a loop, and of every macro and block. (An attribute
+        and no method: a call from a template costs ten times as much.)"""
+        spend()
+
+    def join_texts(self, *values: Any) -> str:
+        """The `~` operator."""
+        texts = [write(value) for value in values]
+        check_size(sum(map(len, texts)))
+        return spend_on("".join(texts))
+
+    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
+        spend()
+        checked = check_method(obj, args, kwargs)
+        return spend_on(super().call(context, obj, *checked, **kwargs))
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        check_operator(operator, left, right)
+        return spend_on(super().call_binop(context, operator, left, right))
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        return attr not in FORBIDDEN_METHODS and super().is_safe_attribute(obj, attr, value)
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        tree = super()._parse(source, name, filename)
+        return cast("nodes.Template", _Metering().visit(tree))
+
+
+class _Metering(NodeTransformer):
+    """Puts `tick` where a template could go round, and a call of `join_texts` in place of `~`."""
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - Jinja finds it by its name
+        return self._tick(node)
+
+    def visit_Macro(self, node: nodes.Macro) -> nodes.Node:  # noqa: N802
+        return self._tick(node)
+
+    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:  # noqa: N802
+        return self._tick(node)
+
+    def visit_Block(self, node: nodes.Block) -> nodes.Node:  # noqa: N802
+        return self._tick(node)
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        joined = nodes.EnvironmentAttribute("join_texts", lineno=node.lineno)
+        return nodes.Call(joined, node.nodes, [], None, None, lineno=node.lineno)
+
+    def _tick(self, node: Any) -> nodes.Node:
+        self.generic_visit(node)
+        tick = nodes.EnvironmentAttribute("tick", lineno=node.lineno)
+        node.body.insert(0, nodes.ExprStmt(tick, lineno=node.lineno))
+        return node
+
+
 def _raise_exception(message: object = "") -> Never:
-    raise TemplateRaised(str(message))
+    raise TemplateRaised(write(message))
 
 
 def _strftime_now(format_: str) -> str:
+    check_size(0 if len(format_) <= _STRFTIME_LENGTH else len(format_) ** 4)
     return datetime.now().astimezone().strftime(format_)
 
 
-def _tojson(
-    value: Any,
-    indent: int | None = None,
-    ensure_ascii: bool = False,
-    separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,
-) -> str:
-    """JSON as models were trained on it: Jinja's own filter escapes HTML and sorts keys."""
-    return json.dumps(
-        value,
-        indent=indent,
-        ensure_ascii=ensure_ascii,
-        separators=separators,
-        sort_keys=sort_keys,
-    )
+@pass_context
+def _finalize(_context: Context, value: Any) -> Any:
+    """Every value that is written out. (It takes the context so that none is written early.)"""
+    return spend_on(value if isinstance(value, str) else write(value))
 
 
-def make_environment() -> ImmutableSandboxedEnvironment:
-    made = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+def make_environment() -> BoundedEnvironment:
+    made = BoundedEnvironment(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.loopcontrols"],
+        optimized=False,  # nothing is computed while compiling
+        finalize=_finalize,
     )
-    made.filters["tojson"] = _tojson
+    filters = cast("dict[str, Callable[..., Any]]", made.filters)
+    made.filters = bounded_filters(filters)
+    tests = cast("dict[str, Callable[..., Any]]", made.tests)
+    made.tests = {name: metered(test) for name, test in tests.items()}
     names = cast("dict[str, Any]", made.globals)
+    del names["lipsum"]
     names["raise_exception"] = _raise_exception
     names["strftime_now"] = _strftime_now
     return made

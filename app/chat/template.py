@@ -5,16 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from jinja2 import Template, TemplateError
+from jinja2 import Template
 
+from app.chat.budget import RENDER_SECONDS, OutOfTime, budget
 from app.chat.default_template import CHATML
 from app.chat.environment import TemplateRaised, make_environment
+from app.chat.markers import THINK_CLOSE, THINK_OPEN
 from app.core.errors import BadRequest, TemplateRefused
 from app.core.messages import Message, Tool, ToolCall
 
 MAX_PROMPT_CHARACTERS = 16 * 1024 * 1024
-THINK_OPEN = "<think>"
-THINK_CLOSE = "</think>"
+MAX_TEMPLATE_CHARACTERS = 1024 * 1024
+_PROBE_SECONDS = 1.0
 _RESERVED = frozenset({"messages", "tools", "add_generation_prompt", "bos_token", "eos_token"})
 
 
@@ -22,13 +24,16 @@ _RESERVED = frozenset({"messages", "tools", "add_generation_prompt", "bos_token"
 class TemplateTraits:
     """What a template can do, found by trying it once.
 
-    `thinking`: the template knows `<think>`. `is_default`: the model carries no template.
+    `thinking`: the template knows `<think>`. `problem`: why it cannot render one plain message.
     """
 
-    system: bool
     tools: bool
     thinking: bool
-    is_default: bool
+    problem: str | None = None
+
+
+class TemplateTooSlow(TemplateRefused):
+    """The template took longer than it was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +45,19 @@ class RenderedPrompt:
 
 
 class ChatTemplate:
-    """One compiled template. Rendering is pure and safe from any thread."""
+    """One compiled template. Rendering is pure, bounded in time and size, and safe from any
+    thread."""
 
     def __init__(self, source: str | None, *, bos_token: str = "", eos_token: str = "") -> None:
         self.source = CHATML if source is None else source
         self._names = {"bos_token": bos_token, "eos_token": eos_token}
+        if len(self.source) > MAX_TEMPLATE_CHARACTERS:
+            raise TemplateRefused("The model's chat template is broken: it is too large.")
         try:
             self._template: Template = make_environment().from_string(self.source)
-        except TemplateError as error:
+        except Exception as error:  # Python's compiler has limits of its own
             raise TemplateRefused(f"The model's chat template is broken: {error}") from error
-        self.traits = self._probe(is_default=source is None)
+        self.traits = self._probe()
 
     def render(
         self,
@@ -57,11 +65,13 @@ class ChatTemplate:
         *,
         tools: Sequence[Tool] = (),
         variables: Mapping[str, Any] | None = None,
+        seconds: float | None = None,
     ) -> RenderedPrompt:
         """The prompt after which the model writes the next assistant message.
 
         A last message of the assistant's own (without tool calls) is continued: the prompt ends
-        with its text. Raises TemplateRefused with the template's message.
+        with its text. Raises TemplateRefused with the template's message, TemplateTooSlow when it
+        takes longer than `seconds` (by default RENDER_SECONDS).
         """
         extra = variables or {}
         for name in extra:
@@ -74,6 +84,7 @@ class ChatTemplate:
             messages=[_as_dict(message) for message in history],
             tools=[_as_tool(tool) for tool in tools] or None,
             variables=extra,
+            seconds=RENDER_SECONDS if seconds is None else seconds,
         )
         if prefill:
             return self._continue(text, prefill)
@@ -99,6 +110,7 @@ class ChatTemplate:
         messages: list[dict[str, Any]],
         tools: list[Any] | None,
         variables: Mapping[str, Any],
+        seconds: float,
     ) -> str:
         values = {
             "add_generation_prompt": True,
@@ -108,9 +120,14 @@ class ChatTemplate:
             "tools": tools,
         }
         try:
-            return _join_bounded(self._template.generate(values))
+            with budget(seconds):
+                return _join_bounded(self._template.generate(values))
         except TemplateRefused:
             raise
+        except OutOfTime as error:
+            raise TemplateTooSlow(
+                f"The chat template cannot render these messages: {error}.", param="messages"
+            ) from error
         except TemplateRaised as error:
             raise TemplateRefused(str(error), param="messages") from error
         except Exception as error:  # whatever a foreign template does, the caller gets a 400
@@ -118,23 +135,24 @@ class ChatTemplate:
                 f"The chat template cannot render these messages: {error}", param="messages"
             ) from error
 
-    def _probe(self, *, is_default: bool) -> TemplateTraits:
+    def _probe(self) -> TemplateTraits:
         """Try the template on small conversations and look for what should be in the prompt."""
         user = Message("user", "probe-user")
-        system = Message("system", "probe-system")
         tool = Tool("probe_tool", "A probe", {"type": "object", "properties": {}})
-        return TemplateTraits(
-            system="probe-system" in self._try((system, user)),
-            tools="probe_tool" in self._try((user,), tools=(tool,)),
-            thinking=THINK_OPEN in self.source or THINK_CLOSE in self.source,
-            is_default=is_default,
-        )
-
-    def _try(self, messages: Sequence[Message], *, tools: Sequence[Tool] = ()) -> str:
+        problem = None
         try:
-            return self.render(messages, tools=tools).text
+            self.render((user,), seconds=_PROBE_SECONDS)
+        except TemplateRefused as refusal:
+            problem = refusal.message
+        try:
+            with_tool = self.render((user,), tools=(tool,), seconds=_PROBE_SECONDS).text
         except TemplateRefused:
-            return ""
+            with_tool = ""
+        return TemplateTraits(
+            tools="probe_tool" in with_tool,
+            thinking=THINK_OPEN in self.source or THINK_CLOSE in self.source,
+            problem=problem,
+        )
 
 
 def _prefill_of(messages: Sequence[Message]) -> Message | None:
@@ -178,7 +196,7 @@ def _as_call(call: ToolCall) -> dict[str, Any]:
     arguments: Any = call.arguments
     try:
         parsed: Any = json.loads(call.arguments) if call.arguments.strip() else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         parsed = None
     if isinstance(parsed, dict):
         arguments = cast("dict[str, Any]", parsed)

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
+from app.chat.markers import THINK_CLOSE, THINK_OPEN
 from app.chat.parsers.base import CallEnd, Part, Reasoning, Text
 from app.chat.parsers.json_call import JsonCallReader, Malformed
 
-THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 CALL_OPEN, CALL_CLOSE = "<tool_call>", "</tool_call>"
 
 

@@ -191,7 +191,7 @@ def _parse(text: str) -> Any:
         value: Any = json.loads(text)
         if isinstance(value, str):
             value.encode()  # a lone surrogate cannot be sent on
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Malformed from error
     return value
 
@@ -199,6 +199,6 @@ def _parse(text: str) -> Any:
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True

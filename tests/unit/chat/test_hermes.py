@@ -155,6 +155,15 @@ def test_what_is_not_a_call_stays_text(text: str) -> None:
     assert read_every_way(text) == Read(content=text, malformed=1)
 
 
+def test_deep_nesting_in_a_call_is_text() -> None:
+    """Also where the arguments are a string: their text need not be JSON that can be read."""
+    deep = "[" * 100_000
+    content = f'<tool_call>{{"name": {deep}'
+    assert read(content).content == content
+    told = f'<tool_call>{{"name": "f", "arguments": "{deep}"}}</tool_call>'
+    assert read(told).malformed == 1
+
+
 def test_a_call_after_a_malformed_one_is_read() -> None:
     result = read_every_way(f"<tool_call>oops {CALL}")
     assert result == Read(

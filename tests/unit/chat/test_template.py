@@ -21,7 +21,6 @@ def render(source: str | None, *messages: Message, **options: object) -> str:
 
 def test_a_model_without_a_template_speaks_chatml() -> None:
     assert render(None) == CHATML_HI
-    assert ChatTemplate(None).traits.is_default
 
 
 def test_chatml_has_a_system_message_and_tools() -> None:
@@ -97,7 +96,7 @@ def test_developer_is_system_and_arguments_are_objects() -> None:
     assert text == "system:d;assistant:;5user:Hi;"
 
 
-@pytest.mark.parametrize("arguments", ["not json", "[1]", "5"])
+@pytest.mark.parametrize("arguments", ["not json", "[1]", "5", "[" * 100_000])
 def test_arguments_that_are_no_object_stay_text(arguments: str) -> None:
     call = Message("assistant", tool_calls=(ToolCall("c", "f", arguments),))
     source = "{{ messages[0].tool_calls[0].function.arguments }}"
@@ -137,16 +136,11 @@ def test_reserved_names_cannot_be_set() -> None:
 
 def test_traits() -> None:
     plain = ChatTemplate("{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}")
-    assert not plain.traits.system
     assert not plain.traits.tools
     assert not plain.traits.thinking
-    chatml = ChatTemplate(None).traits
-    assert chatml.system
-    assert chatml.tools
-    refuses = ChatTemplate(
-        "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}"
-    )
-    assert not refuses.traits.system
+    assert plain.traits.problem is None
+    assert ChatTemplate(None).traits.tools
+    assert "division" in str(ChatTemplate("{{ 1 / 0 }}").traits.problem)
 
 
 def test_the_parser_follows_template_and_request() -> None:

@@ -7,7 +7,7 @@ tensor against the file's size. Scalars and strings are kept, of arrays only the
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -55,7 +55,6 @@ class GgufHeader:
     metadata: Mapping[str, str | int | float | bool]
     arrays: Mapping[str, int]
     parameters: int
-    tensor_names: frozenset[str] = field(repr=False)
 
     @property
     def architecture(self) -> str:
@@ -189,10 +188,10 @@ def _parse(reader: _Reader) -> GgufHeader:
         _read_entry(reader, metadata, arrays)
     if not n_tensors and "split.count" not in metadata:
         raise GgufError("holds a vocabulary only, no weights")
-    parameters, names = _read_tensors(reader, n_tensors, metadata)
+    parameters = _read_tensors(reader, n_tensors, metadata)
     if not isinstance(metadata.get("general.architecture"), str) and not metadata.get("split.no"):
         raise GgufError("damaged: it does not name an architecture")
-    return GgufHeader(version, metadata, arrays, parameters, names)
+    return GgufHeader(version, metadata, arrays, parameters)
 
 
 def _read_entry(reader: _Reader, metadata: dict[str, Any], arrays: dict[str, int]) -> None:
@@ -225,10 +224,8 @@ def _skip_array(reader: _Reader, key: str) -> int:
     return count
 
 
-def _read_tensors(
-    reader: _Reader, count: int, metadata: Mapping[str, Any]
-) -> tuple[int, frozenset[str]]:
-    """The number of weights and the tensors' names, once every tensor is inside the file."""
+def _read_tensors(reader: _Reader, count: int, metadata: Mapping[str, Any]) -> int:
+    """The number of weights, once every tensor is known to be inside the file."""
     alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
     if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
         raise GgufError(f"damaged: its alignment is {alignment!r}, not a power of two")
@@ -250,7 +247,7 @@ def _read_tensors(
         raise GgufError(
             f"cut short: tensor {last!r} ends {missing} bytes after the end of the file"
         )
-    return parameters, frozenset(names)
+    return parameters
 
 
 def _read_tensor(reader: _Reader) -> tuple[str, int, int, int]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from app.catalog.entries import ModelEntry
@@ -16,8 +17,13 @@ class Verifier:
     def __init__(self) -> None:
         self._digests: dict[tuple[Path, int, int], str] = {}
 
-    async def verify(self, entry: ModelEntry) -> None:
-        """Raises ModelLoadFailed when the file is damaged or not the one the manifest means."""
+    async def verify(
+        self, entry: ModelEntry, is_stopped: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Raises ModelLoadFailed when the file is damaged or not the one the manifest means.
+
+        `is_stopped` is asked while a large file is read: True gives up.
+        """
         if entry.error is not None:
             raise ModelLoadFailed(f"The file {entry.path} cannot be used: {entry.error}.")
         if entry.sha256 is None:
@@ -25,7 +31,7 @@ class Verifier:
         stat = entry.path.stat()
         key = (entry.path, stat.st_size, stat.st_mtime_ns)
         if key not in self._digests:
-            self._digests[key] = await asyncio.to_thread(_hash, entry.path)
+            self._digests[key] = await asyncio.to_thread(_hash, entry.path, is_stopped)
         if self._digests[key] != entry.sha256:
             raise ModelLoadFailed(
                 f"The file {entry.path} cannot be used: its SHA-256 is {self._digests[key]}, "
@@ -33,9 +39,11 @@ class Verifier:
             )
 
 
-def _hash(path: Path) -> str:
+def _hash(path: Path, is_stopped: Callable[[], bool]) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
+            if is_stopped():
+                raise ModelLoadFailed(f"Checking {path.name} was stopped.")
             digest.update(chunk)
     return digest.hexdigest()

@@ -4,14 +4,13 @@ import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from app.core.errors import ModelLoadFailed
+from app.core.options import Pooling
 from app.llama.bindings import lib
 from app.llama.library import devices, has_gpu
 from app.llama.vocabulary import Vocabulary
-
-Pooling = Literal["mean", "cls", "last"]
 
 # GGUF keys of recommended sampling, and the names they have here
 _SAMPLING_KEYS = {
@@ -72,17 +71,19 @@ class Model:
         cls,
         path: Path,
         options: ModelOptions,
-        progress: Callable[[float], None] | None = None,
+        progress: Callable[[float], bool | None] | None = None,
     ) -> Self:
-        """Read a GGUF file; `progress` receives the share done, 0.0 to 1.0.
+        """Read a GGUF file; `progress` receives the share done, 0.0 to 1.0, and False stops it.
 
         Blocks for as long as the disk needs. Raises ModelLoadFailed.
         """
 
+        is_stopped = False
+
         def on_progress(share: float, _user_data: Any) -> bool:
-            if progress is not None:
-                progress(share)
-            return True
+            nonlocal is_stopped
+            is_stopped = progress is not None and progress(share) is False
+            return not is_stopped
 
         params = lib.llama_model_default_params()
         params.n_gpu_layers = options.gpu_layers if has_gpu() else 0
@@ -92,6 +93,8 @@ class Model:
         callback = lib.llama_progress_callback(on_progress)
         params.progress_callback = callback
         handle = lib.llama_model_load_from_file(str(path).encode(), params)
+        if not handle and is_stopped:
+            raise ModelLoadFailed(f"Loading {path.name} was stopped.")
         if not handle:
             raise ModelLoadFailed(f"llama.cpp cannot load {path.name}; its log lines say why.")
         return cls(handle, options)

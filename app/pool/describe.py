@@ -1,9 +1,12 @@
 """What the model list says of a model, from its file's header and the settings that apply."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 from app.catalog.entries import ModelEntry
 from app.catalog.gguf import GgufHeader
+from app.chat.markers import THINK_OPEN
+from app.chat.template import TemplateTraits
 from app.config.settings import DEFAULT_CONTEXT_CAP, Settings
 from app.core.models import Capability, ModelInfo, ModelState
 
@@ -70,14 +73,28 @@ def describe(
     )
 
 
+def adjust_capabilities(
+    guessed: tuple[Capability, ...], traits: TemplateTraits | None
+) -> tuple[Capability, ...]:
+    """What a loaded model can do: its template was tried. Without one that works, no chat."""
+    can: dict[Capability, bool] = {
+        "chat": traits is not None,
+        "tools": traits is not None and traits.tools,
+        "reasoning": traits is not None and traits.thinking,
+    }
+    order: tuple[Capability, ...] = get_args(Capability)
+    return tuple(name for name in order if can.get(name, name in guessed))
+
+
 def _capabilities(entry: ModelEntry, header: GgufHeader) -> tuple[Capability, ...]:
+    """As far as the header tells; what a template can do is only known once it was tried."""
     found: list[Capability] = []
     template = entry.chat_template or header.chat_template or ""
     if header.is_causal:
         found.extend(("chat", "completion"))
         if "tools" in template:
             found.append("tools")
-        if "<think>" in template:
+        if THINK_OPEN in template:
             found.append("reasoning")
         if any(key in header.metadata for key in _INFILL_KEYS):
             found.append("infill")

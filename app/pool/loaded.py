@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.chat.template import ChatTemplate
 from app.core.models import ModelInfo
 from app.core.requests import SamplingParams
 from app.engine.constraint import ConstraintCompiler
@@ -42,15 +43,21 @@ class Tokenizer(Protocol):
     def eos_token(self) -> int | None: ...
 
 
+def spell(tokenizer: Tokenizer, token: int | None) -> str:
+    """How a control token is written in a template; empty where the model has none."""
+    return "" if token is None else tokenizer.text(token)
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
     """`engine` is None for encoder-only models, `embedder` None where embeddings are refused,
-    `chat_template` None where the model carries none."""
+    `template` None where the model does not chat; `template_error` says what is wrong with it."""
 
     info: ModelInfo
     tokenizer: Tokenizer
     sampling: SamplingParams
-    chat_template: str | None
+    template: ChatTemplate | None
     engine: Engine | None
     embedder: Embedder | None
     constraints: ConstraintCompiler | None
+    template_error: str | None = None

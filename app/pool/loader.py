@@ -1,16 +1,20 @@
 """Makes a LoadedModel from a file: weights, contexts, engine, embedder, grammar compiler."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import structlog
+
 from app.catalog.entries import ModelEntry
 from app.catalog.verify import Verifier
+from app.chat.template import ChatTemplate
 from app.config.hardware import usable_cores
 from app.config.settings import Settings
-from app.core.errors import ModelLoadFailed
+from app.core.errors import ModelLoadFailed, TemplateRefused
 from app.core.requests import SamplingParams
 from app.engine.constraint import ConstraintCompiler
 from app.engine.embedder import Embedder
@@ -21,13 +25,15 @@ from app.llama.embedding import EmbeddingOptions
 from app.llama.grammar import grammar_tokenizer
 from app.llama.library import has_gpu
 from app.llama.model import Model, ModelOptions
-from app.pool.describe import Sizes, decide_sizes, describe
+from app.pool.describe import Sizes, adjust_capabilities, decide_sizes, describe
 from app.pool.lazy_embedding import LazyEmbeddingRuntime
-from app.pool.loaded import LoadedModel
+from app.pool.loaded import LoadedModel, spell
 
 Progress = Callable[[float], None]
 
 _UBATCH_CPU, _UBATCH_GPU = 128, 512
+
+_log = structlog.stdlib.get_logger("corral.pool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,10 @@ class Loader(Protocol):
         """Raises ModelLoadFailed."""
         ...
 
+    def stop(self) -> None:
+        """Give up every load that runs; it fails soon. There will be no other."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
@@ -54,6 +64,8 @@ class _Parts:
     runtime: LlamaRuntime | None
     embedding: LazyEmbeddingRuntime | None
     grammar: Any
+    template: ChatTemplate | None
+    template_error: str | None
 
 
 class LlamaLoader:
@@ -64,36 +76,53 @@ class LlamaLoader:
         self._settings = settings
         self._make_progress = make_progress
         self._verifier = Verifier()
+        self._stopped = threading.Event()
         self._threads = settings.threads or usable_cores()
 
     async def load(self, entry: ModelEntry) -> Resident:
-        await self._verifier.verify(entry)
+        await self._verifier.verify(entry, self._stopped.is_set)
         parts = await asyncio.to_thread(self._make_parts, entry)
         return self._assemble(entry, parts)
 
+    def stop(self) -> None:
+        self._stopped.set()
+
     def _make_parts(self, entry: ModelEntry) -> _Parts:
         """Frees what it made when a later part fails."""
+        if self._stopped.is_set():
+            raise ModelLoadFailed(f"Loading {entry.path.name} was stopped.")
         sizes = decide_sizes(entry, self._settings)
         options = ModelOptions(self._gpu_layers(entry), self._settings.use_mmap)
         with ExitStack() as undo:
-            model = Model.load(entry.path, options, self._make_progress(entry.id))
+            model = Model.load(entry.path, options, self._watch(entry.id))
             undo.callback(model.close)
             if model.has_encoder and model.has_decoder:
                 raise ModelLoadFailed(
                     f"The model '{entry.id}' cannot be served: models with an encoder and a "
                     f"decoder ({model.architecture}) are not supported."
                 )
-            runtime = grammar = embedding = None
+            runtime = grammar = embedding = template = template_error = None
             if model.has_decoder and model.is_causal:
                 runtime = LlamaRuntime(model, self._context_options(entry, sizes))
                 undo.callback(runtime.close)
                 grammar = grammar_tokenizer(model.vocabulary)
+                template, template_error = _make_template(entry, model)
             if entry.serves_embeddings:
                 embedding = LazyEmbeddingRuntime(
                     model, EmbeddingOptions(sizes.embedding, self._threads, entry.pooling)
                 )
             undo.pop_all()
-        return _Parts(model, runtime, embedding, grammar)
+        return _Parts(model, runtime, embedding, grammar, template, template_error)
+
+    def _watch(self, model: str) -> Callable[[float], bool]:
+        """The progress callback: shows how far it is, and says whether to go on."""
+        show = self._make_progress(model)
+
+        def on_progress(share: float) -> bool:
+            show(share)
+            return not self._stopped.is_set()
+
+        return on_progress
 
     def _assemble(self, entry: ModelEntry, parts: _Parts) -> Resident:
         settings, model = self._settings, parts.model
@@ -110,16 +139,21 @@ class LlamaLoader:
         if parts.embedding is not None:
             waiting = max(settings.max_queue, settings.max_embedding_inputs)
             embedder = Embedder(parts.embedding, name=entry.id, max_queue=waiting)
+        info = describe(entry, settings, "hot", parts.template_error)
+        traits = parts.template.traits if parts.template is not None else None
         loaded = LoadedModel(
             info=replace(
-                describe(entry, settings, "hot"),
+                info,
+                capabilities=adjust_capabilities(info.capabilities, traits),
+                error=info.error or (traits.problem if traits is not None else None),
                 parameters=model.parameters,
                 device=model.device,
                 gpu_layers=model.gpu_layers_offloaded,
             ),
             tokenizer=model.vocabulary,
             sampling=merge_sampling(entry, model.sampling_defaults),
-            chat_template=entry.chat_template or model.chat_template,
+            template=parts.template,
+            template_error=parts.template_error,
             engine=engine,
             embedder=embedder,
             constraints=constraints,
@@ -141,17 +175,40 @@ class LlamaLoader:
 
     def _context_options(self, entry: ModelEntry, sizes: Sizes) -> ContextOptions:
         settings = self._settings
+        max_sequences = entry.max_sequences or settings.max_sequences
         uses_gpu = has_gpu() and self._gpu_layers(entry) != 0
         return ContextOptions(
             kv_size=sizes.kv,
-            max_sequences=entry.max_sequences or settings.max_sequences,
-            batch_tokens=settings.step_tokens,
+            max_sequences=max_sequences,
+            # one decode holds a token of every sequence, however small a step is meant to be
+            batch_tokens=max(settings.step_tokens, max_sequences),
             ubatch_tokens=settings.ubatch_tokens or (_UBATCH_GPU if uses_gpu else _UBATCH_CPU),
             threads=self._threads,
             threads_batch=settings.threads_batch or self._threads,
             kv_type=settings.kv_type,
             flash_attention=settings.flash_attention,
         )
+
+
+def _make_template(entry: ModelEntry, model: Model) -> tuple[ChatTemplate | None, str | None]:
+    """The model's chat template, compiled and tried, or what is wrong with it.
+
+    A model whose template is broken is served all the same: it completes and embeds.
+    """
+    vocabulary = model.vocabulary
+    template, error = None, None
+    try:
+        template = ChatTemplate(
+            entry.chat_template or model.chat_template,
+            bos_token=spell(vocabulary, vocabulary.bos_token),
+            eos_token=spell(vocabulary, vocabulary.eos_token),
+        )
+    except TemplateRefused as refusal:
+        error = refusal.message
+    problem = error or (template.traits.problem if template is not None else None)
+    if problem is not None:
+        _log.warning("chat template does not work", model=entry.id, reason=problem)
+    return template, error
 
 
 def merge_sampling(entry: ModelEntry, recommended: dict[str, float]) -> SamplingParams:

@@ -200,6 +200,7 @@ class ModelPool:
         The models stay in memory until `close`.
         """
         self._is_draining = self._is_closing = True
+        self._loader.stop()
         for slot in self._slots.values():
             slot.refuse(_closing())
         loaded = [slot.loaded for slot in self._slots.values() if slot.loaded is not None]
@@ -212,6 +213,7 @@ class ModelPool:
         a thread that reads its vocabulary would crash.
         """
         self._is_draining = self._is_closing = True
+        self._loader.stop()
         if self._owner is None:
             return
         self._inbox.put_nowait(_Stopped())

@@ -5,19 +5,23 @@ import time
 from contextlib import AsyncExitStack
 
 from app.chat.template import ChatTemplate
-from app.core.errors import BadRequest, CorralError
+from app.core.errors import (
+    BadRequest,
+    Draining,
+    QueueFull,
+    QueueTimeout,
+    TemplateRefused,
+)
 from app.core.models import ModelInfo
 from app.core.records import GenerationRecord
 from app.core.requests import ChatPrompt, GenerationRequest
 from app.pool.loaded import LoadedModel
-from app.services.models import find_model
 from app.services.plan import make_plan
 from app.services.ports import GenerationMetrics, ModelPool
 from app.services.running import Generation
-from app.services.tokens import spell
 
 MAX_CHOICES = 1024
-_MAX_TEMPLATES = 64
+_TURNED_AWAY = (QueueFull, QueueTimeout, Draining)
 
 
 class GenerationService:
@@ -29,7 +33,6 @@ class GenerationService:
         self._pool = pool
         self._metrics = metrics
         self._queue_timeout = queue_timeout
-        self._templates: dict[tuple[str | None, str, str], ChatTemplate] = {}
         self._settling: set[asyncio.Task[None]] = set()
 
     async def start(self, request: GenerationRequest) -> Generation:
@@ -39,15 +42,13 @@ class GenerationService:
         """
         accepted = time.monotonic()
         _check_size(request)
-        info = find_model(self._pool, request.model)
-        record = GenerationRecord(
-            model=info.id, n=request.n * len(request.prompts), max_tokens=request.max_tokens
-        )
+        info = self._pool.find(request.model)
+        record = GenerationRecord(model=info.id, n=request.n * len(request.prompts))
         lease = AsyncExitStack()
         try:
             return await self._submit(request, info, record, lease, accepted)
         except BaseException as error:
-            if isinstance(error, CorralError):
+            if isinstance(error, _TURNED_AWAY):
                 self._metrics.count_rejected(info.id, error.code)
             await lease.aclose()
             raise
@@ -67,7 +68,7 @@ class GenerationService:
     ) -> Generation:
         loaded = await lease.enter_async_context(self._pool.lease(info.id))
         is_chat = any(isinstance(prompt, ChatPrompt) for prompt in request.prompts)
-        template = self._template_of(loaded) if is_chat else None
+        template = _template_of(loaded) if is_chat else None
         plan = await make_plan(request, loaded, template, queue_timeout=self._queue_timeout)
         return Generation(
             plan,
@@ -79,20 +80,17 @@ class GenerationService:
             keep=self._keep,
         )
 
-    def _template_of(self, loaded: LoadedModel) -> ChatTemplate:
-        """Compiled and probed once for each distinct template."""
-        tokenizer = loaded.tokenizer
-        bos, eos = spell(tokenizer, tokenizer.bos_token), spell(tokenizer, tokenizer.eos_token)
-        key = (loaded.chat_template, bos, eos)
-        if key not in self._templates:
-            if len(self._templates) >= _MAX_TEMPLATES:
-                self._templates.clear()
-            self._templates[key] = ChatTemplate(loaded.chat_template, bos_token=bos, eos_token=eos)
-        return self._templates[key]
-
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
+
+
+def _template_of(loaded: LoadedModel) -> ChatTemplate | None:
+    if loaded.template_error is not None:
+        raise TemplateRefused(
+            f"The model '{loaded.info.id}' cannot chat: {loaded.template_error}", param="model"
+        )
+    return loaded.template
 
 
 def _check_size(request: GenerationRequest) -> None:

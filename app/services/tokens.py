@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.chat.template import ChatTemplate
-from app.core.errors import BadRequest, UnsupportedOperation
+from app.core.errors import BadRequest, ContextLengthExceeded, UnsupportedOperation
 from app.core.requests import ChatPrompt, Prompt, TokenPrompt
-from app.pool.loaded import LoadedModel, Tokenizer
+from app.pool.loaded import LoadedModel, Tokenizer, spell
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizedPrompt:
-    """`text` is what `echo` returns; `has_added_bos`: the first token is not in the text."""
+    """`text` is what `echo` returns, of token ids only made for it; `has_added_bos`: the first
+    token is not in the text."""
 
     tokens: tuple[int, ...]
     text: str
@@ -20,18 +21,23 @@ class TokenizedPrompt:
 
 
 def tokenize_prompt(
-    prompt: Prompt, loaded: LoadedModel, template: ChatTemplate | None
+    prompt: Prompt,
+    loaded: LoadedModel,
+    template: ChatTemplate | None,
+    *,
+    has_echo: bool = False,
+    seconds: float | None = None,
 ) -> TokenizedPrompt:
-    """Raises BadRequest and its kin. Chat prompts need `template`.
+    """Raises BadRequest and its kin. Chat prompts need `template`, which may take `seconds`.
 
     Long prompts take a while: call it off the event loop.
     """
     if isinstance(prompt, ChatPrompt):
         if template is None:
             raise ValueError("a chat prompt needs a template")
-        return _tokenize_chat(prompt, loaded, template)
+        return _tokenize_chat(prompt, loaded, template, seconds)
     if isinstance(prompt, TokenPrompt):
-        return _take_tokens(prompt, loaded.tokenizer)
+        return _take_tokens(prompt, loaded, has_echo=has_echo)
     if prompt.suffix is not None:
         return _tokenize_infill(prompt.text, prompt.suffix, loaded)
     tokens = _with_special(loaded.tokenizer, prompt.text)
@@ -48,20 +54,15 @@ def check_tokens(tokens: Sequence[int], tokenizer: Tokenizer, *, param: str) -> 
             )
 
 
-def spell(tokenizer: Tokenizer, token: int | None) -> str:
-    """How a control token is written in a template; empty where the model has none."""
-    return "" if token is None else tokenizer.text(token)
-
-
 def _tokenize_chat(
-    prompt: ChatPrompt, loaded: LoadedModel, template: ChatTemplate
+    prompt: ChatPrompt, loaded: LoadedModel, template: ChatTemplate, seconds: float | None
 ) -> TokenizedPrompt:
     if prompt.tools and not template.traits.tools:
         raise UnsupportedOperation(
             f"The chat template of '{loaded.info.id}' has no place for tools.", param="tools"
         )
     rendered = template.render(
-        prompt.messages, tools=prompt.tools, variables=prompt.template_kwargs
+        prompt.messages, tools=prompt.tools, variables=prompt.template_kwargs, seconds=seconds
     )
     return TokenizedPrompt(
         tokens=tuple(_with_special(loaded.tokenizer, rendered.text)),
@@ -81,9 +82,18 @@ def _with_special(tokenizer: Tokenizer, text: str) -> list[int]:
     return tokens
 
 
-def _take_tokens(prompt: TokenPrompt, tokenizer: Tokenizer) -> TokenizedPrompt:
+def _take_tokens(prompt: TokenPrompt, loaded: LoadedModel, *, has_echo: bool) -> TokenizedPrompt:
+    """The length comes first: looking at millions of ids that cannot fit takes seconds."""
+    window, tokenizer = loaded.info.context_window, loaded.tokenizer
+    if len(prompt.tokens) >= window:
+        raise ContextLengthExceeded(
+            n_prompt_tokens=len(prompt.tokens), n_ctx=window, param="prompt"
+        )
+    if not prompt.tokens:
+        raise BadRequest("The prompt is empty.", param="prompt")
     check_tokens(prompt.tokens, tokenizer, param="prompt")
-    return TokenizedPrompt(tokens=prompt.tokens, text=tokenizer.detokenize(prompt.tokens))
+    text = tokenizer.detokenize(prompt.tokens) if has_echo else ""
+    return TokenizedPrompt(tokens=prompt.tokens, text=text)
 
 
 def _tokenize_infill(prefix: str, suffix: str, loaded: LoadedModel) -> TokenizedPrompt:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -148,7 +149,7 @@ async def test_a_file_is_hashed_once_until_it_changes(
     place(tiny, tmp_path, "x.gguf")
     hashed: list[Path] = []
 
-    def count(path: Path) -> str:
+    def count(path: Path, is_stopped: Callable[[], bool]) -> str:
         hashed.append(path)
         return "0" * 64
 
@@ -163,3 +164,11 @@ async def test_a_file_is_hashed_once_until_it_changes(
         file.write(b"x")
     await verifier.verify(entry)
     assert len(hashed) == 2
+
+
+async def test_hashing_can_be_stopped(tiny: Path, tmp_path: Path) -> None:
+    place(tiny, tmp_path, "x.gguf")
+    model = {"id": "a", "source": "x.gguf", "sha256": "0" * 64}
+    (entry,) = build_catalog(manifest(models=[model]), tmp_path, tmp_path)
+    with pytest.raises(ModelLoadFailed, match="stopped"):
+        await Verifier().verify(entry, lambda: True)

@@ -28,7 +28,7 @@ async def test_a_decoder_generates_and_embeds(tmp_path: Path) -> None:
     try:
         assert loaded.info.device == "CPU"
         assert loaded.info.context_window == 256
-        assert loaded.chat_template is not None
+        assert loaded.template is not None
         assert loaded.constraints is not None
         assert loaded.engine is not None
         prompt = tuple(loaded.tokenizer.tokenize("hello", add_special=True, parse_special=False))
@@ -73,3 +73,71 @@ async def test_a_damaged_file_never_reaches_llama_cpp(tmp_path: Path) -> None:
     (entry,) = build_catalog(Manifest(builtin=False), tmp_path, tmp_path)
     with pytest.raises(ModelLoadFailed, match=r"m\.gguf cannot be used: cut short: tensor"):
         await loader().load(entry)
+
+
+async def test_a_stopped_load_fails_soon(tmp_path: Path) -> None:
+    write_tiny_llama(tmp_path / "m.gguf")
+    (entry,) = build_catalog(Manifest(builtin=False), tmp_path, tmp_path)
+    shares: list[float] = []
+
+    def show(share: float) -> None:
+        shares.append(share)
+        stopping.stop()
+
+    stopping = LlamaLoader(SETTINGS, lambda _: show)
+    with pytest.raises(ModelLoadFailed, match="stopped"):
+        await stopping.load(entry)
+    assert len(shares) == 1
+    with pytest.raises(ModelLoadFailed, match="stopped"):
+        await stopping.load(entry)
+    assert len(shares) == 1
+
+
+async def test_more_sequences_than_a_step_has_tokens(tmp_path: Path) -> None:
+    write_tiny_llama(tmp_path / "m.gguf")
+    model = {"id": "m", "source": "m.gguf", "max_sequences": 100}
+    manifest = Manifest.model_validate({"builtin": False, "models": [model]})
+    (entry,) = build_catalog(manifest, tmp_path, tmp_path)
+    settings = SETTINGS.model_copy(update={"step_tokens": 64, "kv_size": 4096})
+    resident = await LlamaLoader(settings, lambda _: lambda _: None).load(entry)
+    try:
+        engine = resident.loaded.engine
+        assert engine is not None
+        specs = tuple(
+            SequenceSpec(str(i), (1, 2, 3), 8, SamplingParams(), ignore_eos=True)
+            for i in range(100)
+        )
+        for stream in engine.submit(specs):
+            outputs = [output async for output in stream]
+            assert isinstance(outputs[-1], SequenceFinished)
+        assert engine.stats.is_alive
+    finally:
+        await resident.close()
+
+
+@pytest.mark.parametrize(
+    ("template", "error", "capabilities"),
+    [
+        ("{% for %}", "broken", {"completion", "embedding"}),
+        ("{{ 1 / 0 }}", "division", {"chat", "completion", "embedding"}),
+        ("{# tools #}{{ messages[0].content }}", None, {"chat", "completion", "embedding"}),
+        (
+            "{{ tools }}{{ messages[0].content }}</think>",
+            None,
+            {"chat", "completion", "tools", "reasoning", "embedding"},
+        ),
+    ],
+)
+async def test_the_template_is_tried_at_load(
+    tmp_path: Path, template: str, error: str | None, capabilities: set[str]
+) -> None:
+    write_tiny_llama(tmp_path / "m.gguf")
+    model = {"id": "m", "source": "m.gguf", "chat_template": template}
+    manifest = Manifest.model_validate({"builtin": False, "models": [model]})
+    (entry,) = build_catalog(manifest, tmp_path, tmp_path)
+    resident = await loader().load(entry)
+    await resident.close()
+    info = resident.loaded.info
+    assert set(info.capabilities) == capabilities
+    assert (error or "") in (info.error or "")
+    assert (info.error is None) == (error is None)

@@ -63,14 +63,21 @@ class FakeLoader:
     unloads: list[str] = field(default_factory=list[str])
     engines: dict[str, FakeEngine] = field(default_factory=dict[str, FakeEngine])
     most: int = 0
+    is_stopped: bool = False
 
     def __post_init__(self) -> None:
+        self.gate.set()
+
+    def stop(self) -> None:
+        self.is_stopped = True
         self.gate.set()
 
     async def load(self, entry: ModelEntry) -> Resident:
         self.loads.append(entry.id)
         self.most = max(self.most, len(self.loads) - len(self.unloads) - len(self.fail))
         await self.gate.wait()
+        if self.is_stopped:
+            raise ModelLoadFailed("stopped")
         if entry.id in self.fail:
             raise self.fail[entry.id]
         engine = self.engines[entry.id] = FakeEngine()
@@ -78,7 +85,7 @@ class FakeLoader:
             info=info(entry, "hot"),
             tokenizer=cast("Any", None),
             sampling=SamplingParams(),
-            chat_template=None,
+            template=None,
             engine=cast("Any", engine),
             embedder=None,
             constraints=None,
@@ -380,3 +387,17 @@ async def test_abort_ends_engines_and_keeps_models() -> None:
 async def test_a_broken_file_is_listed_as_failed() -> None:
     async with rigged(entry("a", error="cut short")) as rig:
         assert rig.state("a") == "failed"
+
+
+@pytest.mark.parametrize("how", ["close", "abort"])
+async def test_shutting_down_does_not_wait_for_loads(how: str) -> None:
+    async with rigged() as rig:
+        rig.loader.gate.clear()
+        waiting = asyncio.create_task(rig.use("a"))
+        await rig.until("a", "loading")
+        async with asyncio.timeout(2):
+            await getattr(rig.pool, how)()
+            await rig.pool.close()
+        assert rig.loader.is_stopped
+        with pytest.raises((Draining, ModelLoadFailed)):
+            await waiting

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from app.chat.template import ChatTemplate
 from app.core.errors import CorralError, ModelNotFound
 from app.core.events import TokenCandidate, TokenLogprob
 from app.core.models import ModelInfo
@@ -216,6 +217,7 @@ class ScriptedPool:
     refusal: CorralError | None = None
     lease_delay: float = 0.0
     leases: int = 0
+    template_error: str | None = None
     is_ready: bool = True
     is_alive: bool = True
 
@@ -225,7 +227,8 @@ class ScriptedPool:
             info=self.info,
             tokenizer=self.tokenizer,
             sampling=SamplingParams(),
-            chat_template=self.template,
+            template=ChatTemplate(self.template, bos_token="<s>", eos_token="</s>"),
+            template_error=self.template_error,
             engine=self.engine,
             embedder=self.embedder,
             constraints=self.constraints,
@@ -248,7 +251,8 @@ class ScriptedPool:
 
     def find(self, model: str) -> ModelInfo:
         for info in self.models():
-            if model == info.id or model in info.aliases:
+            plain = model.removesuffix(":latest")
+            if plain == info.id or plain in info.aliases:
                 return info
         raise ModelNotFound(f"The model '{model}' does not exist.", param="model")
 

@@ -15,7 +15,6 @@ class GenerationRecord:
     cached_tokens: int = 0
     completion_tokens: int = 0
     n: int = 1
-    max_tokens: int | None = None
     queue_seconds: float | None = None
     ttft_seconds: float | None = None
     total_seconds: float | None = None

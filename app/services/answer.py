@@ -120,6 +120,8 @@ class Answer:
     def _finish(self, reason: StopReason) -> list[Event]:
         self.is_over = True
         events = self._tell_echo(()) + self._translate(self.parser.finish())
+        if rest := self._track.take_rest(has_markup=self._calls > 0):
+            events.append(TextDelta(self.choice, "", rest))
         final: FinishReason = reason
         if self._whole_calls and reason == "stop":
             final = "tool_calls"

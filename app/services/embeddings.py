@@ -1,7 +1,7 @@
 """Embeddings: from a neutral request to unit vectors."""
 
-import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,8 @@ from app.core.models import ModelInfo
 from app.core.requests import EmbeddingRequest, TextPrompt, TokenPrompt
 from app.engine.embedder import Embedder
 from app.pool.loaded import LoadedModel, Tokenizer
-from app.services.models import find_model
 from app.services.ports import ModelPool
+from app.services.threads import run_in_thread
 from app.services.tokens import check_tokens
 
 
@@ -30,11 +30,11 @@ class EmbeddingService:
         self._pool = pool
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
-        info = find_model(self._pool, request.model)
+        info = self._pool.find(request.model)
         async with self._pool.lease(info.id) as loaded:
             embedder = _embedder_of(loaded)
             _check_dimensions(request.dimensions, embedder.dimensions)
-            inputs = await asyncio.to_thread(_tokenize, loaded.tokenizer, request, embedder)
+            inputs = await run_in_thread(partial(_tokenize, loaded.tokenizer, request, embedder))
             vectors = await embedder.embed(inputs)
             return Embeddings(
                 model=loaded.info,
@@ -65,21 +65,22 @@ def _tokenize(
     made: list[list[int]] = []
     for index, prompt in enumerate(request.inputs):
         param = "input" if len(request.inputs) == 1 else f"input[{index}]"
-        ids = _ids_of(tokenizer, prompt, param)
+        ids = _ids_of(tokenizer, prompt)
         if not ids:
             raise BadRequest(f"'{param}' is empty.", param=param)
         if len(ids) > embedder.max_tokens:
             raise ContextLengthExceeded(
                 n_prompt_tokens=len(ids), n_ctx=embedder.max_tokens, param=param
             )
+        if isinstance(prompt, TokenPrompt):
+            check_tokens(ids, tokenizer, param=param)
         made.append(ids)
     return made
 
 
-def _ids_of(tokenizer: Tokenizer, prompt: TextPrompt | TokenPrompt, param: str) -> list[int]:
+def _ids_of(tokenizer: Tokenizer, prompt: TextPrompt | TokenPrompt) -> list[int]:
     if isinstance(prompt, TextPrompt):
         return tokenizer.tokenize(prompt.text, add_special=True, parse_special=False)
-    check_tokens(prompt.tokens, tokenizer, param=param)
     return list(prompt.tokens)
 
 

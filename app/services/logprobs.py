@@ -40,3 +40,10 @@ class LogprobTrack:
             if placed.end > start or placed.start >= start:
                 taken.append(placed.logprob)
         return tuple(taken)
+
+    def take_rest(self, *, has_markup: bool) -> tuple[TokenLogprob, ...]:
+        """What no text has taken at the very end: with markup, only the tokens without text."""
+        left, self._waiting = self._waiting, deque()
+        return tuple(
+            placed.logprob for placed in left if not has_markup or placed.start == placed.end
+        )

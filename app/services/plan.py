@@ -1,21 +1,24 @@
 """From a request and a loaded model to validated sequences: every refusal happens here."""
 
-import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from app.chat.parsers import choose_parser
 from app.chat.parsers.base import PlainParser, StreamParser
-from app.chat.template import ChatTemplate
+from app.chat.template import ChatTemplate, TemplateTooSlow
 from app.core.errors import BadRequest, ContextLengthExceeded, UnsupportedOperation
 from app.core.ids import make_id
-from app.core.requests import ChatPrompt, GenerationRequest, SamplingParams, TextPrompt
+from app.core.requests import ChatPrompt, GenerationRequest, SamplingParams
 from app.engine.engine import Engine
 from app.engine.messages import SequenceSpec
 from app.pool.loaded import LoadedModel
+from app.services.threads import run_in_thread
 from app.services.tokens import TokenizedPrompt, check_tokens, tokenize_prompt
+from app.services.weight import is_heavy
 
-INLINE_CHARACTERS = 16_384
+# a template may be slow on little text: what it may take of the event loop, then a thread goes on
+_INLINE_SECONDS = 0.02
 _SEEDS = 0xFFFF_FFFF  # llama.cpp keeps the highest seed for "draw one"
 
 
@@ -57,7 +60,6 @@ async def make_plan(
         raise UnsupportedOperation(
             f"The model '{loaded.info.id}' makes embeddings only.", param="model"
         )
-    _check_token_fields(request, loaded)
     prompts = await _tokenize(request, loaded, template)
     candidates = max(request.n, request.best_of or 1)
     specs = [
@@ -68,30 +70,28 @@ async def make_plan(
     specs = await _add_constraints(specs, request, loaded)
     if queue_timeout is not None:
         deadline = time.monotonic() + queue_timeout
-        specs = [replace(spec, queue_deadline=deadline) for spec in specs]
+        # The sequences of one request start in order. Once its first has left the queue, the rest
+        # wait for nobody but their own siblings: only the first one has a deadline.
+        specs[0] = replace(specs[0], queue_deadline=deadline)
     return Plan(request, loaded, engine, template, prompts, tuple(specs), candidates)
 
 
 async def _tokenize(
     request: GenerationRequest, loaded: LoadedModel, template: ChatTemplate | None
 ) -> tuple[TokenizedPrompt, ...]:
-    def run() -> tuple[TokenizedPrompt, ...]:
-        return tuple(tokenize_prompt(prompt, loaded, template) for prompt in request.prompts)
+    """What is light is done at once, what is heavy in a thread."""
 
-    if sum(_weigh(prompt) for prompt in request.prompts) <= INLINE_CHARACTERS:
-        return run()
-    return await asyncio.to_thread(run)
-
-
-def _weigh(prompt: object) -> int:
-    """About how many characters there are to work on."""
-    if isinstance(prompt, ChatPrompt):
-        return sum(len(message.content or "") for message in prompt.messages) + 256 * len(
-            prompt.tools
+    def run(seconds: float | None = None) -> tuple[TokenizedPrompt, ...]:
+        _check_token_fields(request, loaded)
+        return tuple(
+            tokenize_prompt(prompt, loaded, template, has_echo=request.echo, seconds=seconds)
+            for prompt in request.prompts
         )
-    if isinstance(prompt, TextPrompt):
-        return len(prompt.text) + len(prompt.suffix or "")
-    return 0
+
+    if not is_heavy(request):
+        with suppress(TemplateTooSlow):
+            return run(_INLINE_SECONDS)
+    return await run_in_thread(run)
 
 
 def _check_token_fields(request: GenerationRequest, loaded: LoadedModel) -> None:
@@ -162,4 +162,4 @@ async def _add_constraints(
     def run() -> list[SequenceSpec]:
         return [replace(spec, constraint=compiler.compile(constraint)) for spec in specs]
 
-    return await asyncio.to_thread(run)
+    return await run_in_thread(run)

@@ -199,11 +199,12 @@ def _make_answer(plan: Plan, choice: int) -> Answer:
     request, prompt = plan.request, plan.prompts[choice // plan.candidates]
     echo = None
     if request.echo:
-        first = prompt.tokens[0]
-        unknown = float("nan")
+        first, unknown = prompt.tokens[0], float("nan")
+        # the text of the prompt spells control tokens out
+        piece = plan.loaded.tokenizer.piece(first, special=True)
         echo = Echo(
             prompt=prompt,
-            first_token=TokenCandidate(first, plan.loaded.tokenizer.piece(first), unknown),
+            first_token=TokenCandidate(first, piece, unknown),
             awaits_logprobs=request.logprobs is not None and len(prompt.tokens) > 1,
             is_all=request.max_tokens == 0,
         )

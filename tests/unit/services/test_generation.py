@@ -1,6 +1,7 @@
 """Generation over a scripted engine: limits, plans, events, usage, the end."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from app.core.errors import (
     ModelNotFound,
     QueueFull,
     QueueTimeout,
+    TemplateRefused,
     UnsupportedOperation,
 )
 from app.core.events import (
@@ -246,6 +248,29 @@ async def test_refusals_are_counted() -> None:
     assert bench.metrics.calls == [("rejected", INFO.id, "queue_full")]
 
 
+async def test_mistakes_of_the_caller_are_not_counted_as_turned_away() -> None:
+    bench = Bench()
+    await bench.refuse(ask(min_tokens=9999), BadRequest)
+    assert bench.metrics.calls == []
+
+
+async def test_a_broken_template_is_the_models_fault() -> None:
+    bench = Bench(template_error="its template is broken")
+    error = await bench.refuse(ask(CHAT), TemplateRefused)
+    assert INFO.id in error.message
+    assert error.param == "model"
+    assert text_of(await bench.run(ask())) == "Hello"  # it completes all the same
+
+
+async def test_only_the_first_sequence_has_a_deadline() -> None:
+    """The others wait for their siblings, which is no reason to fail them."""
+    bench = Bench()
+    bench.service = GenerationService(bench.pool, bench.metrics, queue_timeout=1.0)
+    await bench.run(ask(TextPrompt("a"), TextPrompt("b"), n=2))
+    deadlines = [spec.queue_deadline is not None for spec in bench.engine.specs]
+    assert deadlines == [True, False, False, False]
+
+
 async def test_usage_counts_a_prompt_once() -> None:
     bench = Bench(Script(("a", "b", "c"), cached_tokens=3))
     request = ask(TextPrompt("abc"), TextPrompt("de"), n=2)
@@ -294,6 +319,15 @@ async def test_logprobs_stay_with_their_text() -> None:
     assert told == [("ReasoningDelta", [b"hm"]), ("TextDelta", [b"o"]), ("TextDelta", [b"k"])]
 
 
+async def test_a_last_token_without_text_keeps_its_logprob() -> None:
+    for template, pieces in ((None, ("a", "")), ("</think>", ("a", "", ""))):
+        bench = Bench(Script(pieces, is_together=False), template=template)
+        events = await bench.run(ask(CHAT, logprobs=0))
+        told = [lp for event in events if isinstance(event, TextDelta) for lp in event.logprobs]
+        assert len(told) == len(pieces)
+        assert text_of(events) == "a"
+
+
 async def test_echo_gives_the_prompt_first() -> None:
     assert text_of(await Bench().run(ask(echo=True))) == "abcHello"
     tokens = await Bench().run(ask(TokenPrompt((97, 98)), echo=True))
@@ -310,6 +344,22 @@ async def test_echo_with_logprobs() -> None:
     first = next(event for event in ids if isinstance(event, TextDelta))
     assert [logprob.token.bytes for logprob in first.logprobs] == [b"a", b"b"]
     assert first.logprobs[0].token.logprob != first.logprobs[0].token.logprob  # unknown
+
+
+async def test_echo_spells_a_control_token_first() -> None:
+    events = await Bench().run(ask(TokenPrompt((BOS, 97)), echo=True, logprobs=0))
+    first = next(event for event in events if isinstance(event, TextDelta))
+    assert [logprob.token.bytes for logprob in first.logprobs] == [b"<s>", b"a"]
+
+
+async def test_the_length_of_token_ids_is_checked_first() -> None:
+    class Careful(ByteTokenizer):
+        def detokenize(self, tokens: Sequence[int]) -> str:
+            raise AssertionError("nobody wants the text")
+
+    await Bench(tokenizer=Careful()).run(ask(TokenPrompt((97,))))
+    too_many = ask(TokenPrompt((-1,) * INFO.context_window))
+    await Bench(tokenizer=Careful()).refuse(too_many, ContextLengthExceeded)
 
 
 async def test_a_prompt_can_be_scored_alone() -> None:

@@ -195,6 +195,6 @@ _READINGS = (
 )
 _QUERIES = _Reading(
     "vllm:prefix_cache_queries_total",
-    "Prompt tokens looked up in the prefix cache.",
-    lambda stats: stats.prompt_tokens,
+    "Prompt tokens looked up in the prefix cache; none while there is no cache.",
+    lambda _: 0,
 )

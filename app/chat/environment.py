@@ -9,8 +9,9 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from app.chat.budget import check_size, spend, spend_on
+from app.chat.budget import check_size, check_value, spend, spend_on
 from app.chat.operations import (
+    COMPARING,
     FORBIDDEN_METHODS,
     OPERATORS,
     bounded_filters,
@@ -76,6 +77,15 @@ class _Metering(NodeTransformer):
     def visit_Block(self, node: nodes.Block) -> nodes.Node:  # noqa: N802
         return self._tick(node)
 
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
+        """What is looked for is checked, what it is looked for in need not be."""
+        self.generic_visit(node)
+        node.expr = _guarded(node.expr)
+        for operand in node.ops:
+            if operand.op not in {"in", "notin"}:
+                operand.expr = _guarded(operand.expr)
+        return node
+
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
         joined = nodes.EnvironmentAttribute("join_texts", lineno=node.lineno)
@@ -86,6 +96,19 @@ class _Metering(NodeTransformer):
         tick = nodes.EnvironmentAttribute("tick", lineno=node.lineno)
         node.body.insert(0, nodes.ExprStmt(tick, lineno=node.lineno))
         return node
+
+
+def _comparable(value: Any) -> Any:
+    """Around what is compared: lists that share their parts can take forever."""
+    check_value(value)
+    return value
+
+
+def _guarded(value: nodes.Expr) -> nodes.Expr:
+    """As a filter: a call from a template costs ten times as much."""
+    if isinstance(value, nodes.Const):
+        return value
+    return nodes.Filter(value, "comparable", [], [], None, None, lineno=value.lineno)
 
 
 def _raise_exception(message: object = "") -> Never:
@@ -112,9 +135,11 @@ def make_environment() -> BoundedEnvironment:
         finalize=_finalize,
     )
     filters = cast("dict[str, Callable[..., Any]]", made.filters)
-    made.filters = bounded_filters(filters)
+    filters = bounded_filters(filters)
+    filters["comparable"] = _comparable
+    made.filters = filters
     tests = cast("dict[str, Callable[..., Any]]", made.tests)
-    made.tests = {name: metered(test) for name, test in tests.items()}
+    made.tests = {name: metered(test, compares=name in COMPARING) for name, test in tests.items()}
     names = cast("dict[str, Any]", made.globals)
     del names["lipsum"]
     names["raise_exception"] = _raise_exception

@@ -19,6 +19,11 @@ FORBIDDEN_METHODS = frozenset({"to_bytes", "translate"})
 FORBIDDEN_FILTERS = frozenset(
     {"batch", "center", "pprint", "slice", "urlize", "wordwrap", "xmlattr"}
 )
+# filters and tests that compare values with each other
+COMPARING = frozenset(
+    {"sort", "min", "max", "unique", "groupby", "dictsort", "in", "eq", "equalto", "==", "ne", "!="}
+    | {"lt", "lessthan", "<", "le", "<=", "gt", "greaterthan", ">", "ge", ">="}
+)
 _MAX_BITS = 4096
 _MAX_INDENT = 16
 _LONG_NUMBER = re.compile(r"\d{5}")
@@ -92,10 +97,8 @@ def check_method(called: Any, args: tuple[Any, ...], more: dict[str, Any]) -> tu
         check_size(args[0])
     elif name == "join":
         return (_joinable(owner, args[0]), *args[1:])
-    elif name == "replace" and isinstance(owner, str) and len(args) > 1:
+    elif name == "replace" and len(args) > 1:
         _check_replace(owner, args[0], args[1])
-    elif name == "replace":
-        check_size(len(owner) * max(len(owner), 1))
     return args
 
 
@@ -110,21 +113,26 @@ def _joinable(separator: str | bytes, items: Iterable[Any]) -> list[Any]:
     return listed
 
 
-def _check_replace(text: str, old: Any, new: Any) -> None:
-    old, new = str(old), str(new)
-    if len(new) > len(old):
+def _check_replace(text: Any, old: Any, new: Any) -> None:
+    """Of what is no text, the replacement itself complains."""
+    if isinstance(old, type(text)) and isinstance(new, type(text)) and len(new) > len(old):
         check_size(len(text) + text.count(old) * len(new))
 
 
 # ---- filters
 
 
-def metered(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same filter or test, paying for its turn and its result."""
+def metered(function: Callable[..., Any], *, compares: bool = False) -> Callable[..., Any]:
+    """The same filter or test, paying for its turn and its result.
+
+    `compares`: it compares what it is given, which takes as long as writing it out.
+    """
 
     @wraps(function)  # keeps the marks that tell Jinja what to pass
     def run(*args: Any, **kwargs: Any) -> Any:
         spend()
+        if compares:
+            check_value(args)
         return spend_on(function(*args, **kwargs))
 
     return run
@@ -163,7 +171,7 @@ def bounded_filters(original: dict[str, Callable[..., Any]]) -> dict[str, Callab
         return str(d).join(_joinable(str(d), texts))
 
     def replace(text: Any, old: Any, new: Any, count: int | None = None) -> str:
-        _check_replace(str(text), old, new)
+        _check_replace(str(text), str(old), str(new))
         return str(text).replace(str(old), str(new), -1 if count is None else count)
 
     def format_(text: Any, *args: Any, **kwargs: Any) -> Any:
@@ -190,4 +198,4 @@ def bounded_filters(original: dict[str, Callable[..., Any]]) -> dict[str, Callab
     kept = {name: value for name, value in original.items() if name not in FORBIDDEN_FILTERS}
     kept |= {"replace": replace, "format": format_, "indent": indent, "join": join, "sum": sum_}
     kept |= {"string": write, "round": round_, "tojson": to_json}
-    return {name: metered(value) for name, value in kept.items()}
+    return {name: metered(value, compares=name in COMPARING) for name, value in kept.items()}

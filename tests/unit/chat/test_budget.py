@@ -28,6 +28,9 @@ ENDLESS = {
 SHARED = (
     "{% set n = namespace(x=[1]) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}{% endfor %}"
 )
+TWICE = SHARED.replace("(x=[1])", "(x=[1], y=[1])").replace(
+    "{% endfor %}", "{% set n.y = [n.y, n.y] %}{% endfor %}"
+)
 HUGE = {
     "repeat": "{{ 'a' * 3000000000 }}",
     "repeat a list": "{{ [1] * 3000000000 }}",
@@ -59,6 +62,11 @@ HUGE = {
     "{% endfor %}",
     "shared": SHARED + "{{ n.x }}",
     "shared JSON": SHARED + "{{ n.x | tojson }}",
+    "compared": TWICE + "{{ n.x == n.y }}",
+    "looked for": TWICE + "{{ n.x in [n.y] }}",
+    "tested": TWICE + "{{ n.x is eq(n.y) }}",
+    "sorted": TWICE + "{{ [n.x, n.y] | sort }}",
+    "bytes replaced": "{{ ('a' * 999999).encode().replace('a'.encode(), ('a' * 99999).encode()) }}",
     "lists of lists": "{{ ([range(99999) | list] * 99999) | map('list') | list }}",
     "sum of lists": "{{ ([range(99999) | list] * 99999) | sum(start=[]) }}",
 }
@@ -108,6 +116,8 @@ def test_what_templates_usually_do_still_works() -> None:
         "{{ 'ab' * 2 + 'c' }}|{{ 7 % 4 }}|{{ 2 ** 3 }}": "ababc|3|8",
         "{{ '%s-%02d' % ('a', 5) }}": "a-05",
         "{{ '{}:{x:>3}'.format('a', x=5) }}": "a:  5",
+        "{{ 1 < 2 < 3 }}{{ 'a' in 'abc' }}{{ messages[0] == messages[-1] }}": "TrueTrueTrue",
+        "{{ 'x' not in ['y'] and messages[0]['role'] != 'system' }}": "True",
         "{{ ['b', 'a'] | sort | join(', ') }}": "a, b",
         "{{ messages | join('', attribute='role') }}": "user",
         "{{ 'a\nb' | indent(2) }}|{{ 'aXa' | replace('X', '-') }}|{{ 'x'.replace('x', 'y') }}": (

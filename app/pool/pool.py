@@ -338,7 +338,8 @@ class ModelPool:
     def _finish_load(self, slot: Slot, result: Resident | CorralError, seconds: float) -> None:
         if isinstance(result, CorralError):
             slot.state, slot.error, slot.failed_at = "failed", result, time.monotonic()
-            _log.error("model not loaded", model=slot.entry.id, reason=result.message)
+            tell = _log.info if self._is_closing else _log.error  # a stopped load is no alarm
+            tell("model not loaded", model=slot.entry.id, reason=result.message)
             slot.refuse(result)
             return
         slot.state, slot.resident, slot.last_used = "hot", result, time.monotonic()

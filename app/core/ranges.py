@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 INT32_MAX = 2**31 - 1  # what llama.cpp counts with
-MAX_BREAKERS = 64  # sequence breakers of one request
+MAX_BREAKERS = 16  # sequence breakers of one request
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.core.errors import EngineFailed, ModelLoadFailed
+from app.core.options import KvType
 from app.core.requests import SamplingParams
 from app.llama.batch import Batch
 from app.llama.bindings import Float32Array, float_rows, lib
@@ -12,7 +13,6 @@ from app.llama.dry import DryStages
 from app.llama.model import Model
 from app.llama.sampler import ChainSampler
 
-KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 FlashAttention = Literal["auto", "on", "off"]
 
 _KV_TYPES: dict[KvType, int] = {

@@ -49,7 +49,8 @@ def _encode_delta(event: Event) -> dict[str, Any]:
     """Empty for events that a chunk has no place for."""
     match event:
         case TextDelta():
-            return {"content": event.text} if event.text else {}
+            # a control token has no text, but where it was asked for, a log-probability
+            return {"content": event.text} if event.text or event.logprobs else {}
         case ReasoningDelta():
             return {"reasoning_content": event.text}
         case ToolCallStart():

@@ -11,9 +11,10 @@ from pydantic import (
     Field,
 )
 
+from app.core.ranges import MAX_BREAKERS
+
 MAX_STOPS = 256
 MAX_BIASES = 1024
-MAX_BREAKERS = 16
 MAX_BREAKER = 64
 INT32_MAX = 2**31 - 1  # what llama.cpp counts with
 INT64 = 2**63

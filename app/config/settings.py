@@ -93,7 +93,9 @@ class Settings(BaseSettings):
         default=None, description="Key that callers must send as `Authorization: Bearer`."
     )
     api_keys_file: UserPath | None = Field(
-        default=None, description="File with more keys, one a line; `#` starts a comment."
+        default=None,
+        description="File with more keys, one a line; `#` starts a comment at the start of a line "
+        "or after a space.",
     )
     cors_origins: Names = Field(
         default=("*",),

@@ -14,7 +14,7 @@ from pathlib import Path
 from .convert import write_gguf
 from .corpus import build, load
 from .model import TinyConfig
-from .score import assert_unseen, report
+from .score import assert_unseen, has_questions, report
 from .tokenizer import load_tokenizer
 from .train import load_model, train
 
@@ -46,7 +46,10 @@ def main() -> None:
         write_gguf(model, load_tokenizer(asked.folder / "tokenizer.json"), asked.gguf)
         print(f"{asked.gguf}: {progress.step} steps, {progress.tokens} tokens")
     if asked.step in ("score", "all"):
-        assert_unseen(asked.folder)
+        if has_questions(asked.folder):
+            assert_unseen(asked.folder)
+        else:
+            print("Not checked against the training data: the step `data` makes it again.")
         report(asked.gguf)
 
 

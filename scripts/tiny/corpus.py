@@ -16,6 +16,8 @@ from .chat import IM_END, IM_START
 from .mixture import Learn, Sample, draw
 from .tokenizer import load_tokenizer, train_tokenizer
 
+QUESTIONS = "questions.json"  # every wording that training asks, to check held-out ones
+
 SEED = 20261123
 SAMPLES = 44_000
 TOKENIZER_SAMPLES = 25_000
@@ -89,7 +91,7 @@ def build(folder: Path, limit: int, *, samples: int = SAMPLES, seed: int = SEED)
     flat = np.concatenate(rows, axis=1)
     starts = np.cumsum([0, *(row.shape[1] for row in rows)])
     np.savez(folder / "corpus.npz", ids=flat[0], learned=flat[1].astype(np.uint8), starts=starts)
-    (folder / "questions.json").write_text(json.dumps(sorted(questions)), encoding="utf-8")
+    (folder / QUESTIONS).write_text(json.dumps(sorted(questions)), encoding="utf-8")
 
 
 def load(folder: Path) -> Corpus:

@@ -9,7 +9,7 @@ from typing import Any
 from llama_cpp import Llama
 
 from .chat import END_OF_TEXT, render
-from .corpus import normalise
+from .corpus import QUESTIONS, normalise
 
 HELD_OUT = Path(__file__).with_name("heldout.json")
 MAX_TOKENS = 320
@@ -30,9 +30,14 @@ def held_out() -> dict[str, list[dict[str, Any]]]:
     return json.loads(HELD_OUT.read_text(encoding="utf-8"))
 
 
+def has_questions(folder: Path) -> bool:
+    """Whether the questions of the training data lie there."""
+    return (folder / QUESTIONS).exists()
+
+
 def assert_unseen(folder: Path) -> None:
     """Fail when a held-out wording was a question, or part of one, in training."""
-    seen = json.loads((folder / "questions.json").read_text(encoding="utf-8"))
+    seen = json.loads((folder / QUESTIONS).read_text(encoding="utf-8"))
     whole, text = set(seen), "\n".join(seen)
     for case in [*held_out()["phrasings"], *held_out()["weather"]]:
         wording = normalise(case["messages"][-1]["content"])

@@ -243,15 +243,15 @@ class Settings(BaseSettings):
         default=512,
         ge=64,
         le=65_536,
-        description="Most tokens in one step of the engine.",
+        description="Most prompt tokens in one step of the engine.",
         json_schema_extra=_unit("tokens"),
     )
     mixed_step_tokens: int = Field(
         default=128,
         ge=64,
         le=65_536,
-        description="Most tokens in one step while streams are running: smaller means steadier "
-        "streams, larger means faster prompts.",
+        description="Most prompt tokens in one step while streams are running: smaller means "
+        "steadier streams, larger means faster prompts.",
         json_schema_extra=_unit("tokens"),
     )
     ubatch_tokens: AutoCount = Field(

@@ -116,9 +116,9 @@ End = SequenceFinished | SequenceFailed | SequenceCancelled
 class EngineConfig:
     """Limits of one engine.
 
-    `max_queue`: sequences that may wait. `mixed_step_tokens`: tokens in a step (decode rows and
-    prefill together) while streams are running; at least 64, the tile of llama.cpp's CPU
-    attention kernel. `step_tokens`: tokens in a step with nothing decoding.
+    `max_queue`: sequences that may wait. `step_tokens`: prompt tokens in a step with nothing
+    decoding. `mixed_step_tokens`: prompt tokens in a step while streams are running; at least 64,
+    the tile of llama.cpp's CPU attention kernel, and best a whole micro-batch.
     """
 
     max_queue: int = 256

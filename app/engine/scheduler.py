@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from app.engine.messages import EngineConfig
 from app.engine.sequence import Sequence
 
-# prompt tokens a step takes even when decoding rows alone would fill it: prefill must move on
-_LEAST_PREFILL = 16
 # cells kept free beyond a newcomer's tokens, so that it is not parked again at once
 _HEADROOM = 32
 
@@ -72,9 +70,7 @@ class Scheduler:
         """Choose the next step's rows among the live sequences."""
         step = Step(decode=[s for s in self.live if s.is_decoding])
         n_decode = len(step.decode)
-        room = self._config.step_tokens
-        if n_decode:
-            room = max(self._config.mixed_step_tokens - n_decode, _LEAST_PREFILL)
+        room = self._config.mixed_step_tokens if n_decode else self._config.step_tokens
         room = min(room, self._limits.batch_tokens - n_decode)
         outputs = self._limits.max_outputs - n_decode
         for sequence in self.live:

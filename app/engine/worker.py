@@ -168,16 +168,12 @@ class Worker:
         return step
 
     def _fill(self, step: Step) -> int:
-        """Write the step into the batch; returns how many rows ask for logits."""
-        batch = self._runtime.batch
-        n = len(step.decode)
-        for row, sequence in enumerate(step.decode):
-            batch.token[row] = sequence.tokens[sequence.computed]
-            batch.position[row] = sequence.computed
-            batch.sequence[row] = sequence.slot
-            sequence.batch_row = sequence.logits_row = row
-        batch.output[:n] = 1
-        rows, at = n, n
+        """Write the step into the batch; returns how many rows ask for logits.
+
+        Prompts come first, so that whole micro-batches hold nothing else: attention is computed
+        in tiles of rows, and a tile looks at every cell that one of its rows may see.
+        """
+        batch, rows, at = self._runtime.batch, 0, 0
         for sequence, count in step.prefill:
             end, start = at + count, sequence.computed
             batch.token[at:end] = sequence.tokens[start : start + count]
@@ -193,7 +189,13 @@ class Worker:
                 rows += 1
             sequence.batch_row = end - 1
             at = end
-        return rows
+        for row, sequence in enumerate(step.decode):
+            batch.token[at + row] = sequence.tokens[sequence.computed]
+            batch.position[at + row] = sequence.computed
+            batch.sequence[at + row] = sequence.slot
+            sequence.batch_row, sequence.logits_row = at + row, rows + row
+        batch.output[at : at + len(step.decode)] = 1
+        return rows + len(step.decode)
 
     def _take(self, step: Step, n_rows: int) -> None:
         """Choose a token for every sequence whose known tokens are all computed now."""

@@ -181,7 +181,7 @@ class LlamaLoader:
             kv_size=sizes.kv,
             max_sequences=max_sequences,
             # one decode holds a token of every sequence, however small a step is meant to be
-            batch_tokens=max(settings.step_tokens, max_sequences),
+            batch_tokens=max(settings.step_tokens, settings.mixed_step_tokens + max_sequences),
             ubatch_tokens=settings.ubatch_tokens or (_UBATCH_GPU if uses_gpu else _UBATCH_CPU),
             threads=self._threads,
             threads_batch=settings.threads_batch or self._threads,

@@ -64,18 +64,18 @@ def test_decoding_rows_come_first_and_prefill_fills_the_mixed_step() -> None:
     decoding(a)
     step = s.plan()
     assert step.decode == [a]
-    assert step.prefill == [(b, 63)]
+    assert step.prefill == [(b, 64)]
 
 
-def test_prefill_moves_on_even_when_decoding_fills_the_step() -> None:
-    s = scheduler(mixed=2, slots=4, outputs=8)
+def test_many_streams_leave_prompts_their_share() -> None:
+    s = scheduler(mixed=64, slots=4, outputs=8)
     many = [sequence(str(i), 4) for i in range(3)]
     late = sequence("late", 100)
     for item in [*many, late]:
         s.enqueue(item)
     list(s.admit())
     decoding(*many)
-    assert s.plan().prefill == [(late, 16)]
+    assert s.plan().prefill == [(late, 64)]
 
 
 def test_higher_priority_starts_first_then_age() -> None:

@@ -55,10 +55,7 @@ class _Strict(BaseModel):
 
 def _within(name: str) -> Any:
     """An optional field in the range that requests keep to as well."""
-    allowed = SAMPLING[name]
-    if allowed.is_open:
-        return Field(default=None, gt=allowed.low, le=allowed.high)
-    return Field(default=None, ge=allowed.low, le=allowed.high)
+    return Field(default=None, **SAMPLING[name].bounds)
 
 
 class Sampling(_Strict):

@@ -1,7 +1,9 @@
-"""The ranges of sampling parameters, by their names in `SamplingParams`."""
+"""The ranges of sampling parameters, by their names in `SamplingParams`: what requests and
+`models.yaml` may say."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 INT32_MAX = 2**31 - 1  # what llama.cpp counts with
 MAX_BREAKERS = 16  # sequence breakers of one request
@@ -14,6 +16,11 @@ class Range:
     low: float
     high: float
     is_open: bool = False
+
+    @property
+    def bounds(self) -> dict[str, Any]:
+        """As keywords that a schema field takes."""
+        return {"gt" if self.is_open else "ge": self.low, "le": self.high}
 
 
 _SHARE = Range(0, 1)

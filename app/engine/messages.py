@@ -4,7 +4,7 @@ Only ids, bytes, text and numbers cross, never callbacks or shared objects, so t
 could live in a child process without its callers noticing.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.core.errors import CorralError
@@ -124,4 +124,4 @@ class EngineConfig:
     max_queue: int = 256
     mixed_step_tokens: int = 128
     step_tokens: int = 512
-    name: str = field(default="model")
+    name: str = "model"

@@ -108,8 +108,9 @@ class Worker:
             self._flush()
             return False
         n_rows = self._fill(step)
-        self._publish()
-        self._flush()  # who starts now learns it before the step, which may be long
+        if self._outputs:  # who starts now learns it before the step, which may be long
+            self._publish()
+            self._flush()
         decoding = time.perf_counter()
         has_decoded = self._runtime.decode(step.n_tokens)
         decoded = time.perf_counter()

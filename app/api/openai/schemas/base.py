@@ -11,12 +11,11 @@ from pydantic import (
     Field,
 )
 
-from app.core.ranges import MAX_BREAKERS
+from app.core.ranges import MAX_BREAKERS, SAMPLING
 
 MAX_STOPS = 256
 MAX_BIASES = 1024
 MAX_BREAKER = 64
-INT32_MAX = 2**31 - 1  # what llama.cpp counts with
 INT64 = 2**63
 
 
@@ -90,10 +89,6 @@ StopTokens = Annotated[list[int], Field(max_length=MAX_STOPS, fail_fast=True)]
 Breaker = Annotated[str, Field(max_length=MAX_BREAKER)]
 Breakers = Annotated[list[Breaker], Field(max_length=MAX_BREAKERS, fail_fast=True)]
 Bias = Annotated[dict[str, float], BeforeValidator(_bound_bias), AfterValidator(_check_bias)]
-Share = Annotated[float, Field(ge=0, le=1)]
-PositiveShare = Annotated[float, Field(gt=0, le=1)]
-Penalty = Annotated[float, Field(ge=-2, le=2)]
-LastN = Annotated[int, Field(ge=-1, le=INT32_MAX)]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -101,29 +96,34 @@ class StreamOptions(Part):
     include_usage: bool | None = None
 
 
+def _within(name: str) -> Any:
+    """An optional field in the range that models.yaml keeps to as well."""
+    return Field(default=None, **SAMPLING[name].bounds)
+
+
 class SamplingFields(Body):
     """How tokens are chosen: OpenAI's parameters and llama.cpp's."""
 
-    temperature: Annotated[float, Field(ge=0, le=5)] | None = None
-    top_p: Share | None = None
-    top_k: LastN | None = None
-    min_p: Share | None = None
-    typical_p: PositiveShare | None = None
+    temperature: float | None = _within("temperature")
+    top_p: float | None = _within("top_p")
+    top_k: int | None = _within("top_k")
+    min_p: float | None = _within("min_p")
+    typical_p: float | None = _within("typical_p")
     seed: Annotated[int, Field(ge=-INT64, lt=INT64)] | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
-    repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
-    repeat_last_n: LastN | None = None
-    dry_multiplier: Annotated[float, Field(ge=0, le=100)] | None = None
-    dry_base: Annotated[float, Field(ge=1, le=100)] | None = None
-    dry_allowed_length: Annotated[int, Field(ge=1, le=INT32_MAX)] | None = None
-    dry_penalty_last_n: LastN | None = None
+    presence_penalty: float | None = _within("presence_penalty")
+    frequency_penalty: float | None = _within("frequency_penalty")
+    repeat_penalty: float | None = _within("repeat_penalty")
+    repeat_last_n: int | None = _within("repeat_last_n")
+    dry_multiplier: float | None = _within("dry_multiplier")
+    dry_base: float | None = _within("dry_base")
+    dry_allowed_length: int | None = _within("dry_allowed_length")
+    dry_penalty_last_n: int | None = _within("dry_penalty_last_n")
     dry_sequence_breakers: Breakers | None = None
-    xtc_probability: Share | None = None
-    xtc_threshold: Share | None = None
+    xtc_probability: float | None = _within("xtc_probability")
+    xtc_threshold: float | None = _within("xtc_threshold")
     mirostat: Annotated[int, Field(ge=0, le=2)] | None = None
-    mirostat_tau: Annotated[float, Field(ge=0, le=100)] | None = None
-    mirostat_eta: Share | None = None
+    mirostat_tau: float | None = _within("mirostat_tau")
+    mirostat_eta: float | None = _within("mirostat_eta")
     logit_bias: Bias | None = None
 
 

@@ -115,15 +115,17 @@ async def test_end_of_context_is_finish_reason_length(rig: Rig) -> None:
 
 
 async def test_cancel_frees_the_cache_within_a_step(rig: Rig) -> None:
-    runtime = FakeRuntime(kv_size=4096)
+    runtime = FakeRuntime(kv_size=1_000_000)
     engine = rig.start(runtime)
-    (stream,) = engine.submit((spec("a", [1, 2], 4000),))
+    (stream,) = engine.submit((spec("a", [1, 2], 900_000),))
     async for output in stream:
         if isinstance(output, SequenceOutput):
             break
-    stream.cancel()
-    stream.cancel()
+    runtime.gate.clear()  # hold the engine: how far it runs ahead of this thread is chance
     steps = len(runtime.steps)
+    stream.cancel()
+    stream.cancel()
+    runtime.gate.set()
     await read(stream)  # ends when the engine has let go
     assert engine.stats.running == 0
     assert len(runtime.steps) - steps < 100

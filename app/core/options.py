@@ -1,6 +1,10 @@
-"""How models can be loaded: words that the settings, the manifest and llama.cpp's side share."""
+"""How models can be loaded and run: words that settings, manifest, requests and engine share."""
 
 from typing import Literal
 
 KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 Pooling = Literal["mean", "cls", "last"]
+
+# Who guesses tokens ahead: nobody; the sequence's own text (prompt lookup); a smaller model; the
+# model's own multi-token prediction layers.
+DraftMethod = Literal["off", "ngram", "model", "mtp"]

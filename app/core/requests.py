@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 from app.core.messages import Message, Tool
+from app.core.options import DraftMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,9 @@ class GenerationRequest:
     `max_tokens` None means the rest of the context. `logprobs` is how many alternatives are
     wanted beside each chosen token (0: the chosen one only), None for no log-probabilities.
     `echo` returns the prompt first. `best_of` candidates are generated and the `n` of highest
-    mean log-probability kept.
+    mean log-probability kept. Of waiting requests those of smaller `priority` start first.
+    `speculation` None leaves the model's own; `prediction` is text that the answer probably
+    contains.
     """
 
     model: str
@@ -138,6 +141,9 @@ class GenerationRequest:
     echo: bool = False
     logprobs: int | None = None
     constraint: Constraint | None = None
+    priority: int = 0
+    speculation: DraftMethod | None = None
+    prediction: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,11 @@ class TokenConstraint(Protocol):
 
     def accept(self, token: int) -> None: ...
 
+    def forced(self) -> list[int]:
+        """The tokens that must come next, whatever the model says; not accepted yet. Empty where
+        there is a choice."""
+        ...
+
     @property
     def is_complete(self) -> bool:
         """Nothing but the end may follow."""
@@ -55,6 +60,9 @@ class GrammarConstraint:
 
     def accept(self, token: int) -> None:
         self._matcher.consume_token(token)
+
+    def forced(self) -> list[int]:
+        return self._matcher.compute_ff_tokens()
 
     @property
     def is_complete(self) -> bool:

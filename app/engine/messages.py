@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from app.core.errors import CorralError
 from app.core.events import TokenLogprob
+from app.core.options import DraftMethod
 from app.core.requests import SamplingParams
 
 StopReason = Literal["stop", "length"]
@@ -26,7 +27,11 @@ class SequenceSpec:
     - `prompt_logprobs`: the same for the prompt's own tokens (completions with `echo`).
     - `constraint`: a compiled grammar (see `engine.constraint`), private to this sequence.
     - `queue_deadline`: monotonic seconds after which it must not be started any more.
-    - `priority`: smaller starts first; first come first served within one value.
+    - `priority`: smaller starts first.
+    - `owner`: who shares fairly with other owners of the same priority; first come first served
+      within one owner.
+    - `speculation`: how to guess tokens ahead; None leaves the choice to the engine's config.
+    - `prediction`: token ids that the answer probably contains, to guess from.
     """
 
     id: str
@@ -42,6 +47,9 @@ class SequenceSpec:
     constraint: Any = None
     queue_deadline: float | None = None
     priority: int = 0
+    owner: str | None = None
+    speculation: DraftMethod | None = None
+    prediction: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +95,14 @@ class PromptLogprobs:
 
 @dataclass(frozen=True, slots=True)
 class SequenceFinished:
-    """The end of a sequence of `n_tokens` generated tokens."""
+    """The end of a sequence of `n_tokens` generated tokens, `accepted_tokens` of which had been
+    guessed ahead; `rejected_tokens` guesses were wrong."""
 
     id: str
     reason: StopReason
     n_tokens: int
+    accepted_tokens: int = 0
+    rejected_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

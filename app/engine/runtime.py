@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from app.core.memory import MemoryTraits, SavedRange
 from app.core.requests import SamplingParams
 
 Int32Array = npt.NDArray[np.int32]
@@ -101,8 +102,32 @@ class Runtime(Protocol):
         valid until the next `decode`."""
         ...
 
+    @property
+    def memory(self) -> MemoryTraits: ...
+
     def remove(self, sequence: int, start: int, end: int) -> None:
-        """Forget positions start..end-1 of a sequence (end -1: to its end)."""
+        """Forget positions start..end-1 of a sequence (end -1: to its end). A tail may be cut off
+        down to `shortest`."""
+        ...
+
+    def shortest(self, sequence: int, length: int) -> int:
+        """The shortest prefix to which a sequence of `length` positions can be cut back, or that
+        can be shared: 0 where all are kept, `length` for a recurrent state, in between for a
+        sliding window."""
+        ...
+
+    def share(self, source: int, target: int, end: int) -> None:
+        """Make positions 0..end-1 of `source` those of `target`, which must be empty; `end` is at
+        least `shortest` of the source."""
+        ...
+
+    def save(self, sequence: int, start: int) -> memoryview:
+        """A copy of a sequence from position `start` on (0 unless `saves_ranges`)."""
+        ...
+
+    def restore(self, sequence: int, ranges: Seq[SavedRange]) -> bool:
+        """Fill an empty sequence with adjoining ranges, the first of which starts at 0. False
+        when there is no room; the sequence is empty then."""
         ...
 
     def make_sampler(self, params: SamplingParams, prompt: Seq[int]) -> Sampler: ...

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.core.errors import EngineFailed, ModelLoadFailed
+from app.core.memory import MemoryTraits, SavedRange
 from app.core.options import KvType
 from app.core.requests import SamplingParams
 from app.llama.batch import Batch
 from app.llama.bindings import Float32Array, float_rows, lib
 from app.llama.dry import DryStages
+from app.llama.memory import Memory
 from app.llama.model import Model
 from app.llama.sampler import ChainSampler
 
@@ -37,7 +39,9 @@ class ContextOptions:
 
     `batch_tokens`: most tokens of one decode; `ubatch_tokens`: tokens computed at a time.
     `extra_outputs`: rows beyond one per sequence that may ask for logits in one decode.
-    Threads: 0 leaves the choice to llama.cpp.
+    Threads: 0 leaves the choice to llama.cpp. `kv_unified`: one cache for all sequences, else each
+    has an equal part of it. `swa_full`: keep more than a sliding window needs, so that sequences
+    can be cut and shared anywhere.
     """
 
     kv_size: int
@@ -49,6 +53,13 @@ class ContextOptions:
     kv_type: KvType = "f16"
     flash_attention: FlashAttention = "auto"
     extra_outputs: int = 16
+    kv_unified: bool = True
+    swa_full: bool = False
+
+    @property
+    def scratch(self) -> int | None:
+        """The id of a sequence beyond those of the users, see `llama.memory`."""
+        return self.max_sequences if self.kv_unified else None
 
 
 class LlamaRuntime:
@@ -70,7 +81,12 @@ class LlamaRuntime:
                 f"say why; a smaller LLM_KV_SIZE needs less memory."
             )
         self.kv_size: int = lib.llama_n_ctx(self._context)
-        self._memory: Any = lib.llama_get_memory(self._context)
+        self._memory = Memory(
+            self._context,
+            model.handle,
+            scratch=options.scratch,
+            keeps_whole_window=options.swa_full,
+        )
         self._dry_stages = DryStages(model.vocabulary)
         self.batch = Batch(options.batch_tokens)
 
@@ -89,8 +105,24 @@ class LlamaRuntime:
         """Writable view of shape (n_rows, vocabulary size) on llama.cpp's own buffer."""
         return float_rows(lib.llama_get_logits(self._context), n_rows, self.vocabulary.size)
 
+    @property
+    def memory(self) -> MemoryTraits:
+        return self._memory.traits
+
     def remove(self, sequence: int, start: int, end: int) -> None:
-        lib.llama_memory_seq_rm(self._memory, sequence, start, end)
+        self._memory.remove(sequence, start, end)
+
+    def shortest(self, sequence: int, length: int) -> int:
+        return self._memory.shortest(sequence, length)
+
+    def share(self, source: int, target: int, end: int) -> None:
+        self._memory.share(source, target, end)
+
+    def save(self, sequence: int, start: int) -> memoryview:
+        return self._memory.save(sequence, start)
+
+    def restore(self, sequence: int, ranges: Sequence[SavedRange]) -> bool:
+        return self._memory.restore(sequence, ranges)
 
     def make_sampler(self, params: SamplingParams, prompt: Sequence[int]) -> ChainSampler:
         return ChainSampler(
@@ -115,15 +147,17 @@ def _context_params(options: ContextOptions, max_outputs: int) -> Any:
     params.n_ctx = options.kv_size
     params.n_batch = options.batch_tokens
     params.n_ubatch = min(options.ubatch_tokens, options.batch_tokens)
-    params.n_seq_max = options.max_sequences
+    n_sequences = options.max_sequences + (options.scratch is not None)
+    params.n_seq_max = n_sequences
     # below the number of sequences llama.cpp aborts the process; its default is n_batch rows of
     # logits, hundreds of megabytes with a large vocabulary
-    params.n_outputs_max = max(max_outputs, options.max_sequences)
+    params.n_outputs_max = max(max_outputs, n_sequences)
     if options.threads:
         params.n_threads = options.threads
     if options.threads_batch or options.threads:
         params.n_threads_batch = options.threads_batch or options.threads
-    params.kv_unified = True
+    params.kv_unified = options.kv_unified
+    params.swa_full = options.swa_full
     params.type_k = params.type_v = _KV_TYPES[options.kv_type]
     params.flash_attn_type = _FLASH_ATTENTION[options.flash_attention]
     params.no_perf = True

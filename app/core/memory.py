@@ -1,0 +1,32 @@
+"""What the engine and llama.cpp's side say to each other about the memory of sequences."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+MemoryKind = Literal["attention", "sliding", "recurrent", "hybrid"]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryTraits:
+    """What a context's memory can do, and what the engine must therefore not ask of it.
+
+    `cells_per_sequence`: the most cells that one sequence may hold. `shares_cells`: a prefix that
+    two sequences share takes its cells once. `saves_ranges`: a sequence can be saved without its
+    beginning, and put together again from pieces. `is_cuttable`: any tail can be cut off.
+    """
+
+    kind: MemoryKind
+    cells_per_sequence: int
+    shares_cells: bool
+    saves_ranges: bool
+    is_cuttable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRange:
+    """Positions start..end-1 of a sequence, to be taken from the bytes of `state`, which may hold
+    more."""
+
+    state: memoryview
+    start: int
+    end: int

@@ -2,22 +2,25 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from app.catalog.gguf import GgufError, GgufHeader, read_header
 from app.config.manifest import (
     BUILTIN_MODEL,
     Defaults,
+    Draft,
     Entry,
     Manifest,
     resolve_source,
 )
 from app.core.errors import ConfigurationError
-from app.core.options import Pooling
+from app.core.options import DraftMethod, Pooling
 from app.core.requests import SamplingOverrides
 
 BUILTIN_PATH = Path(__file__).parent / "builtin" / f"{BUILTIN_MODEL}.gguf"
+T = TypeVar("T")
 _SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})$")
 
 
@@ -26,7 +29,8 @@ class ModelEntry:
     """A model that can be loaded, with everything that was decided about it before.
 
     `paths` are the parts of the file, the first one first. `header` is None and `error` says why
-    when the file cannot be used. None elsewhere means that the settings decide.
+    when the file cannot be used. `draft` is the model that guesses for this one; it is served to
+    nobody. None elsewhere means that the settings decide.
     """
 
     id: str
@@ -46,6 +50,9 @@ class ModelEntry:
     pooling: Pooling | None = None
     sha256: str | None = None
     pin: bool = False
+    speculation: DraftMethod | None = None
+    draft_tokens: int | None = None
+    draft: "ModelEntry | None" = None
 
     @property
     def path(self) -> Path:
@@ -126,16 +133,30 @@ def find_parts(path: Path) -> tuple[Path, ...]:
 
 
 def _from_manifest(entry: Entry, defaults: Defaults, base: Path) -> ModelEntry:
-    path = resolve_source(entry.source, base) or BUILTIN_PATH
-    paths = find_parts(path)
+    paths = _find_files(entry.id, entry, base)
+    made = _make_entry(entry.id, paths, defaults, entry, _read_template(entry, base))
+    if entry.draft is None:
+        return made
+    name = f"{entry.id} (draft)"
+    draft = replace(
+        _make_entry(name, _find_files(name, entry.draft, base), Defaults()),
+        sha256=_lower(entry.draft.sha256),
+    )
+    error = f"its draft {draft.path.name} {draft.error}" if draft.error else None
+    return replace(made, draft=draft, error=made.error or error)
+
+
+def _find_files(name: str, said: Entry | Draft, base: Path) -> tuple[Path, ...]:
+    """The parts of the file that a source names. Raises ConfigurationError where one is absent."""
+    paths = find_parts(resolve_source(said.source, base) or BUILTIN_PATH)
     for part in paths:
         if not part.is_file():
-            raise ConfigurationError(f"model {entry.id}: there is no file {part}")
-    if entry.sha256 is not None and len(paths) > 1:
+            raise ConfigurationError(f"model {name}: there is no file {part}")
+    if said.sha256 is not None and len(paths) > 1:
         raise ConfigurationError(
-            f"model {entry.id}: sha256 is for a model in one file, this one has {len(paths)}"
+            f"model {name}: sha256 is for a model in one file, this one has {len(paths)}"
         )
-    return _make_entry(entry.id, paths, defaults, entry, _read_template(entry, base))
+    return paths
 
 
 def _make_entry(
@@ -169,13 +190,19 @@ def _make_entry(
         chat_template=chat_template,
         serves_embeddings=entry.embedding.enabled if entry else True,
         pooling=entry.embedding.pooling if entry else None,
-        sha256=entry.sha256.lower() if entry and entry.sha256 else None,
+        sha256=_lower(entry.sha256) if entry else None,
         pin=entry.pin if entry else False,
+        speculation=_first(said.speculation, defaults.speculation),
+        draft_tokens=_first(said.draft_tokens, defaults.draft_tokens),
     )
 
 
-def _first(*values: int | None) -> int | None:
+def _first(*values: T | None) -> T | None:
     return next((value for value in values if value is not None), None)
+
+
+def _lower(digest: str | None) -> str | None:
+    return None if digest is None else digest.lower()
 
 
 def _read_headers(paths: Sequence[Path]) -> tuple[GgufHeader | None, str | None]:

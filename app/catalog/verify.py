@@ -20,23 +20,34 @@ class Verifier:
     async def verify(
         self, entry: ModelEntry, is_stopped: Callable[[], bool] = lambda: False
     ) -> None:
-        """Raises ModelLoadFailed when the file is damaged or not the one the manifest means.
+        """Raises ModelLoadFailed when the file, or its draft's, is damaged or not the one that the
+        manifest means.
 
         `is_stopped` is asked while a large file is read: True gives up.
         """
         if entry.error is not None:
             raise ModelLoadFailed(f"The file {entry.path} cannot be used: {entry.error}.")
-        if entry.sha256 is None:
-            return
-        stat = entry.path.stat()
-        key = (entry.path, stat.st_size, stat.st_mtime_ns)
+        for one in (entry, entry.draft):
+            if one is not None and one.sha256 is not None:
+                await self._check_digest(one.path, one.sha256, is_stopped)
+
+    async def _check_digest(
+        self, path: Path, expected: str, is_stopped: Callable[[], bool]
+    ) -> None:
+        key = _identify(path)
         if key not in self._digests:
-            self._digests[key] = await asyncio.to_thread(_hash, entry.path, is_stopped)
-        if self._digests[key] != entry.sha256:
+            self._digests[key] = await asyncio.to_thread(_hash, path, is_stopped)
+        if self._digests[key] != expected:
             raise ModelLoadFailed(
-                f"The file {entry.path} cannot be used: its SHA-256 is {self._digests[key]}, "
-                f"the manifest says {entry.sha256}."
+                f"The file {path} cannot be used: its SHA-256 is {self._digests[key]}, "
+                f"the manifest says {expected}."
             )
+
+
+def _identify(path: Path) -> tuple[Path, int, int]:
+    """What changes with the file."""
+    stat = path.stat()
+    return path, stat.st_size, stat.st_mtime_ns
 
 
 def _hash(path: Path, is_stopped: Callable[[], bool]) -> str:

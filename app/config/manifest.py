@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from app.config.positions import Document, read_document
 from app.core.errors import ConfigurationError
-from app.core.options import Pooling
+from app.core.options import MAX_DRAFT_TOKENS, DraftMethod, Pooling
 from app.core.ranges import MAX_BREAKERS, SAMPLING
 from app.core.requests import SamplingOverrides
 
@@ -46,6 +46,8 @@ def _check_id(name: str) -> str:
 
 
 ModelId = Annotated[str, AfterValidator(_check_id)]
+Source = Annotated[str, AfterValidator(_check_source)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
 Tokens = Annotated[int, Field(ge=1, le=16_777_216)]
 
 
@@ -114,9 +116,29 @@ class Defaults(_Strict):
     max_sequences: int | None = Field(
         default=None, ge=1, le=256, description="Sequences generated at the same time."
     )
+    speculation: DraftMethod | None = Field(
+        default=None,
+        description="Who guesses tokens ahead where a request does not say: off, ngram, model "
+        "(the draft) or mtp (layers of the model made for it).",
+    )
+    draft_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_DRAFT_TOKENS,
+        description="Most tokens guessed ahead of one sequence in a step.",
+    )
     sampling: Sampling = Field(
         default_factory=Sampling,
         description="Sampling where a request does not say.",
+    )
+
+
+class Draft(_Strict):
+    """A smaller model with the same vocabulary."""
+
+    source: Source = Field(description="The draft's GGUF file, as the model's `source`.")
+    sha256: Sha256 | None = Field(
+        default=None, description="Digest that the draft must have; checked before the first load."
     )
 
 
@@ -124,14 +146,12 @@ class Entry(Defaults):
     """One model."""
 
     id: ModelId = Field(description="Name that requests use; unique.")
-    source: Annotated[str, AfterValidator(_check_source)] = Field(
+    source: Source = Field(
         description="The GGUF file: a path (relative to the manifest), file:///absolute/path, "
         "or builtin://corral-tiny. Of a file in parts, the first."
     )
-    sha256: str | None = Field(
-        default=None,
-        pattern=r"^[0-9a-fA-F]{64}$",
-        description="Digest that the file must have; checked before the first load.",
+    sha256: Sha256 | None = Field(
+        default=None, description="Digest that the file must have; checked before the first load."
     )
     size: int | None = Field(default=None, ge=1, description="Bytes that the file must have.")
     aliases: list[ModelId] = Field(
@@ -144,6 +164,11 @@ class Entry(Defaults):
     chat_template_file: str | None = Field(
         default=None, description="File with the chat template, relative to the manifest."
     )
+    draft: Draft | None = Field(
+        default=None,
+        description="A smaller model with the same vocabulary, which guesses tokens ahead where "
+        "`speculation` or a request says `model`.",
+    )
     embedding: Embedding = Field(
         default_factory=Embedding,
         description="How the model makes vectors.",
@@ -153,6 +178,12 @@ class Entry(Defaults):
     def _check_template(self) -> Self:
         if self.chat_template is not None and self.chat_template_file is not None:
             raise ValueError("give chat_template or chat_template_file, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _check_draft(self) -> Self:
+        if self.speculation == "model" and self.draft is None:
+            raise ValueError("speculation: model needs a draft")
         return self
 
 

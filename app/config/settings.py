@@ -5,6 +5,7 @@ fields below, so a setting needs nothing more than a field with a description (a
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
@@ -21,11 +22,15 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.core.errors import ConfigurationError
-from app.core.options import KvType
+from app.core.options import MAX_DRAFT_TOKENS, DraftMethod, KvType
 
 ENV_PREFIX = "LLM_"
 DEFAULT_CONTEXT_CAP = 32_768
+MIB, GIB = 1024**2, 1024**3
 USER_MODELS_DIR = Path("~/.local/share/corral/models")
+
+_SIZE = re.compile(r"(\d+)\s*([kmg]i?)?b?", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3}
 
 Switch = Literal["auto", "on", "off"]
 
@@ -39,6 +44,17 @@ def _read_list(value: object) -> object:
     if isinstance(value, str):
         return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
     return value
+
+
+def _read_size(value: object) -> object:
+    """`4GiB` is 4 * 1024³ and `4GB` 4 * 1000³ bytes; a plain number is bytes."""
+    if not isinstance(value, str):
+        return value
+    match = _SIZE.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("must be a number of bytes, or one with KB, MB, GB, KiB, MiB or GiB")
+    unit = (match[2] or "").lower()
+    return int(match[1]) * (1024 if unit.endswith("i") else 1000) ** _POWERS[unit[:1]]
 
 
 def _read_switch(value: object) -> object:
@@ -65,11 +81,12 @@ def _find_manifest() -> Path | None:
 AutoCount = Annotated[int | None, BeforeValidator(_read_auto)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_list)]
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+Size = Annotated[int, BeforeValidator(_read_size)]
 AutoSwitch = Annotated[Switch, BeforeValidator(_read_switch)]
 
 
-def _unit(unit: str) -> dict[str, Any]:
-    return {"unit": unit}
+def _unit(unit: str, default_text: str | None = None) -> dict[str, Any]:
+    return {"unit": unit} | ({"default_text": default_text} if default_text else {})
 
 
 class Settings(BaseSettings):
@@ -118,11 +135,11 @@ class Settings(BaseSettings):
     )
 
     # Limits of a request
-    max_body_bytes: int = Field(
-        default=32 * 1024 * 1024,
+    max_body_bytes: Size = Field(
+        default=32 * MIB,
         ge=1024,
         description="Largest request body.",
-        json_schema_extra=_unit("bytes"),
+        json_schema_extra=_unit("bytes", "32MiB"),
     )
     max_json_depth: int = Field(
         default=64,
@@ -261,11 +278,53 @@ class Settings(BaseSettings):
         description="Tokens that llama.cpp computes at once inside a step.",
         json_schema_extra={"unit": "tokens", "default_text": "128 on a CPU, 512 with a GPU"},
     )
+    step_latency: int = Field(
+        default=400,
+        ge=0,
+        le=60_000,
+        description="Longest time between two tokens of a running stream that the engine aims at "
+        "while it reads prompts; 0 for no bound.",
+        json_schema_extra=_unit("milliseconds"),
+    )
     embedding_context_size: AutoCount = Field(
         default=None,
         ge=16,
         description="Longest embedding input.",
         json_schema_extra={"unit": "tokens", "default_text": "the model's own, at most 4096"},
+    )
+
+    # Speculation
+    speculation: DraftMethod = Field(
+        default="off",
+        description="Who guesses tokens ahead: `off`: nobody; `ngram`: the text so far; `model`: "
+        "the draft model of `models.yaml`; `mtp`: layers of the model made for it. A model that "
+        "has no such method does without.",
+    )
+    draft_tokens: int = Field(
+        default=4,
+        ge=1,
+        le=MAX_DRAFT_TOKENS,
+        description="Most tokens guessed ahead of one sequence in a step.",
+        json_schema_extra=_unit("tokens"),
+    )
+
+    # The prefix cache
+    prefix_cache_bytes: Size = Field(
+        default=2 * GIB,
+        ge=0,
+        description="Main memory that keeps the beginnings of earlier prompts and answers, of all "
+        "models together; 0 keeps none.",
+        json_schema_extra=_unit("bytes", "2GiB"),
+    )
+    prefix_cache_dir: UserPath | None = Field(
+        default=None,
+        description="Directory that keeps what leaves main memory, over restarts too.",
+    )
+    prefix_cache_disk_bytes: Size = Field(
+        default=10 * GIB,
+        ge=0,
+        description="Most that the directory may hold.",
+        json_schema_extra=_unit("bytes", "10GiB"),
     )
 
     # What is told

@@ -8,3 +8,6 @@ Pooling = Literal["mean", "cls", "last"]
 # Who guesses tokens ahead: nobody; the sequence's own text (prompt lookup); a smaller model; the
 # model's own multi-token prediction layers.
 DraftMethod = Literal["off", "ngram", "model", "mtp"]
+
+MAX_DRAFT_TOKENS = 16
+"""Guessed ahead of one sequence in one step, whoever guesses."""

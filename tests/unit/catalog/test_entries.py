@@ -172,3 +172,34 @@ async def test_hashing_can_be_stopped(tiny: Path, tmp_path: Path) -> None:
     (entry,) = build_catalog(manifest(models=[model]), tmp_path, tmp_path)
     with pytest.raises(ModelLoadFailed, match="stopped"):
         await Verifier().verify(entry, lambda: True)
+
+
+async def test_a_draft_is_checked_like_its_model(tiny: Path, tmp_path: Path) -> None:
+    place(tiny, tmp_path, "x.gguf", "d.gguf")
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF")
+    digest, _ = digest_and_size(tiny)
+
+    def entry(**draft: object) -> ModelEntry:
+        model = {"id": "a", "source": "x.gguf", "speculation": "model", "draft": draft}
+        given = manifest(models=[model], defaults={"speculation": "ngram", "draft_tokens": 6})
+        return build_catalog(given, tmp_path, tmp_path / "none")[0]
+
+    whole = entry(source="d.gguf", sha256=digest.upper())
+    assert whole.draft is not None
+    assert (whole.draft.path, whole.draft.id) == (tmp_path / "d.gguf", "a (draft)")
+    assert (whole.speculation, whole.draft_tokens) == ("model", 6)
+    await Verifier().verify(whole)
+    with pytest.raises(ModelLoadFailed, match=rf"d\.gguf cannot be used: its SHA-256 is {digest}"):
+        await Verifier().verify(entry(source="d.gguf", sha256="0" * 64))
+    with pytest.raises(ConfigurationError, match=r"model a \(draft\): there is no file"):
+        entry(source="absent.gguf")
+    damaged = entry(source="broken.gguf")
+    assert (damaged.error or "").startswith("its draft broken.gguf ")
+    with pytest.raises(ModelLoadFailed, match=r"its draft broken\.gguf "):
+        await Verifier().verify(damaged)
+
+
+def test_the_defaults_say_who_guesses(tiny: Path, tmp_path: Path) -> None:
+    place(tiny, tmp_path, "x.gguf")
+    (entry,) = build_catalog(manifest(defaults={"speculation": "ngram"}), tmp_path, tmp_path)
+    assert (entry.speculation, entry.draft_tokens, entry.draft) == ("ngram", None, None)

@@ -116,6 +116,39 @@ def test_one_template_only(tmp_path: Path) -> None:
     assert line == "models.yaml:2: models[0]: give chat_template or chat_template_file, not both"
 
 
+def test_who_guesses_ahead(tmp_path: Path) -> None:
+    text = """
+defaults: {speculation: off, draft_tokens: 2}
+models:
+  - id: a
+    source: x.gguf
+    speculation: model
+    draft: {source: y.gguf}
+"""
+    manifest = read_manifest(write(tmp_path, text))
+    assert (manifest.defaults.speculation, manifest.defaults.draft_tokens) == ("off", 2)
+    (entry,) = manifest.models
+    assert entry.speculation == "model"
+    assert entry.draft is not None
+    assert entry.draft.source == "y.gguf"
+
+
+@pytest.mark.parametrize(
+    ("said", "mistake"),
+    [
+        ("speculation: model", "models[0]: speculation: model needs a draft"),
+        ("speculation: fast", "models[0].speculation: input should be 'off', 'ngram', 'model'"),
+        ("draft_tokens: 17", "models[0].draft_tokens: input should be less than or equal to 16"),
+        ("draft: y.gguf", "models[0].draft: must be a mapping of keys"),
+        ("draft: {sorce: y.gguf}", "models[0].draft.sorce: unknown key; did you mean source?"),
+        ("draft: {source: hf://x/y}", "models[0].draft.source: hf:// sources cannot be"),
+    ],
+)
+def test_mistakes_about_who_guesses(tmp_path: Path, said: str, mistake: str) -> None:
+    found = mistakes(tmp_path, f"models:\n  - {{id: a, source: x, {said}}}\n")
+    assert any(line.startswith(f"models.yaml:2: {mistake}") for line in found), found
+
+
 def test_a_name_belongs_to_one_model(tmp_path: Path) -> None:
     text = "models:\n  - {id: a, source: x}\n  - id: b\n    source: x\n    aliases: [c, a]\n"
     (line,) = mistakes(tmp_path, text)

@@ -58,6 +58,14 @@ def test_local_files_are_found(tmp_path: Path) -> None:
         ("LLM_CORS_ORIGINS", "http://a, http://b", "cors_origins", ("http://a", "http://b")),
         ("LLM_PRELOAD", "none", "preload", ("none",)),
         ("LLM_API_KEY", "", "api_key", None),
+        ("LLM_PREFIX_CACHE_BYTES", "0", "prefix_cache_bytes", 0),
+        ("LLM_PREFIX_CACHE_BYTES", "4GiB", "prefix_cache_bytes", 4 * 1024**3),
+        ("LLM_PREFIX_CACHE_BYTES", " 512 mb", "prefix_cache_bytes", 512_000_000),
+        ("LLM_PREFIX_CACHE_DISK_BYTES", "3k", "prefix_cache_disk_bytes", 3000),
+        ("LLM_PREFIX_CACHE_DIR", "~/x", "prefix_cache_dir", Path("~/x").expanduser()),
+        ("LLM_MAX_BODY_BYTES", "1MiB", "max_body_bytes", 1024**2),
+        ("LLM_SPECULATION", "ngram", "speculation", "ngram"),
+        ("LLM_STEP_LATENCY", "0", "step_latency", 0),
         ("LLM_MODELS_DIR", "~/x", "models_dir", Path("~/x").expanduser()),
     ],
 )
@@ -77,6 +85,26 @@ def test_every_bad_value_is_named_with_its_meaning(monkeypatch: pytest.MonkeyPat
     assert any(line.startswith("LLM_SERVER_PORT=99999: ") and "65535" in line for line in lines)
     assert any(line.startswith("--threads=many: ") for line in lines)
     assert any("--kv-type=q9" in line and "q8_0" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "said"),
+    [
+        ("prefix_cache_bytes", "4 gigs", "must be a number of bytes, or one with KB"),
+        ("prefix_cache_bytes", "-1", "must be a number of bytes"),
+        ("prefix_cache_bytes", "1.5GiB", "must be a number of bytes"),
+        ("max_body_bytes", "1000", "greater than or equal to 1024"),
+        ("draft_tokens", "0", "greater than or equal to 1"),
+        ("draft_tokens", "17", "less than or equal to 16"),
+        ("step_latency", "-1", "greater than or equal to 0"),
+        ("speculation", "magic", "'off', 'ngram', 'model' or 'mtp'"),
+    ],
+)
+def test_what_is_out_of_bounds_is_told(field: str, text: str, said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({field: text})
+    assert caught.value.message.startswith(f"{flag_of(field)}={text}: ")
+    assert said in caught.value.message
 
 
 def test_settings_that_contradict_each_other_are_named() -> None:
@@ -108,6 +136,7 @@ def test_names_units_and_defaults_in_words() -> None:
     assert flag_of("server_port") == "--server-port"
     assert unit_of(fields["drain_timeout"]) == "seconds"
     assert unit_of(fields["host"]) == ""
+    assert default_text(fields["prefix_cache_bytes"]) == "2GiB"
     assert default_text(fields["use_mmap"]) == "true"
     assert default_text(fields["api_key"]) == "none"
     assert default_text(fields["cors_origins"]) == "*"

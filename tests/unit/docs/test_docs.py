@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 from starlette.routing import Route
 
-from app.config.manifest import Embedding, Entry, Manifest, Sampling, read_manifest
+from app.config.manifest import Draft, Embedding, Entry, Manifest, Sampling, read_manifest
 from app.config.settings import Settings, default_text, flag_of, unit_of, variable_of
 from app.main import create_app
 from app.telemetry.metrics import Metrics
@@ -45,7 +45,7 @@ def test_no_setting_is_described_that_does_not_exist() -> None:
     assert named <= known
 
 
-@pytest.mark.parametrize("model", [Manifest, Entry, Embedding])
+@pytest.mark.parametrize("model", [Manifest, Entry, Draft, Embedding])
 def test_every_key_of_the_manifest_is_described(model: type[BaseModel]) -> None:
     rows = [cells(line) for line in read("configuration.md").splitlines() if line.startswith("|")]
     for name, field in model.model_fields.items():

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from app.chat.template import ChatTemplate
 from app.core.models import ModelInfo
+from app.core.options import DraftMethod
 from app.core.requests import SamplingParams
 from app.engine.constraint import ConstraintCompiler
 from app.engine.embedder import Embedder
@@ -51,7 +52,8 @@ def spell(tokenizer: Tokenizer, token: int | None) -> str:
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
     """`engine` is None for encoder-only models, `embedder` None where embeddings are refused,
-    `template` None where the model does not chat; `template_error` says what is wrong with it."""
+    `template` None where the model does not chat; `template_error` says what is wrong with it.
+    `speculation` are the ways to guess tokens ahead that a request may choose from."""
 
     info: ModelInfo
     tokenizer: Tokenizer
@@ -61,3 +63,4 @@ class LoadedModel:
     embedder: Embedder | None
     constraints: ConstraintCompiler | None
     template_error: str | None = None
+    speculation: frozenset[DraftMethod] = frozenset({"off", "ngram"})

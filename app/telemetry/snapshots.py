@@ -10,10 +10,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from app.core.models import ModelState
-from app.core.stats import EngineStats
+from app.core.stats import CacheTier, EngineStats
 
 Stats = Callable[[], Mapping[str, EngineStats]]
 States = Callable[[], Mapping[str, ModelState]]
+_Family = CounterMetricFamily | GaugeMetricFamily
 
 OWN_LABELS = ("model",)
 ALIAS_LABELS = ("model_name", "engine")
@@ -21,6 +22,7 @@ ENGINE = "0"
 """vLLM numbers its engines; Corral has one for each model."""
 
 _STATES: tuple[ModelState, ...] = get_args(ModelState)
+_TIERS: tuple[CacheTier, ...] = get_args(CacheTier)
 _NOTHING = EngineStats()
 
 
@@ -47,8 +49,8 @@ class SnapshotCollector(Collector):
             if self._has_aliases and reading.alias is not None:
                 yield reading.collect_alias(shown, reading.alias)
         yield _collect_finished(stats)
-        if self._has_aliases:
-            yield _QUERIES.collect_alias(stats, _QUERIES.name)
+        for tiered in _TIER_READINGS:
+            yield tiered.collect(stats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,30 @@ class _Reading:
             family.add_metric((model, ENGINE), self.read(snapshot))
         return family
 
-    def _make(self, name: str, labels: tuple[str, ...]) -> CounterMetricFamily | GaugeMetricFamily:
-        kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
-        return kind(name, self.text, labels=labels)
+    def _make(self, name: str, labels: tuple[str, ...]) -> _Family:
+        return _make_family(name, self.text, labels)
+
+
+@dataclass(frozen=True, slots=True)
+class _TierReading:
+    """A family with one sample for each tier of the prefix cache."""
+
+    name: str
+    text: str
+    read: Callable[[EngineStats], Mapping[CacheTier, int]]
+
+    def collect(self, stats: Mapping[str, EngineStats]) -> Metric:
+        family = _make_family(self.name, self.text, (*OWN_LABELS, "tier"))
+        for model, snapshot in stats.items():
+            values = self.read(snapshot)
+            for tier in _TIERS:
+                family.add_metric((model, tier), values.get(tier, 0))
+        return family
+
+
+def _make_family(name: str, text: str, labels: tuple[str, ...]) -> _Family:
+    kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+    return kind(name, text, labels=labels)
 
 
 def _collect_states(states: Mapping[str, ModelState]) -> Metric:
@@ -154,6 +177,12 @@ _READINGS = (
         lambda stats: stats.prompt_tokens_computed,
     ),
     _Reading(
+        "corral_prefix_cache_lookup_tokens_total",
+        "Prompt tokens looked for in the prefix cache.",
+        lambda stats: stats.cache_lookup_tokens,
+        "vllm:prefix_cache_queries_total",
+    ),
+    _Reading(
         "corral_prompt_tokens_cached_total",
         "Prompt tokens found in the prefix cache.",
         lambda stats: stats.cached_tokens,
@@ -170,6 +199,35 @@ _READINGS = (
         "Sequences parked for want of KV cells.",
         lambda stats: stats.preemptions,
         "vllm:num_preemptions_total",
+    ),
+    _Reading("corral_sequences_parked", "Sequences parked now.", lambda stats: stats.parked),
+    _Reading("corral_resumes_total", "Parked sequences that went on.", lambda stats: stats.resumes),
+    _Reading(
+        "corral_tokens_recomputed_total",
+        "Tokens of parked sequences that had to be computed again.",
+        lambda stats: stats.recomputed_tokens,
+    ),
+    _Reading(
+        "corral_prefix_cache_evictions_total",
+        "Entries that left the prefix cache for want of room.",
+        lambda stats: stats.cache_evictions,
+    ),
+    _Reading(
+        "corral_speculation_draft_tokens_total",
+        "Tokens guessed ahead.",
+        lambda stats: stats.drafted_tokens,
+        "vllm:spec_decode_num_draft_tokens_total",
+    ),
+    _Reading(
+        "corral_speculation_accepted_tokens_total",
+        "Tokens guessed ahead that were right.",
+        lambda stats: stats.accepted_tokens,
+        "vllm:spec_decode_num_accepted_tokens_total",
+    ),
+    _Reading(
+        "corral_prefill_budget_tokens",
+        "Prompt tokens that the next step may take.",
+        lambda stats: stats.prefill_budget,
     ),
     _Reading("corral_engine_steps_total", "Steps of the engine.", lambda stats: stats.steps),
     _Reading(
@@ -193,8 +251,20 @@ _READINGS = (
         lambda stats: int(stats.is_alive),
     ),
 )
-_QUERIES = _Reading(
-    "vllm:prefix_cache_queries_total",
-    "Prompt tokens looked up in the prefix cache; none while there is no cache.",
-    lambda _: 0,
+_TIER_READINGS = (
+    _TierReading(
+        "corral_prefix_cache_tokens_total",
+        "Prompt tokens found in the prefix cache, by where.",
+        lambda stats: stats.cached_tokens_by_tier,
+    ),
+    _TierReading(
+        "corral_prefix_cache_bytes",
+        "Size of what the prefix cache holds of this model.",
+        lambda stats: stats.cache_bytes_by_tier,
+    ),
+    _TierReading(
+        "corral_prefix_cache_entries",
+        "Entries that the prefix cache holds of this model.",
+        lambda stats: stats.cache_entries_by_tier,
+    ),
 )

@@ -43,6 +43,17 @@ def fill(metrics: Metrics) -> None:
         decode_seconds=1.5,
         heartbeat=time.monotonic(),
         finished={"stop": 4},
+        cache_lookup_tokens=40,
+        cached_tokens_by_tier={"live": 8, "disk": 2},
+        cache_bytes_by_tier={"host": 4096},
+        cache_entries_by_tier={"host": 2},
+        cache_evictions=6,
+        parked=1,
+        resumes=9,
+        recomputed_tokens=11,
+        drafted_tokens=12,
+        accepted_tokens=5,
+        prefill_budget=128,
     )
     states: dict[str, ModelState] = {"m": "hot", "n": "cold"}
     metrics.watch(lambda: {"m": stats}, lambda: states)
@@ -93,6 +104,30 @@ def test_own_names(metrics: Metrics) -> None:
     assert abs(heartbeat - time.time()) < 60
 
 
+def test_the_prefix_cache_and_its_tiers(metrics: Metrics) -> None:
+    samples = scrape(metrics)
+    expected = {
+        "corral_prefix_cache_tokens_total": (8, 0, 2),
+        "corral_prefix_cache_bytes": (0, 4096, 0),
+        "corral_prefix_cache_entries": (0, 2, 0),
+    }
+    for name, values in expected.items():
+        for tier, number in zip(("live", "host", "disk"), values, strict=True):
+            assert value(samples, name, model="m", tier=tier) == number, (name, tier)
+    assert value(samples, "corral_prefix_cache_lookup_tokens_total", model="m") == 40
+    assert value(samples, "corral_prefix_cache_evictions_total", model="m") == 6
+
+
+def test_parking_and_speculation(metrics: Metrics) -> None:
+    samples = scrape(metrics)
+    assert value(samples, "corral_sequences_parked", model="m") == 1
+    assert value(samples, "corral_resumes_total", model="m") == 9
+    assert value(samples, "corral_tokens_recomputed_total", model="m") == 11
+    assert value(samples, "corral_speculation_draft_tokens_total", model="m") == 12
+    assert value(samples, "corral_speculation_accepted_tokens_total", model="m") == 5
+    assert value(samples, "corral_prefill_budget_tokens", model="m") == 128
+
+
 def test_histograms_count_up_to_their_bounds(metrics: Metrics) -> None:
     samples = scrape(metrics)
     name = "corral_time_to_first_token_seconds_bucket"
@@ -109,7 +144,9 @@ def test_the_same_figures_under_vllm_names(metrics: Metrics) -> None:
     assert value(samples, "vllm:num_requests_running", **labels) == 2
     assert value(samples, "vllm:num_requests_waiting", **labels) == 3
     assert value(samples, "vllm:kv_cache_usage_perc", **labels) == 0.25
-    assert value(samples, "vllm:prefix_cache_queries_total", **labels) == 0
+    assert value(samples, "vllm:prefix_cache_queries_total", **labels) == 40
+    assert value(samples, "vllm:spec_decode_num_draft_tokens_total", **labels) == 12
+    assert value(samples, "vllm:spec_decode_num_accepted_tokens_total", **labels) == 5
     assert value(samples, "vllm:prefix_cache_hits_total", **labels) == 10
     assert value(samples, "vllm:generation_tokens_total", **labels) == 7
     success = "vllm:request_success_total"

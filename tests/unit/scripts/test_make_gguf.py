@@ -8,17 +8,19 @@ from gguf import GGMLQuantizationType
 from gguf.quants import dequantize
 
 from scripts.make_gguf import (
+    ARCHITECTURES,
     CHAT_TOKENS,
     QWEN_SMALL,
     byte_level_vocabulary,
-    main,
     random_weights,
     read_vocabulary,
     word_piece_vocabulary,
     write_encoder,
     write_model,
+    write_tiny,
     write_tiny_llama,
 )
+from scripts.make_gguf.__main__ import main
 
 
 def shapes(path: Path) -> dict[str, list[int]]:
@@ -112,6 +114,15 @@ def test_quantized_tensors_keep_their_dimensions(tmp_path: Path) -> None:
     assert kinds["blk.0.attn_q.weight"] == GGMLQuantizationType.Q4_0
     assert kinds["token_embd.weight"] == GGMLQuantizationType.Q8_0
     assert kinds["output_norm.weight"] == GGMLQuantizationType.F32
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_is_small(architecture: str, tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "model.gguf", architecture)
+    assert path.stat().st_size < 2_000_000
+    reader = gguf.GGUFReader(path)
+    assert reader.fields["general.architecture"].contents() == architecture
+    assert all(np.isfinite(tensor.data).all() for tensor in reader.tensors)
 
 
 def test_the_command(tmp_path: Path) -> None:

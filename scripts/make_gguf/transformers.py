@@ -77,12 +77,7 @@ def common_keys(layers: int, width: int, hidden: int, context: int) -> dict[str,
 def _keys(shape: Shape) -> dict[str, Value]:
     keys: dict[str, Value] = {"attention.head_count": shape.heads}
     if shape.arch == "bert":
-        return {
-            **keys,
-            "attention.layer_norm_epsilon": 1e-12,
-            "attention.causal": False,
-            "token_type_count": 2,
-        }
+        return {**keys, "attention.layer_norm_epsilon": 1e-12, "attention.causal": False}
     return {
         **keys,
         "attention.head_count_kv": shape.kv_heads,

@@ -150,6 +150,8 @@ def add_vocabulary(writer: gguf.GGUFWriter, vocabulary: Vocabulary) -> None:
         writer.add_uint32(f"tokenizer.ggml.{role}_token_id", token)
     if vocabulary.model == "gpt2":
         writer.add_add_bos_token(False)
+    else:
+        writer.add_token_type_count(2)
     if vocabulary.chat_template is not None:
         writer.add_chat_template(vocabulary.chat_template)
 

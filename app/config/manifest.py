@@ -114,7 +114,7 @@ class Defaults(_Strict):
         default=None, ge=-1, description="Layers to offload to the GPU; -1 for all of them."
     )
     max_sequences: int | None = Field(
-        default=None, ge=1, le=256, description="Sequences generated at the same time."
+        default=None, ge=1, le=255, description="Sequences generated at the same time."
     )
     speculation: DraftMethod | None = Field(
         default=None,

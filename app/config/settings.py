@@ -248,7 +248,7 @@ class Settings(BaseSettings):
     max_sequences: int = Field(
         default=32,
         ge=1,
-        le=256,
+        le=255,
         description="Sequences generated at the same time by one model.",
         json_schema_extra=_unit("sequences"),
     )

@@ -70,7 +70,6 @@ class LlamaRuntime:
         self._model = model  # kept alive as long as the context
         self.vocabulary = model.vocabulary
         self.max_sequences = options.max_sequences
-        self.batch_capacity = options.batch_tokens
         self.max_outputs = min(options.max_sequences + options.extra_outputs, options.batch_tokens)
         self._context: Any = lib.llama_init_from_model(
             model.handle, _context_params(options, self.max_outputs)
@@ -81,6 +80,8 @@ class LlamaRuntime:
                 f"say why; a smaller LLM_KV_SIZE needs less memory."
             )
         self.kv_size: int = lib.llama_n_ctx(self._context)
+        # a small cache makes it smaller than asked for; beyond it llama.cpp aborts the process
+        self.batch_capacity: int = lib.llama_n_batch(self._context)
         self._memory = Memory(
             self._context,
             model.handle,
@@ -88,7 +89,7 @@ class LlamaRuntime:
             keeps_whole_window=options.swa_full,
         )
         self._dry_stages = DryStages(model.vocabulary)
-        self.batch = Batch(options.batch_tokens)
+        self.batch = Batch(self.batch_capacity)
 
     def decode(self, n_tokens: int) -> bool:
         """Run the first `n_tokens` rows; False when the KV cache has no room for them."""

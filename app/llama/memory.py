@@ -10,7 +10,9 @@ from app.core.errors import EngineFailed
 from app.core.memory import MemoryKind, MemoryTraits, SavedRange
 from app.llama.bindings import lib
 
-_NO_FLAGS = 0
+_WHOLE = 0
+# only the cells of the layers that look through a window (or keep a state)
+_WINDOW_ONLY = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 
 
 def memory_kind(model: Any) -> MemoryKind:
@@ -42,13 +44,18 @@ class Memory:
         if kind == "sliding" and keeps_whole_window:
             kind = "attention"
         is_unified = scratch is not None
+        cells: int = lib.llama_n_ctx_seq(context)
         self.traits = MemoryTraits(
             kind=kind,
-            cells_per_sequence=lib.llama_n_ctx_seq(context),
+            cells_per_sequence=cells,
             shares_cells=is_unified,
             saves_ranges=is_unified and kind in ("attention", "sliding"),
             is_cuttable=kind == "attention",
         )
+        # As llama.cpp sizes the windows' own cells: where they are fewer, they are no sequence's
+        # for ever, and only those of one sequence alone are taken back.
+        room = self._window * lib.llama_n_seq_max(context) + lib.llama_n_ubatch(context)
+        self._has_narrow_window = is_unified and kind == "sliding" and room < cells
 
     def remove(self, sequence: int, start: int, end: int) -> None:
         if not lib.llama_memory_seq_rm(self._handle, sequence, start, end):
@@ -59,20 +66,29 @@ class Memory:
         all that a token after it would look at must still be there."""
         if self.traits.kind == "attention":
             return 0
-        if self.traits.kind == "sliding":
-            oldest: int = lib.llama_memory_seq_pos_min(self._handle, sequence)
-            return 0 if oldest <= 0 else min(oldest + self._window, length)
-        return length
+        if self.traits.kind != "sliding":
+            return length
+        oldest: int = lib.llama_memory_seq_pos_min(self._handle, sequence)
+        if oldest <= 0:
+            return 0
+        # the next token's window holds one position less than the window: itself is the last
+        shortest = min(oldest + self._window - 1, length)
+        # a copy of a whole sequence keeps what its own last token looks at
+        return shortest if self.traits.shares_cells else max(shortest, length - 1)
 
     def share(self, source: int, target: int, end: int) -> None:
-        """Metadata only in a unified cache; a copy of the cells otherwise."""
+        """Metadata only in a unified cache, but for a window's cells; a copy otherwise.
+
+        The target is empty, and `end` at least the source's shortest prefix.
+        """
         if self.traits.shares_cells:
             lib.llama_memory_seq_cp(self._handle, source, target, 0, end)
-            return
-        # between streams llama.cpp copies whole sequences only
-        lib.llama_memory_seq_cp(self._handle, source, target, -1, -1)
-        if self.traits.is_cuttable:
-            self.remove(target, end, -1)
+            if self._has_narrow_window:
+                self._own_window(target)
+        elif not self.restore(target, [SavedRange(self.save(source, 0), 0, end)]):
+            # between streams llama.cpp's own copy waits for the next decode: what is done to
+            # either sequence before that would be lost
+            raise EngineFailed("llama.cpp cannot copy a sequence to another.")
 
     def save(self, sequence: int, start: int) -> memoryview:
         """The bytes of a sequence from position `start` on."""
@@ -85,43 +101,72 @@ class Memory:
             self.remove(self._scratch, -1, -1)
 
     def restore(self, sequence: int, ranges: Sequence[SavedRange]) -> bool:
-        """Fill an empty sequence; False, and still empty, when there is no room."""
+        """Fill an empty sequence with ranges that follow each other, the first from 0 on.
+
+        False, and still empty, when there is no room, or when a window would have a hole: of each
+        range only what the last token of its state looked at is there.
+        """
+        oldest = 0
         for part in ranges:
-            if not self._put(sequence, part):
+            start = self._put(sequence, part)
+            if start is None:
                 self.remove(sequence, -1, -1)
                 return False
-        if self.traits.is_cuttable:
-            self.remove(sequence, ranges[-1].end, -1)
+            if start > part.start:
+                oldest = start
+        if self.traits.kind == "sliding":
+            if oldest > max(0, ranges[-1].end - self._window + 1):
+                self.remove(sequence, -1, -1)
+                return False
+            if len(ranges) > 1:  # leaves nothing older than a gap
+                self._own_window(sequence)
         return True
 
-    def _put(self, sequence: int, part: SavedRange) -> bool:
+    def _put(self, sequence: int, part: SavedRange) -> int | None:
+        """Add a range; the first position of it that a window's layers have, None: no room."""
         if part.start == 0:
-            return self._copy_in(part.state, sequence)
+            if not self._copy_in(part.state, sequence):
+                return None
+            self._cut(sequence, part.end)
+            return self._oldest(sequence, part)
         if self._scratch is None:
             raise EngineFailed("A cache that is split by sequence keeps whole sequences only.")
         try:
             if not self._copy_in(part.state, self._scratch):
-                return False
-            self.remove(sequence, part.start, -1)
-            lib.llama_memory_seq_cp(self._handle, self._scratch, sequence, part.start, part.end)
+                return None
+            self.remove(self._scratch, 0, part.start)
+            self._cut(self._scratch, part.end)
+            lib.llama_memory_seq_cp(self._handle, self._scratch, sequence, -1, -1)
+            return self._oldest(self._scratch, part)
         finally:
             self.remove(self._scratch, -1, -1)
-        return True
 
-    def _copy_out(self, sequence: int) -> memoryview:
-        size: int = lib.llama_state_seq_get_size_ext(self._context, sequence, _NO_FLAGS)
+    def _cut(self, sequence: int, end: int) -> None:
+        if self.traits.kind in ("attention", "sliding"):
+            self.remove(sequence, end, -1)
+
+    def _oldest(self, sequence: int, part: SavedRange) -> int:
+        if self.traits.kind != "sliding":
+            return part.start
+        oldest: int = lib.llama_memory_seq_pos_min(self._handle, sequence)
+        return part.end if oldest < 0 else oldest
+
+    def _own_window(self, sequence: int) -> None:
+        """Give a sequence cells of its own for its window, and only for that."""
+        state = self._copy_out(sequence, _WINDOW_ONLY)
+        if not self._copy_in(state, sequence, _WINDOW_ONLY):
+            raise EngineFailed("llama.cpp has no room for the window of a sequence.")
+
+    def _copy_out(self, sequence: int, flags: int = _WHOLE) -> memoryview:
+        size: int = lib.llama_state_seq_get_size_ext(self._context, sequence, flags)
         state = np.empty(size, np.uint8).data
         pointer = (ctypes.c_uint8 * size).from_buffer(state)
-        written = lib.llama_state_seq_get_data_ext(
-            self._context, pointer, size, sequence, _NO_FLAGS
-        )
+        written = lib.llama_state_seq_get_data_ext(self._context, pointer, size, sequence, flags)
         if not written:
             raise EngineFailed("llama.cpp cannot save the state of a sequence.")
         return state[:written]
 
-    def _copy_in(self, state: memoryview, sequence: int) -> bool:
+    def _copy_in(self, state: memoryview, sequence: int, flags: int = _WHOLE) -> bool:
         pointer = (ctypes.c_uint8 * len(state)).from_buffer(state)
-        read = lib.llama_state_seq_set_data_ext(
-            self._context, pointer, len(state), sequence, _NO_FLAGS
-        )
+        read = lib.llama_state_seq_set_data_ext(self._context, pointer, len(state), sequence, flags)
         return read == len(state)

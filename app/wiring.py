@@ -11,8 +11,8 @@ from starlette.applications import Starlette
 
 from app import __version__
 from app.api.app import create_api
-from app.api.middleware.auth import make_key_ring
 from app.api.middleware.drain import DrainGate
+from app.api.middleware.keys import make_key_ring
 from app.catalog.entries import ModelEntry, build_catalog
 from app.config.hardware import usable_cores
 from app.config.manifest import Manifest, read_manifest

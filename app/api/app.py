@@ -10,9 +10,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
 from app.api.errors import answer_corral_error, answer_http_exception
-from app.api.middleware.auth import AuthMiddleware, KeyRing
+from app.api.middleware.auth import AuthMiddleware
 from app.api.middleware.body_limit import BodyLimitMiddleware
 from app.api.middleware.drain import DrainGate, DrainMiddleware
+from app.api.middleware.keys import KeyRing
 from app.api.middleware.request_log import RequestLogMiddleware
 from app.api.openai.decode import Limits
 from app.api.openai.routes import OpenAIRoutes

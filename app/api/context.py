@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.types import Scope
 
+from app.core.options import INTERACTIVE
 from app.core.records import GenerationRecord
 from app.core.requests import Caller
 
@@ -16,13 +17,16 @@ _KEY = "corral"
 class RequestContext:
     """Filled in on the way; the log line, the metrics and some headers are made from it.
 
-    `ignored` are request fields that nobody here knows; `outcome` overrides the one that status
-    and record tell.
+    `end_user` is a digest of whom a front end says it asks for, `priority` the smallest that the
+    key allows. `ignored` are request fields that nobody here knows; `outcome` overrides the one
+    that status and record tell.
     """
 
     request_id: str
     started: float = field(default_factory=time.perf_counter)
     key_id: str | None = None
+    end_user: str | None = None
+    priority: int = INTERACTIVE
     model: str | None = None
     record: GenerationRecord | None = None
     ignored: tuple[str, ...] = ()
@@ -35,7 +39,7 @@ class RequestContext:
 
     @property
     def caller(self) -> Caller:
-        return Caller(request_id=self.request_id, key_id=self.key_id)
+        return Caller(self.request_id, self.key_id, self.end_user, self.priority)
 
 
 def put_context(scope: Scope, context: RequestContext) -> None:

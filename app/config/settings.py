@@ -111,8 +111,8 @@ class Settings(BaseSettings):
     )
     api_keys_file: UserPath | None = Field(
         default=None,
-        description="File with more keys, one a line; `#` starts a comment at the start of a line "
-        "or after a space.",
+        description="File with more keys, one a line, `priority=batch` after those that wait for "
+        "others; `#` starts a comment at the start of a line or after a space.",
     )
     cors_origins: Names = Field(
         default=("*",),

@@ -9,5 +9,9 @@ Pooling = Literal["mean", "cls", "last"]
 # model's own multi-token prediction layers.
 DraftMethod = Literal["off", "ngram", "model", "mtp"]
 
+# Of waiting requests those of a smaller number start first.
+INTERACTIVE, BATCH, MAX_PRIORITY = 0, 100, 1000
+PRIORITY_CLASSES = {"interactive": INTERACTIVE, "batch": BATCH}
+
 MAX_DRAFT_TOKENS = 16
 """Guessed ahead of one sequence in one step, whoever guesses."""

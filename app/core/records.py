@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 class GenerationRecord:
     """Filled in while a request is answered. Times in seconds since the request was accepted.
 
-    `outcome` is a finish reason, `abort` when the client left, or an error code.
+    `accepted_tokens` are those of the answers that had been guessed ahead; `rejected_tokens` were
+    guessed wrong. `outcome` is a finish reason, `abort` when the client left, or an error code.
     """
 
     model: str
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    accepted_tokens: int = 0
+    rejected_tokens: int = 0
     n: int = 1
     queue_seconds: float | None = None
     ttft_seconds: float | None = None

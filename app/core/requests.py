@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 from app.core.messages import Message, Tool
-from app.core.options import DraftMethod
+from app.core.options import INTERACTIVE, DraftMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +109,21 @@ Constraint = JsonObject | JsonSchema
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: for logs, limits and fairness. `key_id` is a short digest, never the key."""
+    """Who asks: for logs, limits and fairness. `key_id` is a short digest, never the key.
+
+    `end_user` is a digest of whom the request says it is for: nobody checks that. Its requests get
+    no smaller a number than `priority`.
+    """
 
     request_id: str
     key_id: str | None = None
+    end_user: str | None = None
+    priority: int = INTERACTIVE
+
+    @property
+    def owner(self) -> str | None:
+        """Who shares the engine with others: the key, or without keys the end user."""
+        return self.key_id or self.end_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +152,7 @@ class GenerationRequest:
     echo: bool = False
     logprobs: int | None = None
     constraint: Constraint | None = None
-    priority: int = 0
+    priority: int = INTERACTIVE
     speculation: DraftMethod | None = None
     prediction: str | None = None
 

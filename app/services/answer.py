@@ -39,6 +39,8 @@ class Tally:
     cached_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
+    accepted_tokens: int = 0
+    rejected_tokens: int = 0
     logprob_sum: float = 0.0
     logprob_count: int = 0
 
@@ -91,6 +93,8 @@ class Answer:
             case PromptLogprobs():
                 return self._tell_echo(output.logprobs)
             case SequenceFinished():
+                self.tally.accepted_tokens = output.accepted_tokens
+                self.tally.rejected_tokens = output.rejected_tokens
                 return self._finish(output.reason)
             case SequenceFailed():
                 self.is_over = True

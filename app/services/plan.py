@@ -15,10 +15,11 @@ from app.engine.messages import SequenceSpec
 from app.pool.loaded import LoadedModel
 from app.services.threads import run_in_thread
 from app.services.tokens import TokenizedPrompt, check_tokens, tokenize_prompt
-from app.services.weight import is_heavy
+from app.services.weight import INLINE_WEIGHT, is_heavy
 
 # a template may be slow on little text: what it may take of the event loop, then a thread goes on
 _INLINE_SECONDS = 0.02
+_TOKEN_CHARACTERS = 32  # more than a text has for each of its tokens
 _SEEDS = 0xFFFF_FFFF  # llama.cpp keeps the highest seed for "draw one"
 
 
@@ -60,10 +61,12 @@ async def make_plan(
         raise UnsupportedOperation(
             f"The model '{loaded.info.id}' makes embeddings only.", param="model"
         )
+    _check_speculation(request, loaded)
     prompts = await _tokenize(request, loaded, template)
+    prediction = await _tokenize_prediction(request.prediction or "", loaded)
     candidates = max(request.n, request.best_of or 1)
     specs = [
-        _make_spec(request, loaded, prompt, index, candidates)
+        replace(_make_spec(request, loaded, prompt, index, candidates), prediction=prediction)
         for prompt in prompts
         for index in range(candidates)
     ]
@@ -94,10 +97,32 @@ async def _tokenize(
     return await run_in_thread(run)
 
 
+async def _tokenize_prediction(text: str, loaded: LoadedModel) -> tuple[int, ...]:
+    """What cannot be part of an answer, because it is longer than any, is left out."""
+    longest = loaded.info.context_window
+    text = text[: longest * _TOKEN_CHARACTERS]
+
+    def run() -> tuple[int, ...]:
+        tokens = loaded.tokenizer.tokenize(text, add_special=False, parse_special=False)
+        return tuple(tokens[:longest])
+
+    return run() if len(text) <= INLINE_WEIGHT else await run_in_thread(run)
+
+
 def _check_token_fields(request: GenerationRequest, loaded: LoadedModel) -> None:
     bias = request.sampling.get("logit_bias", ())
     check_tokens([token for token, _ in bias], loaded.tokenizer, param="logit_bias")
     check_tokens(request.stop_token_ids, loaded.tokenizer, param="stop_token_ids")
+
+
+def _check_speculation(request: GenerationRequest, loaded: LoadedModel) -> None:
+    asked = request.speculation
+    if asked is not None and asked not in loaded.speculation:
+        known = ", ".join(f"'{name}'" for name in sorted(loaded.speculation))
+        raise UnsupportedOperation(
+            f"The model '{loaded.info.id}' has no speculation '{asked}'. It has {known}.",
+            param="speculation",
+        )
 
 
 def _make_spec(
@@ -119,6 +144,9 @@ def _make_spec(
         ignore_eos=request.ignore_eos,
         logprobs=0 if request.logprobs is None and wants_ranking else request.logprobs,
         prompt_logprobs=request.logprobs if request.echo else None,
+        priority=request.priority,
+        owner=request.caller.owner,
+        speculation=request.speculation or ("ngram" if request.prediction else None),
     )
 
 

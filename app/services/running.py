@@ -63,12 +63,14 @@ class Generation:
     @property
     def usage(self) -> Usage:
         """Of all answers so far. A prompt counts once, however many answers it gets."""
-        firsts = self._answers[:: self._plan.candidates]
+        tallies = [answer.tally for answer in self._answers]
         return Usage(
             prompt_tokens=sum(len(prompt.tokens) for prompt in self._plan.prompts),
-            completion_tokens=sum(answer.tally.completion_tokens for answer in self._answers),
-            cached_tokens=sum(answer.tally.cached_tokens for answer in firsts),
-            reasoning_tokens=sum(answer.tally.reasoning_tokens for answer in self._answers),
+            completion_tokens=sum(tally.completion_tokens for tally in tallies),
+            cached_tokens=sum(tally.cached_tokens for tally in tallies[:: self._plan.candidates]),
+            reasoning_tokens=sum(tally.reasoning_tokens for tally in tallies),
+            accepted_prediction_tokens=sum(tally.accepted_tokens for tally in tallies),
+            rejected_prediction_tokens=sum(tally.rejected_tokens for tally in tallies),
         )
 
     async def wait_admitted(self, grace: float) -> None:
@@ -178,6 +180,8 @@ class Generation:
         self.record.prompt_tokens = usage.prompt_tokens
         self.record.cached_tokens = usage.cached_tokens
         self.record.completion_tokens = usage.completion_tokens
+        self.record.accepted_tokens = usage.accepted_prediction_tokens
+        self.record.rejected_tokens = usage.rejected_prediction_tokens
         for answer in self._answers:
             for _ in range(answer.parser.malformed):
                 self._metrics.count_tool_parse_failure(answer.parser.name)

@@ -1,69 +1,12 @@
 """API keys: `Authorization: Bearer` or `x-api-key`, compared in constant time."""
 
-import hmac
-import re
-from collections.abc import Iterable
-from hashlib import sha256
-from pathlib import Path
-
-from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.context import context_of
 from app.api.errors import error_response
-from app.core.errors import ConfigurationError, InvalidApiKey
-
-_KEY_ID_LENGTH = 8
-_COMMENT = re.compile(r"(^|\s)#.*")
-
-
-class KeyRing:
-    """The keys that are let in, kept as digests. Without any, everybody is."""
-
-    def __init__(self, keys: Iterable[str]) -> None:
-        self._digests = tuple({sha256(key.encode()).digest() for key in keys})
-
-    @property
-    def is_open(self) -> bool:
-        return not self._digests
-
-    def find(self, key: str) -> str | None:
-        """A short name of the key for logs, None for a wrong one. Every key is compared."""
-        digest = sha256(key.encode(errors="surrogateescape")).digest()
-        matches = [hmac.compare_digest(digest, known) for known in self._digests]
-        return digest.hex()[:_KEY_ID_LENGTH] if any(matches) else None
-
-
-def make_key_ring(key: SecretStr | None, path: Path | None) -> KeyRing:
-    """The keys of the settings and of their file. Raises ConfigurationError.
-
-    A key or a file that turns out empty must not open the door that it was meant to close.
-    """
-    keys: list[str] = []
-    if key:
-        keys.append(key.get_secret_value().strip())
-        if not keys[0]:
-            raise ConfigurationError("LLM_API_KEY: there is nothing but white space in it")
-    if path is not None:
-        found = read_keys(path)
-        if not found:
-            raise ConfigurationError(f"LLM_API_KEYS_FILE={path}: there is no key in this file")
-        keys += found
-    return KeyRing(keys)
-
-
-def read_keys(path: Path) -> list[str]:
-    """One key a line; `#` starts a comment there or after white space.
-
-    Raises ConfigurationError.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"The API keys file {path} cannot be read: {error}") from error
-    keys = [_COMMENT.sub("", line).strip() for line in lines]
-    return [key for key in keys if key]
+from app.api.middleware.keys import KeyRing
+from app.core.errors import InvalidApiKey
 
 
 class AuthMiddleware:
@@ -86,7 +29,7 @@ class AuthMiddleware:
             context.error_code = error.code
             await error_response(error)(scope, receive, send)
             return
-        context.key_id = found
+        context.key_id, context.priority = found.id, found.priority
         await self._app(scope, receive, send)
 
     def _is_exempt(self, scope: Scope) -> bool:

@@ -13,9 +13,10 @@ from app.api.context import RequestContext, put_context
 from app.api.disconnect import ClientGone
 from app.api.errors import error_response
 from app.core.errors import InternalError
-from app.core.ids import make_id
+from app.core.ids import digest_of, make_id
 
 CLIENT_GONE = 499
+USER_HEADER = "x-openwebui-user-id"
 UNMATCHED = "unmatched"
 _SANE_ID = re.compile(r"[!-~]{1,128}")
 _HEADER_SAFE = re.compile(r"[^A-Za-z0-9_.-]")
@@ -51,7 +52,8 @@ class RequestLogMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = RequestContext(request_id=_choose_id(Headers(scope=scope)))
+        headers = Headers(scope=scope)
+        context = RequestContext(request_id=_choose_id(headers), end_user=_find_user(headers))
         put_context(scope, context)
         status = 0
 
@@ -92,6 +94,11 @@ class RequestLogMiddleware:
 def _choose_id(headers: Headers) -> str:
     given = headers.get("x-request-id", "")
     return given if _SANE_ID.fullmatch(given) else make_id("req_")
+
+
+def _find_user(headers: Headers) -> str | None:
+    name = headers.get(USER_HEADER)
+    return digest_of(name) if name else None
 
 
 def _mark(message: Message, context: RequestContext) -> None:
@@ -136,6 +143,8 @@ def _line(method: str, route: str, status: int, context: RequestContext) -> dict
             "prompt_tokens": record.prompt_tokens,
             "cached_tokens": record.cached_tokens,
             "completion_tokens": record.completion_tokens,
+            "accepted_tokens": record.accepted_tokens or None,
+            "rejected_tokens": record.rejected_tokens or None,
             "queue_seconds": _rounded(record.queue_seconds),
             "ttft_seconds": _rounded(record.ttft_seconds),
             "tokens_per_second": _rounded(record.tokens_per_second),

@@ -14,11 +14,13 @@ from app.api.openai.schemas.base import (
     describe,
     find_unknown,
 )
-from app.api.openai.schemas.chat import ChatBody, ChatMessage, ResponseFormat
+from app.api.openai.schemas.chat import ChatBody, ChatMessage, Prediction, ResponseFormat
 from app.api.openai.schemas.completions import CompletionBody
 from app.api.openai.schemas.embeddings import EmbeddingBody
 from app.core.errors import BadRequest, MalformedBody, UnsupportedParameter
+from app.core.ids import digest_of
 from app.core.messages import Message, Tool, ToolCall
+from app.core.options import BATCH, INTERACTIVE
 from app.core.requests import (
     Caller,
     ChatPrompt,
@@ -47,11 +49,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A neutral request, how its answer is wanted, and the fields that nobody knows."""
+    """A neutral request, how its answer is wanted, and the fields that nobody knows.
+
+    `service_tier` is the one that the request got, where it named one.
+    """
 
     request: GenerationRequest
     is_stream: bool
     wants_usage: bool
+    service_tier: str | None
     ignored: tuple[str, ...]
 
 
@@ -75,6 +81,7 @@ def decode_chat(body: dict[str, Any], caller: Caller, limits: Limits) -> Decoded
         max_tokens=None if limit == -1 else limit,
         logprobs=logprobs,
         constraint=_decode_format(wire.response_format),
+        prediction=_decode_prediction(wire.prediction),
     )
     return _decoded(wire, request)
 
@@ -163,6 +170,7 @@ def _decoded(wire: GenerationFields, request: GenerationRequest) -> Decoded:
         request=request,
         is_stream=bool(wire.stream),
         wants_usage=bool(wire.stream_options and wire.stream_options.include_usage),
+        service_tier=_name_tier(request.priority) if wire.service_tier else None,
         ignored=tuple(sorted(find_unknown(wire))),
     )
 
@@ -170,6 +178,8 @@ def _decoded(wire: GenerationFields, request: GenerationRequest) -> Decoded:
 def _make_request(wire: GenerationFields, caller: Caller, limits: Limits) -> GenerationRequest:
     """What both routes have in common; the prompts are put in afterwards."""
     _check_count(wire.n, limits, "n")
+    if wire.end_user:
+        caller = replace(caller, end_user=digest_of(wire.end_user))
     return GenerationRequest(
         model=wire.model,
         prompts=(),
@@ -181,7 +191,21 @@ def _make_request(wire: GenerationFields, caller: Caller, limits: Limits) -> Gen
         stop_token_ids=tuple(wire.stop_token_ids or ()),
         ignore_eos=bool(wire.ignore_eos),
         n=wire.n or 1,
+        priority=_choose_priority(wire, caller),
+        speculation=wire.speculation,
     )
+
+
+def _choose_priority(wire: GenerationFields, caller: Caller) -> int:
+    """`priority` before `service_tier`; neither gets past what the key allows."""
+    wanted = wire.priority
+    if wanted is None:
+        wanted = BATCH if wire.service_tier == "flex" else INTERACTIVE
+    return max(wanted, caller.priority)
+
+
+def _name_tier(priority: int) -> str:
+    return "flex" if priority >= BATCH else "default"
 
 
 def _check_count(value: int | None, limits: Limits, param: str) -> None:
@@ -264,6 +288,12 @@ def _decode_format(wanted: ResponseFormat | None) -> Constraint | None:
         return None
     schema = wanted.json_schema.schema_ if wanted.json_schema else wanted.schema_
     return JsonObject() if schema is None else JsonSchema(schema)
+
+
+def _decode_prediction(wanted: Prediction | None) -> str | None:
+    if wanted is None:
+        return None
+    return "".join(part.words or "" for part in wanted.content) or None
 
 
 def _check_modalities(wire: ChatBody) -> None:

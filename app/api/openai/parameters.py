@@ -6,15 +6,11 @@ docs/compatibility.md repeats these tables; a test compares them.
 from collections.abc import Mapping
 
 NO_EFFECT: Mapping[str, str] = {
-    "user": "Nothing is recorded for each end user.",
     "metadata": "Nothing is stored, so there is nothing to attach it to.",
     "store": "Answers are never stored.",
-    "service_tier": "There is one tier.",
     "prompt_cache_key": "No prompt is cached between requests yet.",
     "prompt_cache_retention": "No prompt is cached between requests yet.",
-    "safety_identifier": "There is no moderation to report to.",
     "parallel_tool_calls": "The model decides how many tools it calls.",
-    "prediction": "It could only save time, never change the answer.",
     "verbosity": "Models here are not trained to read it; say it in a message.",
 }
 

@@ -161,7 +161,7 @@ class OpenAIRoutes:
             return _json(
                 encode_whole(
                     form.make_answer,
-                    self._envelope(form.id_prefix, form.object, generation),
+                    self._envelope(form.id_prefix, form.object, generation, decoded),
                     events,
                     choices=generation.choices,
                     usage=generation.usage,
@@ -173,7 +173,7 @@ class OpenAIRoutes:
         self, generation: Generation, decoded: Decoded, form: Form, context: RequestContext
     ) -> AsyncGenerator[bytes, None]:
         """The frames of a stream. A failure on the way is the last of them."""
-        envelope = self._envelope(form.id_prefix, form.chunk_object, generation)
+        envelope = self._envelope(form.id_prefix, form.chunk_object, generation, decoded)
         chunks = form.make_chunks(envelope)
         try:
             if head := chunks.open(generation.choices):
@@ -196,13 +196,16 @@ class OpenAIRoutes:
         context.error_code = error.code
         return frame(error_body(error))
 
-    def _envelope(self, prefix: str, kind: str, generation: Generation) -> Envelope:
+    def _envelope(
+        self, prefix: str, kind: str, generation: Generation, decoded: Decoded
+    ) -> Envelope:
         return Envelope(
             id=make_id(prefix),
             object=kind,
             created=int(time.time()),
             model=generation.model.id,
             fingerprint=self.fingerprint,
+            service_tier=decoded.service_tier,
         )
 
 

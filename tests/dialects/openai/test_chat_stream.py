@@ -196,7 +196,11 @@ async def test_point_23_usage_is_the_last_chunk() -> None:
         "completion_tokens": 2,
         "total_tokens": 24,
         "prompt_tokens_details": {"cached_tokens": 3},
-        "completion_tokens_details": {"reasoning_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
     }
     assert all("usage" not in chunk for chunk in chunks[:-1])
 
@@ -212,7 +216,33 @@ async def test_point_25_reasoning_tokens() -> None:
     chunks = await stream(served, stream_options={"include_usage": True})
     usage = chunks[-1]["usage"]
     assert usage["completion_tokens"] == 4
-    assert usage["completion_tokens_details"] == {"reasoning_tokens": 3}
+    assert usage["completion_tokens_details"]["reasoning_tokens"] == 3
+
+
+async def test_guesses_are_counted() -> None:
+    served = serve(
+        Script(("a", "b"), accepted_tokens=1, rejected_tokens=4),
+        Script(("a", "b", "c"), accepted_tokens=2),
+    )
+    asked = {"n": 2, "stream_options": {"include_usage": True}}
+    usage = (await stream(served, **asked))[-1]["usage"]
+    assert usage["completion_tokens"] == 5
+    assert usage["completion_tokens_details"] == {
+        "reasoning_tokens": 0,
+        "accepted_prediction_tokens": 3,
+        "rejected_prediction_tokens": 4,
+    }
+    assert usage["total_tokens"] == usage["prompt_tokens"] + 5
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [("auto", "default"), ("default", "default"), ("priority", "default"), ("flex", "flex")],
+)
+async def test_every_chunk_names_the_service_tier(sent: str, told: str) -> None:
+    chunks = await stream(serve(), service_tier=sent, stream_options={"include_usage": True})
+    assert {chunk["service_tier"] for chunk in chunks} == {told}
+    assert all("service_tier" not in chunk for chunk in await stream(serve()))
 
 
 async def test_point_26_logprobs() -> None:

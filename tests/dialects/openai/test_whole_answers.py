@@ -70,6 +70,30 @@ async def test_choices_in_order() -> None:
     assert [choice["index"] for choice in body["choices"]] == [0, 1]
 
 
+async def test_guesses_are_counted() -> None:
+    served = serve(Script(("a", "b"), accepted_tokens=1, rejected_tokens=4))
+    for path, asked in ((CHAT, chat()), (COMPLETIONS, completion())):
+        usage = (await served.post(path, asked)).json()["usage"]
+        assert usage["completion_tokens"] == 2
+        assert usage["completion_tokens_details"] == {
+            "reasoning_tokens": 0,
+            "accepted_prediction_tokens": 1,
+            "rejected_prediction_tokens": 4,
+        }
+
+
+async def test_the_service_tier_is_the_one_that_was_given() -> None:
+    async def told(**fields: Any) -> str | None:
+        return (await serve().post(CHAT, chat(**fields))).json().get("service_tier")
+
+    assert await told() is None
+    assert await told(service_tier="auto") == "default"
+    assert await told(service_tier="scale") == "default"
+    assert await told(service_tier="flex") == "flex"
+    assert await told(service_tier="flex", priority=0) == "default"
+    assert await told(service_tier="auto", priority="batch") == "flex"
+
+
 async def test_a_failure_is_an_http_error() -> None:
     served = serve(Script(("a",), failure=EngineFailed("gone")))
     response = await served.post(CHAT, chat())

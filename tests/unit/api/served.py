@@ -16,8 +16,8 @@ from pydantic import SecretStr
 from starlette.applications import Starlette
 
 from app.api.app import create_api
-from app.api.middleware.auth import make_key_ring
 from app.api.middleware.drain import DrainGate
+from app.api.middleware.keys import make_key_ring
 from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
 from app.services.models import ModelService
@@ -92,7 +92,15 @@ class Served:
 def serve(*scripts: Script, **changes: Any) -> Served:
     """`changes` are options of the API; `template` and `info` go to the pool."""
     pool = ScriptedPool(ScriptedEngine(*scripts))
-    for name in ("template", "info", "tokenizer", "embedder", "constraints", "refusal"):
+    for name in (
+        "template",
+        "info",
+        "tokenizer",
+        "embedder",
+        "constraints",
+        "refusal",
+        "speculation",
+    ):
         if name in changes:
             setattr(pool, name, changes.pop(name))
     return Served(pool, replace(Options(), **changes))

@@ -113,6 +113,9 @@ BAD: dict[str, list[Any]] = {
     "stream": [1, "true", {}],
     "stream_options": [True, "x", []],
     "user": [5, {}],
+    "priority": [*BAD_NUMBERS, -1, 1001, 1.5, "urgent"],
+    "service_tier": [5, True, "gold", ""],
+    "speculation": [5, True, False, "fast", "model", "mtp"],
     "model": [5, "", {}, "x" * 600],
 }
 BAD_CHAT: dict[str, list[Any]] = {
@@ -122,7 +125,12 @@ BAD_CHAT: dict[str, list[Any]] = {
     "top_logprobs": [*BAD_NUMBERS, -1, 21],
     "metadata": [5, []],
     "store": ["yes", 1],
-    "service_tier": [5],
+    "safety_identifier": [5],
+    "prediction": [
+        *(5, "x", [], {}, {"type": "content"}, {"content": "x"}, {"type": "text", "content": "x"}),
+        *({"type": "content", "content": 5}, {"type": "content", "content": [{"type": "image"}]}),
+        {"type": "content", "content": [{"type": "text", "text": "x"}] * 1025},
+    ],
     "parallel_tool_calls": ["x"],
     "response_format": ["json", {}, {"type": "xml"}, {"type": "json_schema"}],
     "tools": [{}, [5], [{"type": "web"}], [{"type": "function"}], [TOOL | {"function": {}}]],
@@ -364,7 +372,7 @@ async def test_refused_parameters(name: str) -> None:
 
 async def test_parameters_without_effect() -> None:
     fields: dict[str, Any] = dict.fromkeys(NO_EFFECT, "x")
-    fields |= {"metadata": {"a": "b"}, "store": True, "parallel_tool_calls": True, "prediction": {}}
+    fields |= {"metadata": {"a": "b"}, "store": True, "parallel_tool_calls": True}
     await accept(serve(), CHAT, chat(**fields, modalities=["text"]))
 
 

@@ -11,6 +11,7 @@ from app.chat.template import ChatTemplate
 from app.core.errors import CorralError, ModelNotFound
 from app.core.events import TokenCandidate, TokenLogprob
 from app.core.models import ModelInfo
+from app.core.options import DraftMethod
 from app.core.records import GenerationRecord
 from app.core.requests import Constraint, SamplingParams
 from app.core.stats import EngineStats
@@ -102,6 +103,8 @@ class Script:
     cached_tokens: int = 0
     never_ends: bool = False
     is_together: bool = False
+    accepted_tokens: int = 0
+    rejected_tokens: int = 0
 
 
 def make_logprob(piece: str, logprob: float, top: int) -> TokenLogprob:
@@ -171,7 +174,8 @@ class ScriptedEngine(Engine):
         if script.failure is not None:
             made.append(SequenceFailed(spec.id, script.failure))
         elif not script.never_ends:
-            made.append(SequenceFinished(spec.id, script.reason, len(script.pieces)))
+            guessed = (script.accepted_tokens, script.rejected_tokens)
+            made.append(SequenceFinished(spec.id, script.reason, len(script.pieces), *guessed))
         return made
 
 
@@ -218,6 +222,7 @@ class ScriptedPool:
     lease_delay: float = 0.0
     leases: int = 0
     template_error: str | None = None
+    speculation: frozenset[DraftMethod] = frozenset({"off", "ngram"})
     is_ready: bool = True
     is_alive: bool = True
 
@@ -232,6 +237,7 @@ class ScriptedPool:
             engine=self.engine,
             embedder=self.embedder,
             constraints=self.constraints,
+            speculation=self.speculation,
         )
 
     @asynccontextmanager

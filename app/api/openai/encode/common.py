@@ -16,15 +16,18 @@ DONE = b"data: [DONE]\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The part of an answer that is the same in all its chunks."""
+    """The part of an answer that is the same in all its chunks; `service_tier` only where the
+    request named one."""
 
     id: str
     object: str
     created: int
     model: str
     fingerprint: str
+    service_tier: str | None = None
 
     def wrap(self, **fields: Any) -> bytes:
+        tier = {} if self.service_tier is None else {"service_tier": self.service_tier}
         return orjson.dumps(
             {
                 "id": self.id,
@@ -32,6 +35,7 @@ class Envelope:
                 "created": self.created,
                 "model": self.model,
                 "system_fingerprint": self.fingerprint,
+                **tier,
                 **fields,
             }
         )
@@ -97,7 +101,11 @@ def encode_usage(usage: Usage) -> dict[str, Any]:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning_tokens,
+            "accepted_prediction_tokens": usage.accepted_prediction_tokens,
+            "rejected_prediction_tokens": usage.rejected_prediction_tokens,
+        },
     }
 
 

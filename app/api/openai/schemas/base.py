@@ -1,7 +1,7 @@
 """Types and fields that the routes share. JSON null stands for "not given" everywhere."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AfterValidator,
@@ -11,6 +11,7 @@ from pydantic import (
     Field,
 )
 
+from app.core.options import MAX_PRIORITY, PRIORITY_CLASSES, DraftMethod
 from app.core.ranges import MAX_BREAKERS, SAMPLING
 
 MAX_STOPS = 256
@@ -54,6 +55,15 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _read_priority(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value not in PRIORITY_CLASSES:
+        words = " or ".join(f"'{word}'" for word in PRIORITY_CLASSES)
+        raise ValueError(f"must be {words}, or an integer from 0 to {MAX_PRIORITY}")
+    return PRIORITY_CLASSES[value]
+
+
 def _check_stops(stops: list[str]) -> list[str]:
     if not all(stops):
         raise ValueError("a stop string cannot be empty")
@@ -90,6 +100,8 @@ Breaker = Annotated[str, Field(max_length=MAX_BREAKER)]
 Breakers = Annotated[list[Breaker], Field(max_length=MAX_BREAKERS, fail_fast=True)]
 Bias = Annotated[dict[str, float], BeforeValidator(_bound_bias), AfterValidator(_check_bias)]
 Count = Annotated[int, Field(ge=0)]
+Priority = Annotated[int, Field(ge=0, le=MAX_PRIORITY), BeforeValidator(_read_priority)]
+ServiceTier = Literal["auto", "default", "flex", "priority", "scale"]
 
 
 class StreamOptions(Part):
@@ -140,6 +152,14 @@ class GenerationFields(SamplingFields):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     user: str | None = None
+    priority: Priority | None = None
+    service_tier: ServiceTier | None = None
+    speculation: DraftMethod | None = None
+
+    @property
+    def end_user(self) -> str | None:
+        """Whom the caller asks for."""
+        return self.user
 
 
 def describe(value: Any) -> str:

@@ -120,17 +120,21 @@ class ResponseFormat(Part):
         return self
 
 
+class Prediction(Part):
+    """Text that the answer probably contains."""
+
+    type: Literal["content"]
+    content: Content
+
+
 class ChatOnly(Body):
     """Fields that this service takes without effect; `parameters.py` says why."""
 
     metadata: dict[str, Any] | None = None
     store: bool | None = None
-    service_tier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
-    safety_identifier: str | None = None
     parallel_tool_calls: bool | None = None
-    prediction: dict[str, Any] | None = None
     verbosity: str | None = None
 
 
@@ -148,6 +152,12 @@ class ChatBody(ChatOnly, GenerationFields):
         None
     )
     modalities: Annotated[list[str], Field(max_length=MAX_MODALITIES, fail_fast=True)] | None = None
+    prediction: Prediction | None = None
+    safety_identifier: str | None = None
+
+    @property
+    def end_user(self) -> str | None:
+        return self.safety_identifier or self.user
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

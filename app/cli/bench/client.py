@@ -1,61 +1,51 @@
-"""Streaming chat completions over one aiohttp session, with arrival times."""
+"""Streaming chat completions, with arrival times."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from time import perf_counter
 
-import aiohttp
+import orjson
 
 from app.cli.bench.events import Answer, BadAnswerError, as_objects, error_text, parse_object
+from app.cli.bench.http import NoAnswerError, Reply, Server
 from app.cli.bench.records import ChatRequest, Completion
 
 TokenSeen = Callable[[], None]
-
-
-def open_session(api_key: str | None, timeout: float) -> aiohttp.ClientSession:
-    """A session without a connection limit; `timeout` is the limit of a whole request, in s.
-
-    Each request has its own connection, as from separate users: some servers close a kept-alive
-    connection after a stream, and a request sent into that would fail through no fault of theirs.
-    """
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, force_close=True),
-        headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
-        timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=10),
-    )
 
 
 class ChatClient:
     """Sends chat requests for one model of one server."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, url: str, model: str, *, ignore_eos: bool
+        self, server: Server, model: str, *, ignore_eos: bool, logprobs: bool = False
     ) -> None:
-        self._session = session
-        self._url = f"{api_root(url)}/chat/completions"
-        self._model = model
+        """`logprobs` asks for them with every answer, for the bytes of each token."""
+        self.server = server
+        self.model = model
+        self._path = f"{api_path(server.url)}/chat/completions"
         self._ignore_eos = ignore_eos
+        self._logprobs = logprobs
 
     async def complete(self, request: ChatRequest, on_token: TokenSeen | None = None) -> Completion:
         """Send one request and read it to its end; failures are recorded, never raised."""
         answer = Answer()
+        events = EventReader(answer, on_token)
+        body = orjson.dumps(self._body(request))
         error = None
         started = perf_counter()
         try:
-            async with self._session.post(self._url, json=self._body(request)) as response:
-                await _raise_for_refusal(response)
-                async for arrived, data in read_events(response.content):
-                    if answer.add(arrived, data) and on_token:
-                        on_token()
+            raise_for_refusal(await self.server.post(self._path, body, events.feed))
             answer.check_ended()
         except TimeoutError:
             error = "the request timed out"
-        except (aiohttp.ClientError, BadAnswerError) as problem:
-            error = str(problem) or type(problem).__name__
+        except (NoAnswerError, BadAnswerError) as problem:
+            error = str(problem)
         return Completion(
             started=started,
             finished=perf_counter(),
+            request=request,
             token_times=tuple(answer.times),
             text="".join(answer.texts),
+            tokens=tuple(answer.tokens),
             wanted_tokens=request.max_tokens if self._ignores_eos(request) else None,
             output_tokens=answer.output_tokens,
             prompt_tokens=answer.prompt_tokens,
@@ -69,51 +59,63 @@ class ChatClient:
 
     def _body(self, request: ChatRequest) -> dict[str, object]:
         body: dict[str, object] = {
-            "model": self._model,
+            "model": self.model,
             "messages": request.messages,
             "max_tokens": request.max_tokens,
             "temperature": 0,
             "stream": True,
             "stream_options": {"include_usage": True},
+            **request.sampling,
         }
         if request.schema is not None:
             schema = {"name": "answer", "strict": True, "schema": request.schema}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         if self._ignores_eos(request):
             body["ignore_eos"] = True
+        if self._logprobs:
+            body["logprobs"] = True
         return body
 
 
-async def read_events(content: aiohttp.StreamReader) -> AsyncIterator[tuple[float, bytes]]:
-    """Yield arrival time (s) and data of each server-sent event; comments are skipped."""
-    rest = b""
-    async for chunk in content.iter_any():
-        arrived = perf_counter()
-        *lines, rest = (rest + chunk).split(b"\n")
+class EventReader:
+    """Cuts the pieces of a body into server-sent events; comments are skipped."""
+
+    def __init__(self, answer: Answer, on_token: TokenSeen | None = None) -> None:
+        self._answer = answer
+        self._on_token = on_token
+        self._rest = b""
+
+    def feed(self, arrived: float, piece: bytes) -> None:
+        """Take in bytes that came at `arrived` (s)."""
+        *lines, self._rest = (self._rest + piece).split(b"\n")
         for line in lines:
-            if line.startswith(b"data:"):
-                yield arrived, line[5:].strip()
+            if (
+                line.startswith(b"data:")
+                and self._answer.add(arrived, line[5:].strip())
+                and self._on_token
+            ):
+                self._on_token()
 
 
-async def list_models(session: aiohttp.ClientSession, url: str) -> list[str]:
+async def list_models(server: Server) -> list[str]:
     """The model ids that the server offers."""
-    async with session.get(f"{api_root(url)}/models") as response:
-        await _raise_for_refusal(response)
-        models = as_objects(parse_object(await response.read()).get("data"))
-        return [str(model["id"]) for model in models if "id" in model]
+    reply = await server.get(f"{api_path(server.url)}/models")
+    raise_for_refusal(reply)
+    models = as_objects(parse_object(reply.body).get("data"))
+    return [str(model["id"]) for model in models if "id" in model]
 
 
-def api_root(url: str) -> str:
-    """The address of the API's `/v1`, whether or not `url` already has it."""
-    return url.rstrip("/").removesuffix("/v1") + "/v1"
+def api_path(url: str) -> str:
+    """What leads from `url` to the API: nothing when it ends in `/v1` already."""
+    return "" if url.rstrip("/").endswith("/v1") else "/v1"
 
 
-async def _raise_for_refusal(response: aiohttp.ClientResponse) -> None:
-    if response.status == 200:
+def raise_for_refusal(reply: Reply) -> None:
+    """Raise BadAnswerError with the server's own words unless the status is 200."""
+    if reply.status == 200:
         return
-    body = await response.read()
     try:
-        text = error_text(parse_object(body))
+        text = error_text(parse_object(reply.body))
     except BadAnswerError:
-        text = body.decode(errors="replace").strip()
-    raise BadAnswerError(f"HTTP {response.status}: {text[:300] or response.reason}")
+        text = reply.body.decode(errors="replace").strip()
+    raise BadAnswerError(f"HTTP {reply.status}: {text[:300] or 'no text'}")

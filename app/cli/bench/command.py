@@ -1,6 +1,5 @@
 """`corral bench`: measure an OpenAI-compatible server."""
 
-import asyncio
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,12 +7,15 @@ from pathlib import Path
 import click
 
 WORKLOAD_NAMES = (
+    "health",
     "decode",
     "prefill",
     "shared-prefix",
     "multi-turn",
+    "crowded-chats",
     "interference",
     "json-schema",
+    "sampling",
 )
 OUTPUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 
@@ -117,8 +119,9 @@ def bench(
 
     Exits with 1 when a request failed.
     """
-    _require_packages("aiohttp", "rich", *(["matplotlib"] if plot_path else []))
+    _require_packages("httptools", "rich", *(["matplotlib"] if plot_path else []))
     # Imported late because they need the packages checked above.
+    from app.cli.bench.http import run_quickly  # noqa: PLC0415
     from app.cli.bench.results import Parameters  # noqa: PLC0415
     from app.cli.bench.runner import Target  # noqa: PLC0415
     from app.cli.bench.session import Outputs, run_session  # noqa: PLC0415
@@ -134,7 +137,7 @@ def bench(
     )
     target = Target(url=url, label=label, model=model, api_key=api_key, timeout=timeout)
     outputs = Outputs(json=json_path, plot=plot_path, compare=compare)
-    sys.exit(asyncio.run(run_session(target, parameters, outputs)))
+    sys.exit(run_quickly(run_session(target, parameters, outputs)))
 
 
 def _require_packages(*names: str) -> None:

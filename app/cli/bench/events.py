@@ -1,7 +1,8 @@
 """The events of a streamed chat completion."""
 
-import json
 from typing import Any, cast
+
+import orjson
 
 Json = dict[str, Any]
 
@@ -18,6 +19,8 @@ class Answer:
         """Arrival of each event that carried text, reasoning included, s."""
         self.texts: list[str] = []
         """The parts of the answer itself, without reasoning."""
+        self.tokens: list[bytes] = []
+        """Bytes of each token that came with its log-probability."""
         self._usage: Json = {}
         self._ended = False
 
@@ -37,6 +40,9 @@ class Answer:
             self.texts.append(content)
             has_text |= bool(content or delta.get("reasoning_content"))
             self._ended |= bool(choice.get("finish_reason"))
+            if choice.get("logprobs"):
+                told = as_objects(choice["logprobs"].get("content"))
+                self.tokens += [bytes(token.get("bytes") or ()) for token in told]
         if has_text:
             self.times.append(arrived)
         return has_text
@@ -65,7 +71,7 @@ class Answer:
 def parse_object(data: bytes) -> Json:
     """The JSON object in `data`."""
     try:
-        value = json.loads(data)
+        value = orjson.loads(data)
     except ValueError:
         raise BadAnswerError(f"not JSON: {data[:100]!r}") from None
     if not isinstance(value, dict):

@@ -1,6 +1,6 @@
 """What is sent to a server in one request, and what was seen to come back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 Message = dict[str, str]
@@ -15,6 +15,8 @@ class ChatRequest:
     max_tokens: int
     schema: dict[str, object] | None = None
     """JSON schema the answer must follow; such an answer ends by itself, so EOS is not ignored."""
+    sampling: dict[str, object] = field(default_factory=dict[str, object])
+    """Fields of the request that replace greedy sampling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,13 @@ class Completion:
 
     started: float
     finished: float
+    request: ChatRequest
     token_times: tuple[float, ...] = ()
     """Arrival of each event that carried text, reasoning included."""
     text: str = ""
     """The answer, without reasoning."""
+    tokens: tuple[bytes, ...] = ()
+    """Bytes of each token, when log-probabilities were asked for."""
     wanted_tokens: int | None = None
     """The output length asked for, in tokens, when the server was told to ignore EOS."""
     output_tokens: int = 0

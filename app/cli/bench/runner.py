@@ -1,13 +1,14 @@
 """Runs workloads against a server and gathers the figures."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-import aiohttp
-
-from app.cli.bench.client import ChatClient, list_models, open_session
+from app.cli.bench.client import ChatClient, list_models
+from app.cli.bench.counters import read_counters
 from app.cli.bench.events import BadAnswerError
+from app.cli.bench.http import NoAnswerError, Server
 from app.cli.bench.prompts import Calibration, PromptWriter, calibration_text
 from app.cli.bench.records import ChatRequest
 from app.cli.bench.results import KEPT_MESSAGES, Parameters, Report
@@ -47,22 +48,35 @@ class Target:
     timeout: float = 600.0
 
 
-async def run_benchmark(target: Target, parameters: Parameters, meter: Meter) -> Report:
-    """Warm the server up, run every workload `repeat` times and report."""
+RowDone = Callable[[Row], None]
+
+
+async def run_benchmark(
+    target: Target,
+    parameters: Parameters,
+    meter: Meter,
+    *,
+    wanted: Callable[[Workload], bool] = lambda _: True,
+    on_row: RowDone = lambda _: None,
+) -> Report:
+    """Warm the server up, run every wanted workload `repeat` times and report.
+
+    `on_row` gets each row as soon as it is measured.
+    """
     sizes = Sizes(tuple(parameters.streams), parameters.scale, parameters.max_tokens)
-    workloads = build_workloads(parameters.workloads, sizes)
+    workloads = list(filter(wanted, build_workloads(parameters.workloads, sizes)))
     meter.begin(parameters.repeat * sum(workload.requests for workload in workloads))
     date = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-    async with open_session(target.api_key, target.timeout) as session:
-        model = target.model or await _first_model(session, target.url)
-        client = ChatClient(session, target.url, model, ignore_eos=parameters.ignore_eos)
-        meter.describe("warming up")
-        calibration = await _warm_up(client)
-        prompts = PromptWriter(calibration, parameters.seed)
-        rows = [
-            await _run_workload(workload, client, prompts, parameters.repeat, meter)
-            for workload in workloads
-        ]
+    server = Server(target.url, target.api_key, target.timeout)
+    model = target.model or await _first_model(server)
+    client = ChatClient(server, model, ignore_eos=parameters.ignore_eos)
+    meter.describe("warming up")
+    calibration = await warm_up(client)
+    prompts = PromptWriter(calibration, parameters.seed)
+    rows: list[Row] = []
+    for workload in workloads:
+        rows.append(await _run_workload(workload, client, prompts, parameters.repeat, meter))
+        on_row(rows[-1])
     return Report(date, target.label, target.url, model, parameters, calibration, rows)
 
 
@@ -74,23 +88,26 @@ async def _run_workload(
     for number in range(repeat):
         meter.describe(f"{workload.name}, {workload.streams} streams, pass {number + 1}/{repeat}")
         key = f"{workload.name}/{workload.streams}/{number}"
+        before = await read_counters(client.server, client.model)
         seen = await workload.run(Pass(client, prompts, key, meter.advance))
-        repeats.append(summarise(seen))
+        after = await read_counters(client.server, client.model)
+        counted = after - before if before and after else None
+        repeats.append(summarise(seen, workload.streams, counted))
         messages += [done.error for done in seen.completions if done.error is not None]
     return Row(workload.name, workload.streams, repeats, messages[:KEPT_MESSAGES])
 
 
-async def _first_model(session: aiohttp.ClientSession, url: str) -> str:
+async def _first_model(server: Server) -> str:
     try:
-        models = await list_models(session, url)
-    except (aiohttp.ClientError, TimeoutError, BadAnswerError) as problem:
-        raise ServerUnusableError(f"{url} does not list its models: {problem}") from problem
+        models = await list_models(server)
+    except (NoAnswerError, TimeoutError, BadAnswerError) as problem:
+        raise ServerUnusableError(f"{server.url} does not list its models: {problem}") from problem
     if not models:
-        raise ServerUnusableError(f"{url} lists no models; name one with --model")
+        raise ServerUnusableError(f"{server.url} lists no models; name one with --model")
     return models[0]
 
 
-async def _warm_up(client: ChatClient) -> Calibration:
+async def warm_up(client: ChatClient) -> Calibration:
     """Send a first request, then two that tell how the server counts tokens."""
     counts: list[int] = []
     for text, tokens in (("Hello", 16), (calibration_text(1), 1), (calibration_text(3), 1)):

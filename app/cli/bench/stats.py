@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from math import ceil, floor
 from statistics import median
 
+from app.cli.bench.counters import Counters
 from app.cli.bench.records import Completion
 
 
@@ -15,6 +16,10 @@ class Observation:
     completions: Sequence[Completion]
     first_token_times: Sequence[float]
     gaps: Sequence[float]
+    plain: Sequence[Completion] = ()
+    """The same work without its constraint, done after it; no other figure counts these."""
+    probe_times: Sequence[float] = ()
+    """Seconds that the server took to say how it is, while the requests ran."""
 
     @classmethod
     def of(cls, completions: Sequence[Completion]) -> "Observation":
@@ -50,6 +55,15 @@ class Figures:
     cached_tokens: float
     short_answers: float
     """Answers shorter than asked for although the server was told to ignore EOS."""
+    steady_tokens_per_s: float | None = None
+    """Output rate while as many requests as the workload allows were all decoding."""
+    plain_tokens_per_s: float | None = None
+    """Output rate of the same work without its schema."""
+    health_p99_ms: float | None = None
+    computed_prompt_tokens: float | None = None
+    """Prompt tokens that went through the model, where the server counts them."""
+    outside_ms_per_step: float | None = None
+    """Time of a step outside `llama_decode`, where the server tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +92,11 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     return low + (high - low) * (position - floor(position))
 
 
-def summarise(seen: Observation) -> Figures:
-    """The figures of one pass."""
+def summarise(seen: Observation, streams: int, counted: Counters | None = None) -> Figures:
+    """The figures of one pass with up to `streams` requests at once.
+
+    `counted` is what the server's own counters grew by.
+    """
     good = [completion for completion in seen.completions if completion.error is None]
     started = min(completion.started for completion in seen.completions)
     seconds = max(completion.finished for completion in seen.completions) - started
@@ -105,7 +122,48 @@ def summarise(seen: Observation) -> Figures:
             and completion.output_tokens < completion.wanted_tokens
             for completion in good
         ),
+        steady_tokens_per_s=steady_rate(good, streams),
+        plain_tokens_per_s=_rate(seen.plain),
+        health_p99_ms=_percentile_ms(seen.probe_times, 0.99),
+        computed_prompt_tokens=None if counted is None else counted.prompt_tokens_computed,
+        outside_ms_per_step=None if counted is None else counted.outside_ms_per_step,
     )
+
+
+def steady_rate(completions: Sequence[Completion], streams: int) -> float | None:
+    """Output tokens per second over the times when exactly `streams` answers were decoding.
+
+    An answer decodes from its first text to its last. An event may carry several tokens, so each
+    counts for the answer's tokens divided by its events.
+    """
+    moments: list[tuple[float, int, float]] = []
+    for done in completions:
+        share = done.output_tokens / max(1, len(done.token_times))
+        moments += [(arrived, 0, share) for arrived in done.token_times]
+        if done.token_times:
+            # A stream opens after its first text and closes with its last.
+            moments += [(done.token_times[0], 1, 0.0), (done.token_times[-1], -1, 0.0)]
+    tokens = seconds = previous = 0.0
+    decoding = 0
+    # At one moment: texts first, then closings, then openings.
+    for moment, change, share in sorted(moments, key=lambda item: (item[0], _ORDER[item[1]])):
+        if decoding == streams:
+            seconds += moment - previous
+            tokens += share
+        decoding += change
+        previous = moment
+    return tokens / seconds if seconds else None
+
+
+_ORDER = {0: 0, -1: 1, 1: 2}
+
+
+def _rate(completions: Sequence[Completion]) -> float | None:
+    if not completions:
+        return None
+    started = min(completion.started for completion in completions)
+    ended = max(completion.finished for completion in completions)
+    return sum(completion.output_tokens for completion in completions) / (ended - started)
 
 
 def median_figures(passes: Sequence[Figures]) -> Figures:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from app.cli.bench.client import ChatClient
+from app.cli.bench.health import probing
 from app.cli.bench.prompts import PromptWriter
 from app.cli.bench.records import ChatRequest, Completion, Message
 from app.cli.bench.schema import SCHEMA, mismatch
@@ -73,6 +74,14 @@ class Sizes:
         return max(streams, round(requests * self.scale))
 
 
+SAMPLING: dict[str, object] = {
+    "temperature": 0.8,
+    "top_p": 0.95,
+    "presence_penalty": 0.5,
+    "frequency_penalty": 0.5,
+}
+
+
 def user(text: str) -> list[Message]:
     """A conversation of one user message."""
     return [{"role": "user", "content": text}]
@@ -97,19 +106,52 @@ async def _shared_prefix(run: Pass, *, streams: int, requests: int, max_tokens: 
     return Observation.of(await run.send_all(chats, streams))
 
 
-async def _multi_turn(run: Pass, *, streams: int, turns: int, max_tokens: int) -> Observation:
+async def _sampling(run: Pass, *, streams: int, requests: int, max_tokens: int) -> Observation:
+    chats = [
+        ChatRequest(user(run.prompt(64, index)), max_tokens, sampling=SAMPLING | {"seed": index})
+        for index in range(requests)
+    ]
+    return Observation.of(await run.send_all(chats, streams))
+
+
+async def _health(run: Pass, *, streams: int, max_tokens: int) -> Observation:
+    """How soon the server says how it is while all its streams decode."""
+    chats = [
+        ChatRequest(user(run.prompt(64, index)), max_tokens=max_tokens) for index in range(streams)
+    ]
+    async with probing(run.client.server) as times:
+        seen = Observation.of(await run.send_all(chats, streams))
+    return replace(seen, probe_times=tuple(times))
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """Lengths of a conversation: the first message, each later one and each answer, in tokens."""
+
+    first: int
+    later: int
+    answer: int
+
+
+async def _multi_turn(
+    run: Pass, *, chats: int, streams: int, turns: int, shape: Chat
+) -> Observation:
+    """Conversations that send their whole history each turn; `streams` of them at once, in turn."""
+    places = asyncio.Semaphore(streams)
+
     async def chat(number: int) -> list[Completion]:
         messages: list[Message] = []
         done: list[Completion] = []
         for turn in range(turns):
-            text = run.passage(200 if turn == 0 else 50, f"{number}/{turn}")
+            text = run.passage(shape.first if turn == 0 else shape.later, f"{number}/{turn}")
             messages = [*messages, *user(text)]
-            done.append(await run.send(ChatRequest(messages, max_tokens)))
+            async with places:
+                done.append(await run.send(ChatRequest(messages, shape.answer)))
             messages = [*messages, {"role": "assistant", "content": done[-1].text}]
         return done
 
-    chats = await asyncio.gather(*(chat(number) for number in range(streams)))
-    return Observation.of([completion for done in chats for completion in done])
+    ended = await asyncio.gather(*(chat(number) for number in range(chats)))
+    return Observation.of([completion for done in ended for completion in done])
 
 
 async def _interference(run: Pass, *, streams: int) -> Observation:
@@ -153,12 +195,19 @@ async def _interference(run: Pass, *, streams: int) -> Observation:
 
 
 async def _json_schema(run: Pass, *, streams: int, requests: int) -> Observation:
+    """Answers under a schema, then as long ones to prompts of the same form without it."""
     ask = "Describe one thing for sale as JSON. It has to do with these words: "
-    chats = [
-        ChatRequest(user(ask + run.passage(16, index)), max_tokens=400, schema=SCHEMA)
-        for index in range(requests)
-    ]
-    return Observation.of([_checked(done) for done in await run.send_all(chats, streams)])
+
+    def chat(index: object, tokens: int, schema: dict[str, object] | None) -> ChatRequest:
+        return ChatRequest(user(ask + run.passage(16, index)), tokens, schema)
+
+    bound = [chat(index, 400, SCHEMA) for index in range(requests)]
+    seen = [_checked(done) for done in await run.send_all(bound, streams)]
+    lengths = [done.output_tokens for done in seen if done.error is None]
+    plain = [chat(f"plain/{index}", tokens, None) for index, tokens in enumerate(lengths)]
+    free = await run.send_all(plain, min(streams, len(plain)))
+    # One that failed makes the rate of the others meaningless.
+    return replace(Observation.of(seen), plain=() if any(done.error for done in free) else free)
 
 
 def _checked(completion: Completion) -> Completion:
@@ -190,9 +239,26 @@ def _shared_prefix_workloads(sizes: Sizes) -> list[Workload]:
 
 
 def _multi_turn_workloads(sizes: Sizes) -> list[Workload]:
-    turns, tokens = sizes.count(5, 2), sizes.max_tokens or 64
-    run = partial(_multi_turn, streams=4, turns=turns, max_tokens=tokens)
+    turns, shape = sizes.count(5, 2), Chat(200, 50, sizes.max_tokens or 64)
+    run = partial(_multi_turn, chats=4, streams=4, turns=turns, shape=shape)
     return [Workload("multi-turn", 4, 4 * turns, run)]
+
+
+def _crowded_chats_workloads(sizes: Sizes) -> list[Workload]:
+    chats, shape = sizes.count(24, 8), Chat(200, 40, sizes.max_tokens or 16)
+    run = partial(_multi_turn, chats=chats, streams=8, turns=4, shape=shape)
+    return [Workload("crowded-chats", 8, 4 * chats, run)]
+
+
+def _sampling_workloads(sizes: Sizes) -> list[Workload]:
+    requests, tokens = sizes.count(16, 8), sizes.max_tokens or 128
+    run = partial(_sampling, streams=8, requests=requests, max_tokens=tokens)
+    return [Workload("sampling", 8, requests, run)]
+
+
+def _health_workloads(sizes: Sizes) -> list[Workload]:
+    run = partial(_health, streams=16, max_tokens=sizes.max_tokens or 128)
+    return [Workload("health", 16, 16, run)]
 
 
 def _interference_workloads(_: Sizes) -> list[Workload]:
@@ -204,17 +270,20 @@ def _json_schema_workloads(sizes: Sizes) -> list[Workload]:
     for streams, usual in ((1, 4), (4, 12)):
         requests = sizes.count(usual, streams)
         run = partial(_json_schema, streams=streams, requests=requests)
-        workloads.append(Workload("json-schema", streams, requests, run))
+        workloads.append(Workload("json-schema", streams, 2 * requests, run))
     return workloads
 
 
 WORKLOADS: dict[str, Callable[[Sizes], list[Workload]]] = {
+    "health": _health_workloads,
     "decode": _decode_workloads,
     "prefill": _prefill_workloads,
     "shared-prefix": _shared_prefix_workloads,
     "multi-turn": _multi_turn_workloads,
+    "crowded-chats": _crowded_chats_workloads,
     "interference": _interference_workloads,
     "json-schema": _json_schema_workloads,
+    "sampling": _sampling_workloads,
 }
 
 

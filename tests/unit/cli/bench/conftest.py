@@ -3,7 +3,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from aiohttp.test_utils import TestServer
 
-from app.cli.bench.client import ChatClient, open_session
+from app.cli.bench.client import ChatClient
+from app.cli.bench.http import Server
 from tests.unit.cli.bench.fake_server import FakeServer
 
 
@@ -23,11 +24,11 @@ ClientFor = Callable[..., ChatClient]
 
 
 @pytest.fixture
-async def client_for(url: str) -> AsyncIterator[ClientFor]:
+def client_for(url: str) -> ClientFor:
     """Make a client of the fake server."""
-    async with open_session("secret", timeout=5) as session:
+    server = Server(url, "secret", timeout=5)
 
-        def make(*, ignore_eos: bool = True) -> ChatClient:
-            return ChatClient(session, url, "fake", ignore_eos=ignore_eos)
+    def make(*, ignore_eos: bool = True, logprobs: bool = False) -> ChatClient:
+        return ChatClient(server, "fake", ignore_eos=ignore_eos, logprobs=logprobs)
 
-        yield make
+    return make

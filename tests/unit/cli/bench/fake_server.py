@@ -31,10 +31,27 @@ class FakeServer:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/metrics", self._metrics)
         return app
 
     async def _models(self, _: web.Request) -> web.Response:
         return web.json_response({"data": [{"id": name} for name in self.models]})
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        """Three prompt tokens and one step of 2 ms for each answer so far."""
+        answers = len(self.bodies)
+        values = {
+            "corral_prompt_tokens_computed_total": 3 * answers,
+            "corral_engine_steps_total": answers,
+            "corral_engine_overhead_seconds_total": 0.002 * answers,
+        }
+        return web.Response(
+            text="".join(f'{name}{{model="fake"}} {value}\n' for name, value in values.items())
+        )
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -65,7 +82,10 @@ class FakeServer:
                 return response
             if number == 2 and self.fault == "cut":
                 return response
-            await _send(response, {"choices": [{"delta": {"content": token}}]})
+            choice: dict[str, Any] = {"delta": {"content": token}}
+            if body.get("logprobs"):
+                choice["logprobs"] = {"content": [{"bytes": list(token.encode())}]}
+            await _send(response, {"choices": [choice]})
         await _send(response, {"choices": [{"delta": {}, "finish_reason": "length"}]})
         if self.has_usage:
             await _send(response, {"choices": [], "usage": _usage(body, len(tokens))})

@@ -1,7 +1,8 @@
 import pytest
 
-from app.cli.bench.client import ChatClient, api_root, list_models, open_session
+from app.cli.bench.client import ChatClient, list_models
 from app.cli.bench.events import BadAnswerError
+from app.cli.bench.http import Server
 from app.cli.bench.records import ChatRequest
 from tests.unit.cli.bench.conftest import ClientFor
 from tests.unit.cli.bench.fake_server import FakeServer, Fault
@@ -93,27 +94,32 @@ async def test_a_finish_reason_is_an_end_too(client_for: ClientFor, server: Fake
 
 async def test_a_slow_server_times_out(url: str, server: FakeServer) -> None:
     server.token_delay = 5
-    async with open_session(None, timeout=0.1) as session:
-        completion = await ChatClient(session, url, "fake", ignore_eos=True).complete(HELLO)
-    assert completion.error == "the request timed out"
+    client = ChatClient(Server(url, timeout=0.1), "fake", ignore_eos=True)
+    assert (await client.complete(HELLO)).error == "the request timed out"
 
 
 async def test_no_server(unused_tcp_port: int) -> None:
-    async with open_session(None, timeout=5) as session:
-        address = f"http://127.0.0.1:{unused_tcp_port}"
-        completion = await ChatClient(session, address, "fake", ignore_eos=True).complete(HELLO)
+    address = f"http://127.0.0.1:{unused_tcp_port}"
+    completion = await ChatClient(Server(address), "fake", ignore_eos=True).complete(HELLO)
     assert completion.error is not None
-    assert "Cannot connect" in completion.error
+    assert "cannot connect" in completion.error
+
+
+async def test_sampling_replaces_greedy(client_for: ClientFor, server: FakeServer) -> None:
+    request = ChatRequest(HELLO.messages, 5, sampling={"temperature": 0.8, "top_p": 0.9})
+    await client_for().complete(request)
+    assert (server.bodies[0]["temperature"], server.bodies[0]["top_p"]) == (0.8, 0.9)
+
+
+async def test_bytes_of_tokens(client_for: ClientFor, server: FakeServer) -> None:
+    completion = await client_for(logprobs=True).complete(HELLO)
+    assert server.bodies[0]["logprobs"] is True
+    assert completion.tokens == (b"word0 ", b"word1 ", b"word2 ", b"word3 ", b"word4 ")
 
 
 async def test_models_are_listed(url: str, server: FakeServer) -> None:
     server.models = ["a", "b"]
-    async with open_session(None, timeout=5) as session:
-        assert await list_models(session, url) == ["a", "b"]
-        with pytest.raises(BadAnswerError, match="HTTP 404"):
-            await list_models(session, f"{url}/elsewhere")
-
-
-def test_the_api_root_is_found() -> None:
-    roots = {api_root(url) for url in ("http://h:1", "http://h:1/", "http://h:1/v1/")}
-    assert roots == {"http://h:1/v1"}
+    for address in (url, f"{url}/", f"{url}/v1", f"{url}/v1/"):
+        assert await list_models(Server(address)) == ["a", "b"]
+    with pytest.raises(BadAnswerError, match="HTTP 404"):
+        await list_models(Server(f"{url}/elsewhere"))

@@ -78,5 +78,5 @@ async def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("app.cli.bench.command.find_spec", nothing)
     result = await invoke()
     assert result.exit_code == 1
-    assert "needs aiohttp, rich" in result.output
+    assert "needs httptools, rich" in result.output
     assert "corral[bench]" in result.output

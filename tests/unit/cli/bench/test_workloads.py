@@ -2,8 +2,6 @@ import asyncio
 import json
 from typing import Any
 
-import pytest
-
 from app.cli.bench.command import WORKLOAD_NAMES
 from app.cli.bench.prompts import Calibration, PromptWriter
 from app.cli.bench.stats import Observation
@@ -83,13 +81,51 @@ async def test_interference_ends_when_streams_fail(
     assert all(done.error for done in seen.completions)
 
 
-@pytest.mark.parametrize(("price", "errors"), [(12, 0), (-1, 12)])
-async def test_json_answers_are_checked(
-    client_for: ClientFor, server: FakeServer, price: int, errors: int
+async def test_json_answers_are_checked(client_for: ClientFor, server: FakeServer) -> None:
+    server.answer = json.dumps(GOOD | {"price": -1})
+    workload = build_workloads(["json-schema"], SIZES)[-1]
+    seen = await workload.run(Pass(client_for(), WRITER, "key", lambda: None))
+    assert sum(done.error is not None for done in seen.completions) == 12
+    assert seen.plain == []
+
+
+async def test_json_answers_are_repeated_without_the_schema(
+    client_for: ClientFor, server: FakeServer
 ) -> None:
-    server.answer = json.dumps(GOOD | {"price": price})
-    seen, _ = await run(client_for, "json-schema")
-    assert sum(done.error is not None for done in seen.completions) == errors
+    server.answer = json.dumps(GOOD)
+    workload = build_workloads(["json-schema"], SIZES)[-1]
+    seen = await workload.run(Pass(client_for(), WRITER, "key", lambda: None))
+    assert len(seen.completions) == len(seen.plain) == 12
+    assert len(set(prompts(server))) == 24
+    bodies = server.bodies[12:]
+    assert all("response_format" not in body and body["ignore_eos"] for body in bodies)
+    assert {body["max_tokens"] for body in bodies} == {2}
+    assert len({len(prompt.split()) for prompt in prompts(server)}) == 1
+
+
+async def test_crowded_chats_take_turns(client_for: ClientFor, server: FakeServer) -> None:
+    server.token_delay = 0.001
+    seen, streams = await run(client_for, "crowded-chats")
+    assert server.most_running == streams == 8
+    assert len(seen.completions) == 24 * 4
+    # Every chat has its turn before any has its next.
+    turns = [len(body["messages"]) // 2 for body in server.bodies]
+    assert turns[:24] == [0] * 24
+    assert sorted(turns) == [turn for turn in range(4) for _ in range(24)]
+
+
+async def test_sampling_is_not_greedy(client_for: ClientFor, server: FakeServer) -> None:
+    await run(client_for, "sampling")
+    assert {body["temperature"] for body in server.bodies} == {0.8}
+    assert {body["seed"] for body in server.bodies} == set(range(16))
+
+
+async def test_health_is_asked_while_streams_run(client_for: ClientFor, server: FakeServer) -> None:
+    server.token_delay = 0.03
+    seen, _ = await run(client_for, "health")
+    assert server.most_running == 16
+    assert len(seen.probe_times) >= 2
+    assert all(0 < seconds < 1 for seconds in seen.probe_times)
 
 
 async def test_passes_never_share_prompts(client_for: ClientFor, server: FakeServer) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.load import CHAT, COMPLETIONS, wait_idle
 from tests.support.server import MODEL, Server
-from tests.support.wire import Answer, Connection, ask
+from tests.support.wire import Answer, Connection, ask, open_stream
 
 STORY = {"model": MODEL, "prompt": "Once upon a time", "max_tokens": 24}
 RANDOM = {"model": "random", "prompt": "the llama", "max_tokens": 24}
@@ -183,3 +183,59 @@ async def test_no_mixture_breaks_the_engine(server: Server, seed: int) -> None:
     assert refused < CALLS / 10
     await wait_idle(server)
     server.assert_no_alarm()
+
+
+@pytest.mark.parametrize("speculation", [None, "off", "ngram"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_prediction_never_changes_the_answer(
+    server: Server, speculation: str | None, stream: bool
+) -> None:
+    """Whether it is right, half right or wrong."""
+    asked = {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": "What color is the sky?"}],
+        "max_tokens": 32,
+        "temperature": 0,
+    }
+    expected = (await ask(server.port, "POST", CHAT, asked)).json()
+    text = expected["choices"][0]["message"]["content"]
+    assert text
+    options = {"speculation": speculation, "stream_options": {"include_usage": True}}
+    for guess in (text, text[: len(text) // 2] + " or not", "Something else.", text * 500, ""):
+        prediction = {"type": "content", "content": guess}
+        body = {**asked, **options, "prediction": prediction}
+        said, usage = await chat_once(server, body, stream=stream)
+        assert said == text
+        assert usage["completion_tokens"] == expected["usage"]["completion_tokens"]
+        details = usage["completion_tokens_details"]
+        assert 0 <= details["accepted_prediction_tokens"] <= usage["completion_tokens"]
+        assert details["rejected_prediction_tokens"] >= 0
+        if speculation == "off":
+            assert details["accepted_prediction_tokens"] == 0
+
+
+async def test_a_method_the_model_does_not_have(server: Server) -> None:
+    for method in ("model", "mtp"):
+        answer = await ask(server.port, "POST", COMPLETIONS, {**STORY, "speculation": method})
+        assert answer.status == 400
+        assert (answer.error["param"], answer.error["code"]) == (
+            "speculation",
+            "unsupported_operation",
+        )
+        assert f"'{method}'" in answer.error["message"]
+
+
+async def chat_once(
+    server: Server, body: dict[str, Any], *, stream: bool
+) -> tuple[str, dict[str, Any]]:
+    """The text and the usage of a chat."""
+    if not stream:
+        answer = await ask(server.port, "POST", CHAT, {**body, "stream": False})
+        assert answer.status == 200, answer.body
+        whole = answer.json()
+        return whole["choices"][0]["message"]["content"], whole["usage"]
+    events = await open_stream(server.port, CHAT, body)
+    *chunks, last = await events.rest()
+    await events.close()
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
+    return "".join(delta.get("content", "") for delta in deltas), last["usage"]

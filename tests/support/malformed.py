@@ -89,6 +89,9 @@ SAMPLING: Invalid = {
     "stream": FLAGS,
     "stream_options": ["x", 5, [], {"include_usage": "yes"}, {"include_usage": 1}],
     "user": TEXTS,
+    "priority": [*WHOLE, -1, 1001, "urgent", ""],
+    "service_tier": [*TEXTS, "gold", ""],
+    "speculation": [*TEXTS, "fast", "", "mtp"],
 }
 USER = {"role": "user", "content": "Hi"}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -144,6 +147,12 @@ CHAT = Route(
         "store": FLAGS,
         "parallel_tool_calls": FLAGS,
         "reasoning_effort": [5, [], {}, "enormous"],
+        "safety_identifier": TEXTS,
+        "prediction": [
+            *("x", 5, True, [], {}, {"type": "content"}, {"content": "x"}, {"type": "content"}),
+            *({"type": kind, "content": "x"} for kind in each(5, None, [], "text", "")),
+            *({"type": "content", "content": value} for value in each(5, True, {}, [5], ["x"])),
+        ],
         "modalities": ["text", 5, {}, [5], ["audio"]],
     },
     text=lambda text: {"messages": [{"role": "user", "content": text}]},

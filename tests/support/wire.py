@@ -196,12 +196,17 @@ class Events:
 
 
 async def open_stream(
-    port: int, target: str, payload: Mapping[str, Any], *, ends_well: bool = True
+    port: int,
+    target: str,
+    payload: Mapping[str, Any],
+    headers: Mapping[str, str] | None = None,
+    *,
+    ends_well: bool = True,
 ) -> Events:
     """Starts a streamed request; its status must be 200."""
     connection = await Connection.open(port)
     body = json.dumps({**payload, "stream": True}).encode()
-    await connection.send("POST", target, body, JSON_TYPE)
+    await connection.send("POST", target, body, {**JSON_TYPE, **(headers or {})})
     head = await connection.head()
     if head.status != 200:
         text = b"".join([piece async for piece in connection.writes(head)])

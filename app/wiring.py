@@ -19,6 +19,7 @@ from app.config.manifest import Manifest, read_manifest
 from app.config.settings import Settings
 from app.core.errors import ConfigurationError, CorralError
 from app.core.models import ModelInfo, ModelState
+from app.engine.prefix.store import PrefixStore
 from app.llama import library
 from app.pool.describe import decide_sizes, describe
 from app.pool.loader import LlamaLoader
@@ -114,7 +115,7 @@ def _make_pool(
 
     return ModelPool(
         catalog,
-        LlamaLoader(settings, load_progress),
+        LlamaLoader(settings, load_progress, PrefixStore(settings.prefix_cache_bytes)),
         describe_entry,
         metrics,
         max_loaded=settings.max_loaded_models,

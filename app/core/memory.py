@@ -13,6 +13,7 @@ class MemoryTraits:
     `cells_per_sequence`: the most cells that one sequence may hold. `shares_cells`: a prefix that
     two sequences share takes its cells once. `saves_ranges`: a sequence can be saved without its
     beginning, and put together again from pieces. `is_cuttable`: any tail can be cut off.
+    `window`: positions that a sliding window looks back, else 0; a saved state holds no others.
     """
 
     kind: MemoryKind
@@ -20,6 +21,11 @@ class MemoryTraits:
     shares_cells: bool
     saves_ranges: bool
     is_cuttable: bool
+    window: int = 0
+
+    def shortest_saved(self, length: int) -> int:
+        """To how many positions a saved state of `length` can be cut back, at least."""
+        return 0 if self.is_cuttable or length <= self.window else length
 
 
 @dataclass(frozen=True, slots=True)

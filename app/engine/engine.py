@@ -23,6 +23,7 @@ from app.engine.messages import (
     SequenceSpec,
     Submit,
 )
+from app.engine.prefix.store import ModelPrefixes
 from app.engine.runtime import Runtime
 from app.engine.worker import Worker
 
@@ -73,11 +74,14 @@ class OutputStream:
 
 
 class Engine:
-    def __init__(self, runtime: Runtime, config: EngineConfig) -> None:
-        """Made on the event loop that will read the outputs; `start()` starts the thread."""
+    def __init__(
+        self, runtime: Runtime, config: EngineConfig, prefixes: ModelPrefixes | None = None
+    ) -> None:
+        """Made on the event loop that will read the outputs; `start()` starts the thread.
+        `prefixes`: where the states of finished sequences are kept, None for nowhere."""
         self._loop = asyncio.get_running_loop()
         self._config = config
-        self._worker = Worker(runtime, config, self._deliver)
+        self._worker = Worker(runtime, config, self._deliver, prefixes)
         self._thread = threading.Thread(
             target=self._worker.run, name=f"engine-{config.name}", daemon=True
         )

@@ -127,12 +127,14 @@ End = SequenceFinished | SequenceFailed | SequenceCancelled
 class EngineConfig:
     """Limits of one engine.
 
-    `max_queue`: sequences that may wait. `step_tokens`: prompt tokens in a step with nothing
-    decoding. `mixed_step_tokens`: prompt tokens in a step while streams are running; at least 64,
-    the tile of llama.cpp's CPU attention kernel, and best a whole micro-batch.
+    `max_queue`: sequences that may wait. `step_tokens`: most prompt tokens in a step.
+    `step_seconds`: wanted time of a step while streams are running, which is the gap between two
+    of their tokens; 0 for no bound. `mixed_step_tokens`: prompt tokens in such a step until it is
+    known what a token costs.
     """
 
     max_queue: int = 256
-    mixed_step_tokens: int = 128
     step_tokens: int = 512
+    step_seconds: float = 0.4
+    mixed_step_tokens: int = 128
     name: str = "model"

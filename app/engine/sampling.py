@@ -26,9 +26,12 @@ class TokenChooser:
         self._vocabulary = vocabulary
         self._end_tokens = np.fromiter(sorted(vocabulary.end_tokens), np.int64)
 
-    def choose(self, sequence: Sequence, row: Float32Array) -> tuple[int, TokenLogprob | None]:
+    def choose(
+        self, sequence: Sequence, row: Float32Array, batch_row: int
+    ) -> tuple[int, TokenLogprob | None]:
         """The next token, and its log-probability where the sequence asks for it.
 
+        `batch_row`: the row of the batch whose logits `row` are.
         `row` of shape (vocabulary size,) is llama.cpp's own buffer and is changed in place:
         biases and masks must be seen by the sampler chain, which reads the same buffer.
         Log-probabilities are the model's own, before any of that.
@@ -36,7 +39,7 @@ class TokenChooser:
         alternatives = sequence.spec.logprobs
         raw = None if alternatives is None else row.copy()
         self._bias(sequence, row)
-        token = self._pick(sequence, row)
+        token = self._pick(sequence, row, batch_row)
         if raw is None or alternatives is None:
             return token, None
         return token, self._logprob(token, raw, alternatives)
@@ -49,12 +52,12 @@ class TokenChooser:
             self._logprob(token, row, alternatives) for token, row in zip(tokens, rows, strict=True)
         ]
 
-    def _pick(self, sequence: Sequence, row: Float32Array) -> int:
+    def _pick(self, sequence: Sequence, row: Float32Array, batch_row: int) -> int:
         constraint = sequence.spec.constraint
         if sequence.sampler is not None:
             if constraint is not None:
                 constraint.mask(row)
-            return sequence.sampler.sample(sequence.batch_row, row)
+            return sequence.sampler.sample(batch_row, row)
         token = int(row.argmax())
         if constraint is not None and not constraint.allows(token):
             # checking one token is a thousand times cheaper than computing the mask

@@ -1,17 +1,18 @@
 """What runs next: pure decisions over sequences, no llama.cpp and no clock.
 
-Each step holds one token of every decoding sequence, then pieces of prompts. A sequence is
+Each step holds the next token of every decoding sequence, then pieces of prompts. A sequence is
 admitted when its tokens fit beside everything already admitted. When decoding runs out of room,
-the newest sequence of the lowest priority gives up its cells and is computed again later, so
-that requests whose sum exceeds the cache all succeed.
+the newest sequence of the lowest priority is parked: it gives up its cells and comes back later,
+so that requests whose sum exceeds the cache all succeed.
 """
 
-from bisect import insort
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from app.engine.messages import EngineConfig
+from app.engine.cells import CellLedger
+from app.engine.fairness import FairShare
+from app.engine.prefix.tree import common_prefix
 from app.engine.sequence import Sequence
+from app.engine.step import Piece, Step
 
 # cells kept free beyond a newcomer's tokens, so that it is not parked again at once
 _HEADROOM = 32
@@ -19,84 +20,85 @@ _HEADROOM = 32
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the context offers: sequences, KV cells, tokens and logits rows per decode."""
+    """What the context offers: sequences, KV cells, tokens and logits rows per decode.
+    `shares_cells` False: every sequence has cells of its own, enough for any."""
 
     max_sequences: int
     kv_size: int
     batch_tokens: int
     max_outputs: int
-
-
-@dataclass(slots=True)
-class Step:
-    """One batch: a token of each of `decode`, and `count` prompt tokens of each of `prefill`."""
-
-    decode: list[Sequence] = field(default_factory=list[Sequence])
-    prefill: list[tuple[Sequence, int]] = field(default_factory=list[tuple[Sequence, int]])
-
-    @property
-    def n_tokens(self) -> int:
-        return len(self.decode) + sum(count for _, count in self.prefill)
+    shares_cells: bool = True
 
 
 class Scheduler:
-    def __init__(self, limits: Limits, config: EngineConfig) -> None:
+    def __init__(self, limits: Limits, cells: CellLedger) -> None:
+        """`cells`: the books that `engine.placement` keeps."""
         self._limits = limits
-        self._config = config
+        self._cells = cells
         self._free_slots = list(range(limits.max_sequences - 1, -1, -1))
         self._admissions = 0
+        self.shares = FairShare()
         self.waiting: list[Sequence] = []
         self.live: list[Sequence] = []
 
     def enqueue(self, sequence: Sequence) -> None:
-        """Put a sequence in the queue: by priority, then by age."""
-        insort(self.waiting, sequence, key=lambda s: (s.spec.priority, s.submitted))
+        owners = {other.spec.owner for other in (*self.waiting, *self.live)}
+        self.shares.enter(sequence.spec.owner, owners)
+        self.waiting.append(sequence)
 
-    def admit(self) -> Iterator[Sequence]:
-        """Move sequences from the queue into the context while they fit, in order: a large one
-        at the head is waited for, never overtaken for ever."""
-        while self.waiting and self._free_slots:
-            sequence = self.waiting[0]
-            if self.live and sequence.length + _HEADROOM > self._unreserved_cells():
-                return
-            self.waiting.pop(0)
-            sequence.slot = self._free_slots.pop()
-            self._admissions += 1
-            sequence.admitted = self._admissions
-            self.live.append(sequence)
-            yield sequence
+    def admit(self) -> Sequence | None:
+        """Move the next sequence from the queue into the context; None while it does not fit: a
+        large one at the head is waited for, never overtaken for ever."""
+        head = self._head()
+        if head is None or not self._free_slots:
+            return None
+        if self._limits.shares_cells:
+            head.expected_share = self._expected_share(head)
+        if self.live and not self._fits(head):
+            return None
+        self.waiting.remove(head)
+        head.slot = self._free_slots.pop()
+        self._admissions += 1
+        head.admitted = self._admissions
+        self.live.append(head)
+        return head
 
-    def plan(self) -> Step:
-        """Choose the next step's rows among the live sequences."""
-        step = Step(decode=[s for s in self.live if s.is_decoding])
-        n_decode = len(step.decode)
-        room = self._config.mixed_step_tokens if n_decode else self._config.step_tokens
-        room = min(room, self._limits.batch_tokens - n_decode)
-        outputs = self._limits.max_outputs - n_decode
+    def outranked(self) -> Sequence | None:
+        """A live sequence that should make room for one of higher priority in the queue."""
+        head = self._head()
+        if head is None or not self.live:
+            return None
+        victim = self._last()
+        return victim if victim.spec.priority > head.spec.priority else None
+
+    def plan(self, budget: int) -> Step:
+        """Choose the next step's pieces among the attached sequences; `budget` bounds the prompt
+        tokens."""
+        step = Step()
+        room, outputs = self._limits.batch_tokens, self._limits.max_outputs
         for sequence in self.live:
-            if room <= 0 or outputs <= 0:
+            if sequence.is_decoding and room and outputs:
+                piece = Piece(sequence, sequence.next_piece(room))
+                step.decode.append(piece)
+                room -= piece.count
+                outputs -= piece.n_outputs
+        room = min(room, budget)
+        for sequence in sorted(self.live, key=_rank):
+            if not (room and outputs):
                 break
-            if sequence.is_decoding:
+            if sequence.is_decoding or not sequence.is_attached:
                 continue
-            count = min(room, sequence.remaining)
-            if sequence.wants_prompt_logprobs:
-                count = min(count, outputs)
-                outputs -= count
-            else:
-                outputs -= 1
-            step.prefill.append((sequence, count))
-            room -= count
+            most = min(room, outputs) if sequence.wants_prompt_logprobs else room
+            piece = Piece(sequence, sequence.next_piece(most))
+            step.prefill.append(piece)
+            room -= piece.count
+            outputs -= piece.n_outputs
         return step
 
-    def park(self) -> Sequence | None:
-        """Take the newest sequence of the lowest priority out of the context, back into the
-        queue; None when only one is left. The caller frees its cells before `slot` is reused."""
-        if len(self.live) < 2:
-            return None
-        victim = max(self.live, key=lambda s: (s.spec.priority, s.admitted))
-        self.release(victim)
-        self.enqueue(victim)
-        return victim
+    def victim(self) -> Sequence | None:
+        """The sequence to park when there is no room: the newest of the lowest priority; None when
+        only one is left."""
+        return self._last() if len(self.live) > 1 else None
 
     def release(self, sequence: Sequence) -> None:
         """The sequence leaves the context; its slot may be used again."""
@@ -105,10 +107,43 @@ class Scheduler:
 
     def has_room(self, step: Step) -> bool:
         """Whether the KV cache can hold the step's tokens."""
-        return self.cells_used() + step.n_tokens <= self._limits.kv_size
+        if not self._limits.shares_cells:
+            return True
+        return self._cells.used + step.n_tokens <= self._limits.kv_size
 
-    def cells_used(self) -> int:
-        return sum(s.computed for s in self.live)
+    def _head(self) -> Sequence | None:
+        """The best of the queue: by priority, those that were parked first, then by fair share
+        and by age."""
 
-    def _unreserved_cells(self) -> int:
-        return self._limits.kv_size - sum(s.length for s in self.live)
+        def rank(sequence: Sequence) -> tuple[int, bool, int, float]:
+            spec = sequence.spec
+            is_new = not sequence.has_started
+            return spec.priority, is_new, self.shares.clock(spec.owner), sequence.submitted
+
+        return min(self.waiting, key=rank, default=None)
+
+    def _last(self) -> Sequence:
+        return max(self.live, key=_rank)
+
+    def _fits(self, newcomer: Sequence) -> bool:
+        if not self._limits.shares_cells:
+            return True
+        promised = sum(_outstanding(sequence) for sequence in self.live)
+        needed = _outstanding(newcomer) + _HEADROOM
+        return self._cells.used + promised + needed <= self._limits.kv_size
+
+    def _expected_share(self, sequence: Sequence) -> int:
+        """Tokens that a live sequence has computed or will have, so that they take no cells."""
+        wanted = sequence.cacheable
+        return max((common_prefix(other.known, wanted) for other in self.live), default=0)
+
+
+def _rank(sequence: Sequence) -> tuple[int, int]:
+    return sequence.spec.priority, sequence.admitted
+
+
+def _outstanding(sequence: Sequence) -> int:
+    """Cells that the known tokens of a sequence will still take."""
+    if sequence.is_attached:
+        return sequence.remaining
+    return sequence.length - sequence.expected_share

@@ -7,8 +7,12 @@ import numpy as np
 
 from app.core.events import TokenLogprob
 from app.engine.messages import SequenceSpec
+from app.engine.prefix.tree import Saved
 from app.engine.runtime import Float32Array, Int32Array, Sampler
 from app.engine.text import TextStream
+
+# a sequence with no more tokens than these to compute is as good as decoding
+MOST_PENDING = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -16,7 +20,8 @@ class Sequence:
     """State owned by the engine thread.
 
     `tokens[:length]` are prompt and answer so far; `computed` of them are in the KV cache under
-    `slot`. A decoding sequence has exactly one token not yet computed.
+    `slot`. A decoding sequence has its last token, and perhaps some that a grammar forced, still
+    to be computed.
     """
 
     spec: SequenceSpec
@@ -30,11 +35,19 @@ class Sequence:
     computed: int = 0
     generated: int = 0
     admitted: int = 0  # ordinal of the latest admission: larger is newer
-    has_started: bool = False
+    queue_seconds: float = 0.0
+    has_started: bool = False  # was admitted once
+    is_attached: bool = False  # has what others knew of its tokens, and may be computed
+    is_announced: bool = False
+    expected_share: int = 0  # tokens that it will probably take over from others in the context
+    parked_state: Saved | None = None
+    checkpoints: set[int] = field(
+        default_factory=set[int]
+    )  # lengths at which a step stops and the state is saved
+    accepted_guesses: int = 0
+    rejected_guesses: int = 0
     sampler: Sampler | None = None
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
-    batch_row: int = 0  # where the last decode computed its logits: row of the batch
-    logits_row: int = 0  # and row of the logits
 
     @classmethod
     def from_spec(cls, spec: SequenceSpec) -> "Sequence":
@@ -52,13 +65,28 @@ class Sequence:
         )
 
     @property
+    def known(self) -> Int32Array:
+        """Prompt and answer so far."""
+        return self.tokens[: self.length]
+
+    @property
+    def cacheable(self) -> Int32Array:
+        """The tokens whose computation may be skipped: the last one's logits are needed, and so
+        are those of a prompt whose log-probabilities are wanted."""
+        end = self.length - 1
+        return self.tokens[: len(self.prompt_logprobs) if self.wants_prompt_logprobs else end]
+
+    @property
     def remaining(self) -> int:
         """Known tokens that are not in the KV cache yet; at least one."""
         return self.length - self.computed
 
     @property
     def is_decoding(self) -> bool:
-        return self.slot >= 0 and self.remaining == 1
+        """So little is left to compute that the next step brings a token."""
+        if not self.is_attached or self.wants_prompt_logprobs:
+            return False
+        return self.remaining <= MOST_PENDING
 
     @property
     def wants_prompt_logprobs(self) -> bool:
@@ -67,12 +95,21 @@ class Sequence:
             and len(self.prompt_logprobs) < len(self.spec.prompt) - 1
         )
 
+    def next_piece(self, most: int) -> int:
+        """How many tokens to compute next: at most `most`, and not past a checkpoint."""
+        count = min(most, self.remaining)
+        if self.checkpoints:
+            ahead = [at - self.computed for at in self.checkpoints if at > self.computed]
+            count = min([count, *ahead])
+        return count
+
     def append(self, token: int) -> None:
         self.tokens[self.length] = token
         self.length += 1
         self.generated += 1
 
     def leave_cache(self) -> None:
-        """The KV cells are gone: everything must be computed again."""
+        """The KV cells are gone."""
         self.slot = -1
         self.computed = 0
+        self.is_attached = False

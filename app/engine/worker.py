@@ -7,29 +7,27 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from app.core.errors import CorralError, Draining, EngineFailed, QueueTimeout
 from app.core.events import TokenLogprob
+from app.engine.budget import PrefillBudget
 from app.engine.messages import (
     Cancel,
     Command,
     EngineConfig,
     Output,
-    PromptLogprobs,
     SequenceCancelled,
-    SequenceFailed,
-    SequenceFinished,
-    SequenceOutput,
-    SequenceStarted,
     StopReason,
     Submit,
 )
+from app.engine.outcome import Outcomes
+from app.engine.placement import Attached, Placement
+from app.engine.prefix.store import ModelPrefixes
 from app.engine.runtime import Float32Array, Runtime
 from app.engine.sampling import TokenChooser, needs_sampler
-from app.engine.scheduler import Limits, Scheduler, Step
+from app.engine.scheduler import Limits, Scheduler
 from app.engine.sequence import Sequence
-from app.engine.tally import Tally
+from app.engine.step import Piece, Step
+from app.engine.tally import Levels, Tally
 
 _log = logging.getLogger(__name__)
 
@@ -45,25 +43,31 @@ class Worker:
         runtime: Runtime,
         config: EngineConfig,
         deliver: Callable[[list[Output | SequenceCancelled]], None],
+        prefixes: ModelPrefixes | None = None,
     ) -> None:
         """`deliver` is called on the engine thread, once per step, with all its outputs."""
         self._runtime = runtime
         self._deliver = deliver
-        self._scheduler = Scheduler(
-            Limits(
-                max_sequences=runtime.max_sequences,
-                kv_size=runtime.kv_size,
-                batch_tokens=runtime.batch_capacity,
-                max_outputs=runtime.max_outputs,
-            ),
-            config,
+        self._placement = Placement(runtime, prefixes)
+        limits = Limits(
+            max_sequences=runtime.max_sequences,
+            kv_size=runtime.kv_size,
+            batch_tokens=runtime.batch_capacity,
+            max_outputs=runtime.max_outputs,
+            shares_cells=runtime.memory.shares_cells,
+        )
+        self._scheduler = Scheduler(limits, self._placement.cells)
+        self._budget = PrefillBudget(
+            target_seconds=config.step_seconds,
+            start=config.mixed_step_tokens,
+            most=config.step_tokens,
         )
         self._chooser = TokenChooser(runtime.vocabulary)
+        self._outcomes = Outcomes(runtime.vocabulary)
         self._sequences: dict[str, Sequence] = {}
         self._inbox: deque[Command] = deque()
         self._wake = threading.Event()
         self._is_stopping = False
-        self._outputs: list[Output | SequenceCancelled] = []
         self._tally = Tally()
         self._publish()
 
@@ -86,7 +90,7 @@ class Worker:
         error: CorralError = Draining("The server stopped before the request was finished.")
         try:
             while not self._is_stopping:
-                if not self._step():
+                if not self.step():
                     self._wake.wait(_IDLE_SECONDS)
                     self._wake.clear()
         except Exception as cause:
@@ -95,27 +99,27 @@ class Worker:
         finally:
             self._end(error)
 
-    def _step(self) -> bool:
+    def step(self) -> bool:
         """Run one batch; False when there is nothing to do."""
         started = time.perf_counter()
         self._drain_inbox()
         self._expire_waiting()
-        for sequence in self._scheduler.admit():
-            self._start(sequence)
+        self._admit()
+        self._attach()
         step = self._plan()
-        if step.n_tokens == 0:
+        if not step.n_tokens:
             self._publish()
             self._flush()
             return False
-        n_rows = self._fill(step)
-        if self._outputs:  # who starts now learns it before the step, which may be long
-            self._publish()
-            self._flush()
+        n_outputs = step.fill(self._runtime.batch)
+        self._publish()
+        self._flush()  # who starts now learns it before the step, which may be long
         decoding = time.perf_counter()
         has_decoded = self._runtime.decode(step.n_tokens)
         decoded = time.perf_counter()
         if has_decoded:
-            self._take(step, n_rows)
+            self._budget.observe(len(step.decode), step.n_prefill, decoded - decoding)
+            self._take(step, n_outputs)
         else:
             self._make_room()
         self._publish()  # before the outputs: who sees the end of a sequence sees it counted
@@ -134,7 +138,7 @@ class Worker:
                     sequence = self._sequences.get(identifier)
                     if sequence is not None:
                         self._drop(sequence, "abort")
-                        self._outputs.append(SequenceCancelled(identifier))
+                        self._outcomes.cancel(identifier)
 
     def _expire_waiting(self) -> None:
         now = time.monotonic()
@@ -151,165 +155,187 @@ class Worker:
                     ),
                 )
 
-    def _start(self, sequence: Sequence) -> None:
-        if sequence.has_started:  # parked before: its sampler and text go on
-            return
-        sequence.has_started = True
+    def _admit(self) -> None:
+        """Let in what fits; a sequence of higher priority pushes others back into the queue."""
+        while self._scheduler.waiting:
+            sequence = self._scheduler.admit()
+            if sequence is None:
+                outranked = self._scheduler.outranked()
+                if outranked is None:
+                    return
+                self._park(outranked)
+            elif not sequence.has_started:
+                sequence.has_started = True
+                sequence.queue_seconds = time.monotonic() - sequence.submitted
+
+    def _attach(self) -> None:
+        """Give newcomers what is known of their tokens; some wait for others to compute it."""
+        live = self._scheduler.live
+        for sequence in live:
+            if sequence.is_attached:
+                continue
+            attached = self._placement.attach(sequence, live)
+            if attached is None:
+                continue
+            if sequence.is_announced:
+                self._tally.resumes += 1
+            else:
+                self._announce(sequence, attached)
+
+    def _announce(self, sequence: Sequence, attached: Attached) -> None:
+        sequence.is_announced = True
         spec = sequence.spec
         if needs_sampler(spec.sampling):
             sequence.sampler = self._runtime.make_sampler(spec.sampling, spec.prompt)
-        waited = time.monotonic() - sequence.submitted
-        self._outputs.append(SequenceStarted(spec.id, cached_tokens=0, queue_seconds=waited))
         self._tally.prompt_tokens += len(spec.prompt)
+        if attached.tier is not None:
+            self._tally.cached[attached.tier] += attached.tokens
+        self._outcomes.start(sequence, attached.tokens)
 
     def _plan(self) -> Step:
-        step = self._scheduler.plan()
-        while not self._scheduler.has_room(step) and self._park():
-            step = self._scheduler.plan()
-        return step
+        while True:
+            n_decode = sum(sequence.is_decoding for sequence in self._scheduler.live)
+            budget = self._budget.tokens(n_decode)
+            self._tally.prefill_budget = budget
+            step = self._scheduler.plan(budget)
+            victim = None if self._scheduler.has_room(step) else self._scheduler.victim()
+            if victim is None:
+                return step
+            self._park(victim)
 
-    def _fill(self, step: Step) -> int:
-        """Write the step into the batch; returns how many rows ask for logits.
-
-        Prompts come first, so that whole micro-batches hold nothing else: attention is computed
-        in tiles of rows, and a tile looks at every cell that one of its rows may see.
-        """
-        batch, rows, at = self._runtime.batch, 0, 0
-        for sequence, count in step.prefill:
-            end, start = at + count, sequence.computed
-            batch.token[at:end] = sequence.tokens[start : start + count]
-            batch.position[at:end] = np.arange(start, start + count)
-            batch.sequence[at:end] = sequence.slot
-            batch.output[at:end] = 0
-            sequence.logits_row = rows
-            if sequence.wants_prompt_logprobs:
-                batch.output[at:end] = 1
-                rows += count
-            elif count == sequence.remaining:
-                batch.output[end - 1] = 1
-                rows += 1
-            sequence.batch_row = end - 1
-            at = end
-        for row, sequence in enumerate(step.decode):
-            batch.token[at + row] = sequence.tokens[sequence.computed]
-            batch.position[at + row] = sequence.computed
-            batch.sequence[at + row] = sequence.slot
-            sequence.batch_row, sequence.logits_row = at + row, rows + row
-        batch.output[at : at + len(step.decode)] = 1
-        return rows + len(step.decode)
-
-    def _take(self, step: Step, n_rows: int) -> None:
+    def _take(self, step: Step, n_outputs: int) -> None:
         """Choose a token for every sequence whose known tokens are all computed now."""
-        self._tally.prompt_tokens_computed += sum(count for _, count in step.prefill)
-        if not n_rows:
-            for sequence, count in step.prefill:
-                sequence.computed += count
-            return
-        logits = self._runtime.logits(n_rows)
-        for sequence, count in step.prefill:
-            if sequence.wants_prompt_logprobs:
-                self._collect_prompt_logprobs(sequence, count, logits)
-                sequence.logits_row += count - 1  # the chunk's last row predicts the answer
-            sequence.computed += count
-        for sequence in step.decode:
-            sequence.computed += 1
-        for sequence in (*step.decode, *(s for s, _ in step.prefill)):
-            if sequence.remaining == 0:
-                token, logprob = self._chooser.choose(sequence, logits[sequence.logits_row])
-                self._accept(sequence, token, logprob)
+        logits = self._runtime.logits(n_outputs) if n_outputs else None
+        for piece in step.pieces:
+            sequence = piece.sequence
+            self._placement.cells.extend(sequence.slot, piece.n_tokens)
+            completes = piece.completes
+            if logits is not None and sequence.wants_prompt_logprobs:
+                self._collect_prompt_logprobs(piece, logits)
+                piece.first_logits += piece.count - 1  # the last row predicts the answer
+                piece.first_row += piece.count - 1
+            self._advance(sequence, piece.count)
+            if logits is not None and completes:
+                self._choose(piece, logits)
 
-    def _collect_prompt_logprobs(
-        self, sequence: Sequence, count: int, logits: Float32Array
-    ) -> None:
-        """Row i of the chunk predicts the token at the next position."""
-        spec = sequence.spec
+    def _advance(self, sequence: Sequence, count: int) -> None:
+        n_prompt = len(sequence.spec.prompt)
+        left = max(n_prompt - sequence.computed, 0)
+        self._tally.prompt_tokens_computed += min(count, left)
+        self._scheduler.shares.charge(sequence.spec.owner, count)
+        sequence.computed += count
+        if sequence.computed in sequence.checkpoints:
+            self._placement.keep(sequence)
+
+    def _choose(self, piece: Piece, logits: Float32Array) -> None:
+        """Take tokens from a piece's rows for as long as they confirm the guesses behind them."""
+        sequence, drafts = piece.sequence, piece.drafts
+        reason: StopReason | None = None
+        accepted = 0
+        try:
+            for offset in range(len(drafts) + 1):
+                row = logits[piece.first_logits + offset]
+                token, logprob = self._chooser.choose(sequence, row, piece.first_row + offset)
+                reason = self._accept(sequence, token, logprob)
+                is_guessed = offset < len(drafts) and token == drafts[offset]
+                if is_guessed:
+                    accepted += 1
+                if reason is not None or not is_guessed:
+                    break
+        except CorralError as error:  # a constraint that came to its limits: its sequence's own
+            self._settle(sequence, len(drafts), accepted)
+            self._fail(sequence, error)
+            return
+        self._settle(sequence, len(drafts), accepted)
+        if reason is not None:
+            self._outcomes.finish(sequence, reason)
+            self._drop(sequence, reason)
+
+    def _settle(self, sequence: Sequence, drafted: int, accepted: int) -> None:
+        """Keep the cells of confirmed guesses, forget those of the others."""
+        if not drafted:
+            return
+        sequence.computed += accepted
+        sequence.accepted_guesses += accepted
+        sequence.rejected_guesses += drafted - accepted
+        self._tally.drafted_tokens += drafted
+        self._tally.accepted_tokens += accepted
+        if accepted < drafted:
+            self._placement.cut(sequence, sequence.computed)
+
+    def _accept(
+        self, sequence: Sequence, token: int, logprob: TokenLogprob | None
+    ) -> StopReason | None:
+        self._tally.generated_tokens += 1
+        self._scheduler.shares.charge(sequence.spec.owner, 1)
+        return self._outcomes.add_token(sequence, token, logprob)
+
+    def _collect_prompt_logprobs(self, piece: Piece, logits: Float32Array) -> None:
+        """Row i of the piece predicts the token at the next position."""
+        sequence, spec = piece.sequence, piece.sequence.spec
         known = len(sequence.prompt_logprobs)  # of tokens 1..known, from before it was parked
         first = max(sequence.computed, known)
-        last = min(sequence.computed + count, len(spec.prompt) - 1)
+        last = min(sequence.computed + piece.count, len(spec.prompt) - 1)
         if first < last:
-            skip = sequence.logits_row - sequence.computed
+            skip = piece.first_logits - sequence.computed
             sequence.prompt_logprobs += self._chooser.prompt_logprobs(
                 list(spec.prompt[first + 1 : last + 1]),
                 logits[first + skip : last + skip],
                 spec.prompt_logprobs or 0,
             )
         if not sequence.wants_prompt_logprobs:
-            self._outputs.append(PromptLogprobs(spec.id, tuple(sequence.prompt_logprobs)))
-
-    def _accept(self, sequence: Sequence, token: int, logprob: TokenLogprob | None) -> None:
-        """Append a chosen token, release its text, end the sequence where it must end."""
-        spec, vocabulary = sequence.spec, self._runtime.vocabulary
-        sequence.append(token)
-        self._tally.generated_tokens += 1
-        if spec.constraint is not None:
-            spec.constraint.accept(token)
-        if token in vocabulary.end_tokens or token in spec.stop_tokens:
-            self._finish(sequence, "stop", n_tokens=1)
-            return
-        released = sequence.text.push(vocabulary.piece(token), logprob)
-        self._outputs.append(SequenceOutput(spec.id, released.text, 1, released.logprobs))
-        is_complete = spec.constraint is not None and spec.constraint.is_complete
-        if released.has_stopped or is_complete:
-            self._finish(sequence, "stop")
-        elif sequence.generated >= spec.max_tokens:
-            self._finish(sequence, "length")
-
-    def _finish(self, sequence: Sequence, reason: StopReason, *, n_tokens: int = 0) -> None:
-        """`n_tokens`: tokens that no output has counted yet (an end token has no text)."""
-        rest = sequence.text.finish()
-        if rest.text or rest.logprobs or n_tokens:
-            self._outputs.append(
-                SequenceOutput(sequence.spec.id, rest.text, n_tokens, rest.logprobs)
-            )
-        self._outputs.append(SequenceFinished(sequence.spec.id, reason, sequence.generated))
-        self._drop(sequence, reason)
+            self._outcomes.add_prompt_logprobs(sequence)
 
     def _fail(self, sequence: Sequence, error: CorralError) -> None:
-        self._outputs.append(SequenceFailed(sequence.spec.id, error))
+        self._outcomes.fail(sequence.spec.id, error)
         self._drop(sequence, error.code)
 
     def _make_room(self) -> None:
         """llama.cpp found no cells although the count said there were some: park one sequence,
         or end the only one as having reached the end of its context."""
-        if not self._park():
-            self._finish(self._scheduler.live[0], "length")
+        victim = self._scheduler.victim()
+        if victim is not None:
+            self._park(victim)
+            return
+        last = self._scheduler.live[0]
+        self._outcomes.finish(last, "length")
+        self._drop(last, "length")
 
-    def _park(self) -> bool:
-        """Give one sequence's cells to the others; False when only one is left."""
-        sequence = self._scheduler.park()
-        if sequence is None:
-            return False
-        self._runtime.remove(sequence.slot, -1, -1)
-        sequence.leave_cache()
+    def _park(self, sequence: Sequence) -> None:
+        """Give one sequence's place to the others; it comes back with what it had computed."""
+        self._scheduler.release(sequence)
+        self._tally.recomputed_tokens += self._placement.park(sequence)
         self._tally.preemptions += 1
-        return True
+        self._scheduler.waiting.append(sequence)
 
     def _drop(self, sequence: Sequence, outcome: str) -> None:
         """Forget a sequence, wherever it is, and free what it holds."""
         del self._sequences[sequence.spec.id]
         if sequence.slot >= 0:
             self._scheduler.release(sequence)
-            self._runtime.remove(sequence.slot, -1, -1)
         else:
             self._scheduler.waiting.remove(sequence)
+        self._placement.leave(sequence)
         if sequence.sampler is not None:
             sequence.sampler.close()
         self._tally.finished[outcome] += 1
 
     def _flush(self) -> None:
-        if self._outputs:
-            outputs, self._outputs = self._outputs, []
+        outputs = self._outcomes.take()
+        if outputs:
             self._deliver(outputs)
 
     def _publish(self) -> None:
         scheduler = self._scheduler
-        self.stats = self._tally.snapshot(
+        levels = Levels(
             running=len(scheduler.live),
             waiting=len(scheduler.waiting),
-            kv_used=scheduler.cells_used(),
+            parked=sum(sequence.has_started for sequence in scheduler.waiting),
+            kv_used=self._placement.cells.used,
             kv_total=self._runtime.kv_size,
             sequences_max=self._runtime.max_sequences,
         )
+        self.stats = self._tally.snapshot(levels, self._placement.store_stats())
 
     def _end(self, error: CorralError) -> None:
         """Fail whatever is left, free the runtime, say so in the stats: first of all, so that
@@ -318,7 +344,8 @@ class Worker:
         self._drain_inbox()
         left = list(self._sequences.values())
         self._sequences.clear()
-        self._outputs += [SequenceFailed(sequence.spec.id, error) for sequence in left]
+        for sequence in left:
+            self._outcomes.fail(sequence.spec.id, error)
         self._flush()  # before anything that could fail: somebody waits for each of these
         for sequence in left:
             if sequence.sampler is not None:

@@ -51,6 +51,7 @@ class Memory:
             shares_cells=is_unified,
             saves_ranges=is_unified and kind in ("attention", "sliding"),
             is_cuttable=kind == "attention",
+            window=self._window if kind == "sliding" else 0,
         )
         # As llama.cpp sizes the windows' own cells: where they are fewer, they are no sequence's
         # for ever, and only those of one sequence alone are taken back.

@@ -20,6 +20,8 @@ from app.engine.constraint import ConstraintCompiler
 from app.engine.embedder import Embedder
 from app.engine.engine import Engine
 from app.engine.messages import EngineConfig
+from app.engine.prefix.store import PrefixStore
+from app.llama import library
 from app.llama.context import ContextOptions, LlamaRuntime
 from app.llama.embedding import EmbeddingOptions
 from app.llama.grammar import grammar_tokenizer
@@ -71,9 +73,16 @@ class _Parts:
 class LlamaLoader:
     """Loads with llama.cpp. The slow part runs in a thread, so that streams go on meanwhile."""
 
-    def __init__(self, settings: Settings, make_progress: Callable[[str], Progress]) -> None:
-        """`make_progress` gives the callback that shows how far loading a model has come."""
+    def __init__(
+        self,
+        settings: Settings,
+        make_progress: Callable[[str], Progress],
+        prefixes: PrefixStore,
+    ) -> None:
+        """`make_progress` gives the callback that shows how far loading a model has come.
+        `prefixes` outlives the models: what one had computed is there when it comes back."""
         self._settings = settings
+        self._prefixes = prefixes
         self._make_progress = make_progress
         self._verifier = Verifier()
         self._stopped = threading.Event()
@@ -132,9 +141,11 @@ class LlamaLoader:
                 max_queue=settings.max_queue,
                 mixed_step_tokens=settings.mixed_step_tokens,
                 step_tokens=settings.step_tokens,
+                step_seconds=settings.step_latency / 1000,
                 name=entry.id,
             )
-            engine = Engine(parts.runtime, config).start()
+            prefixes = self._prefixes.of_model(self._state_key(entry))
+            engine = Engine(parts.runtime, config, prefixes).start()
             constraints = ConstraintCompiler(parts.grammar, model.vocabulary.size)
         if parts.embedding is not None:
             waiting = max(settings.max_queue, settings.max_embedding_inputs)
@@ -168,6 +179,12 @@ class LlamaLoader:
 
         return Resident(loaded, close)
 
+    def _state_key(self, entry: ModelEntry) -> str:
+        """Names what the bytes of a saved state depend on."""
+        file = entry.path.stat()
+        identity = (entry.path.resolve(), file.st_size, file.st_mtime_ns)
+        return f"{identity}, {self._settings.kv_type}, {library.build_number()}"
+
     def _gpu_layers(self, entry: ModelEntry) -> int:
         if self._settings.use_gpu == "off":
             return 0
@@ -180,8 +197,8 @@ class LlamaLoader:
         return ContextOptions(
             kv_size=sizes.kv,
             max_sequences=max_sequences,
-            # one decode holds a token of every sequence, however small a step is meant to be
-            batch_tokens=max(settings.step_tokens, settings.mixed_step_tokens + max_sequences),
+            # beside the prompts, a decode holds a token of every sequence
+            batch_tokens=max(settings.step_tokens, settings.mixed_step_tokens) + max_sequences,
             ubatch_tokens=settings.ubatch_tokens or (_UBATCH_GPU if uses_gpu else _UBATCH_CPU),
             threads=self._threads,
             threads_batch=settings.threads_batch or self._threads,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from app.core.memory import MemoryTraits, SavedRange
 from app.core.requests import SamplingParams
 
 END = 0
@@ -68,7 +69,26 @@ def answer(prompt: Sequence[int], count: int) -> list[int]:
     return history[len(prompt) :]
 
 
+class Cell:
+    """One token in the cache; several sequences may hold it."""
+
+    def __init__(self, token: int) -> None:
+        self.token = token
+
+
+def traits(*, is_cuttable: bool = True, is_unified: bool = True, size: int = 256) -> MemoryTraits:
+    return MemoryTraits(
+        kind="attention" if is_cuttable else "recurrent",
+        cells_per_sequence=size,
+        shares_cells=is_unified,
+        saves_ranges=is_cuttable and is_unified,
+        is_cuttable=is_cuttable,
+    )
+
+
 class FakeRuntime:
+    """With a memory that cannot be cut, a sequence can be shared and cut at its end only."""
+
     def __init__(
         self,
         *,
@@ -76,14 +96,18 @@ class FakeRuntime:
         max_sequences: int = 4,
         batch_capacity: int = 32,
         max_outputs: int = 8,
+        memory: MemoryTraits | None = None,
     ) -> None:
+        self.memory = memory or traits(size=kv_size)
         self.vocabulary = FakeVocabulary()
         self.batch = FakeBatch(batch_capacity)
         self.batch_capacity = batch_capacity
         self.max_outputs = max_outputs
         self.max_sequences = max_sequences
         self.kv_size = kv_size
-        self.cache: dict[int, list[int]] = {}
+        self.cache: dict[int, list[Cell]] = {}
+        self.computed = 0
+        self.saves = 0
         self.next_by_row: dict[int, int] = {}
         self.steps: list[int] = []
         self.samplers: list[FakeSampler] = []
@@ -102,7 +126,9 @@ class FakeRuntime:
             self.refuse_decodes -= 1
             return False
         assert 0 < n_tokens <= self.batch_capacity
-        assert sum(map(len, self.cache.values())) + n_tokens <= self.kv_size, "no room"
+        if self.memory.shares_cells:
+            assert self.cells_used + n_tokens <= self.kv_size, "no room"
+        self.computed += n_tokens
         self.steps.append(n_tokens)
         self.next_by_row = {}
         rows: list[np.ndarray] = []
@@ -111,9 +137,10 @@ class FakeRuntime:
             assert 0 <= slot < self.max_sequences
             history = self.cache.setdefault(slot, [])
             assert int(self.batch.position[row]) == len(history), "positions must follow"
-            history.append(int(self.batch.token[row]))
+            history.append(Cell(int(self.batch.token[row])))
+            assert len(history) <= self.memory.cells_per_sequence
             if self.batch.output[row]:
-                choice = self.next_by_row[row] = next_token(history)
+                choice = self.next_by_row[row] = next_token([cell.token for cell in history])
                 logits = np.full(FakeVocabulary.size, -1.0, np.float32)
                 logits[choice] = 4.0
                 rows.append(logits)
@@ -125,9 +152,49 @@ class FakeRuntime:
         assert n_rows == len(self._logits)
         return self._logits
 
+    @property
+    def cells_used(self) -> int:
+        return len({cell for cells in self.cache.values() for cell in cells})
+
+    def tokens(self, sequence: int) -> list[int]:
+        return [cell.token for cell in self.cache.get(sequence, [])]
+
     def remove(self, sequence: int, start: int, end: int) -> None:
-        assert (start, end) == (-1, -1)
-        self.cache.pop(sequence, None)
+        assert end == -1
+        kept = self.cache.pop(sequence, [])[: max(start, 0)]
+        if kept:
+            assert self.memory.is_cuttable
+            self.cache[sequence] = kept
+
+    def shortest(self, sequence: int, length: int) -> int:
+        assert len(self.cache[sequence]) == length
+        return 0 if self.memory.is_cuttable else length
+
+    def share(self, source: int, target: int, end: int) -> None:
+        assert target not in self.cache, "the target must be empty"
+        cells = self.cache[source]
+        assert self.shortest(source, len(cells)) <= end <= len(cells)
+        if not self.memory.shares_cells:
+            cells = [Cell(cell.token) for cell in cells]
+        self.cache[target] = cells[:end]
+
+    def save(self, sequence: int, start: int) -> memoryview:
+        assert start == 0 or self.memory.saves_ranges
+        self.saves += 1
+        return memoryview(bytearray(self.tokens(sequence)[start:]))
+
+    def restore(self, sequence: int, ranges: Sequence[SavedRange]) -> bool:
+        assert sequence not in self.cache, "the target must be empty"
+        tokens: list[int] = []
+        for part in ranges:
+            assert part.start == len(tokens), "ranges must adjoin"
+            assert part.start < part.end <= part.start + len(part.state)
+            tokens += part.state.tolist()[: part.end - part.start]
+        assert self.memory.is_cuttable or ranges[-1].end == ranges[-1].start + len(ranges[-1].state)
+        if self.memory.shares_cells and self.cells_used + len(tokens) > self.kv_size:
+            return False
+        self.cache[sequence] = [Cell(token) for token in tokens]
+        return True
 
     def make_sampler(self, params: SamplingParams, prompt: Sequence[int]) -> FakeSampler:
         self.samplers.append(FakeSampler(self))

@@ -1,7 +1,8 @@
 from app.core.requests import SamplingParams
-from app.engine.messages import EngineConfig, SequenceSpec
+from app.engine.cells import CellLedger
+from app.engine.messages import SequenceSpec
 from app.engine.scheduler import Limits, Scheduler
-from app.engine.sequence import Sequence
+from app.engine.sequence import MOST_PENDING, Sequence
 
 
 def sequence(
@@ -10,33 +11,40 @@ def sequence(
     *,
     max_tokens: int = 8,
     priority: int = 0,
+    owner: str | None = None,
     prompt_logprobs: int | None = None,
+    first: int = 1,
 ) -> Sequence:
+    """Sequences of the same `first` token begin alike."""
     return Sequence.from_spec(
         SequenceSpec(
             id=name,
-            prompt=tuple(range(1, n_prompt + 1)),
+            prompt=tuple(range(first, first + n_prompt)),
             max_tokens=max_tokens,
             sampling=SamplingParams(temperature=0),
             priority=priority,
+            owner=owner,
             prompt_logprobs=prompt_logprobs,
         )
     )
 
 
 def scheduler(
-    *,
-    kv_size: int = 1000,
-    slots: int = 4,
-    mixed: int = 64,
-    step: int = 100,
-    batch: int = 100,
-    outputs: int = 8,
+    *sequences: Sequence, kv_size: int = 1000, slots: int = 4, batch: int = 100, outputs: int = 8
 ) -> Scheduler:
-    return Scheduler(
-        Limits(slots, kv_size, batch, outputs),
-        EngineConfig(mixed_step_tokens=mixed, step_tokens=step),
-    )
+    made = Scheduler(Limits(slots, kv_size, batch, outputs), CellLedger(shares_cells=True))
+    for item in sequences:
+        made.enqueue(item)
+    return made
+
+
+def admit_all(made: Scheduler) -> list[Sequence]:
+    """Admit what fits, as if nothing was known of any prompt."""
+    admitted: list[Sequence] = []
+    while (item := made.admit()) is not None:
+        item.is_attached = True
+        admitted.append(item)
+    return admitted
 
 
 def decoding(*sequences: Sequence) -> None:
@@ -46,87 +54,146 @@ def decoding(*sequences: Sequence) -> None:
         item.append(1)
 
 
-def test_prompts_are_cut_to_the_step() -> None:
-    s = scheduler(step=100)
-    a, b = sequence("a", 70), sequence("b", 70)
-    s.enqueue(a)
-    s.enqueue(b)
-    assert list(s.admit()) == [a, b]
-    assert s.plan().prefill == [(a, 70), (b, 30)]
+def planned(made: Scheduler, budget: int = 100) -> list[tuple[str, int]]:
+    return [(piece.sequence.spec.id, piece.count) for piece in made.plan(budget).prefill]
 
 
-def test_decoding_rows_come_first_and_prefill_fills_the_mixed_step() -> None:
-    s = scheduler(mixed=64)
-    a, b = sequence("a", 10), sequence("b", 500)
-    s.enqueue(a)
-    s.enqueue(b)
-    list(s.admit())
+def test_prompts_are_cut_to_the_budget() -> None:
+    s = scheduler(sequence("a", 70), sequence("b", 70, first=500))
+    assert [item.spec.id for item in admit_all(s)] == ["a", "b"]
+    assert planned(s, 100) == [("a", 70), ("b", 30)]
+    assert planned(s, 64) == [("a", 64)]
+
+
+def test_every_decoding_sequence_is_in_the_step_beside_the_budget() -> None:
+    a, b = sequence("a", 10), sequence("b", 500, first=500)
+    s = scheduler(a, b)
+    admit_all(s)
     decoding(a)
-    step = s.plan()
-    assert step.decode == [a]
-    assert step.prefill == [(b, 64)]
+    step = s.plan(64)
+    assert [(piece.sequence, piece.count) for piece in step.decode] == [(a, 1)]
+    assert planned(s, 64) == [("b", 64)]
 
 
-def test_many_streams_leave_prompts_their_share() -> None:
-    s = scheduler(mixed=64, slots=4, outputs=8)
-    many = [sequence(str(i), 4) for i in range(3)]
-    late = sequence("late", 100)
-    for item in [*many, late]:
-        s.enqueue(item)
-    list(s.admit())
-    decoding(*many)
-    assert s.plan().prefill == [(late, 64)]
+def test_a_few_forced_tokens_are_taken_whole() -> None:
+    a = sequence("a", 10, max_tokens=99)
+    s = scheduler(a)
+    admit_all(s)
+    decoding(a)
+    for _ in range(MOST_PENDING - 1):
+        a.append(1)
+    assert s.plan(64).decode[0].count == MOST_PENDING
+    a.append(1)
+    assert s.plan(64).decode == []
+    assert planned(s, 64) == [("a", MOST_PENDING + 1)]
 
 
 def test_higher_priority_starts_first_then_age() -> None:
-    s = scheduler(slots=1)
-    for item in (sequence("a", 4), sequence("b", 4), sequence("urgent", 4, priority=-1)):
-        s.enqueue(item)
-    assert [item.spec.id for item in s.waiting] == ["urgent", "a", "b"]
+    s = scheduler(sequence("a", 4), sequence("b", 4), sequence("urgent", 4, priority=-1), slots=4)
+    assert [item.spec.id for item in admit_all(s)] == ["urgent", "a", "b"]
+
+
+def test_owners_take_turns_by_the_tokens_they_were_served() -> None:
+    many = [sequence(f"many{i}", 4, owner="many") for i in range(3)]
+    s = scheduler(*many, sequence("one", 4, owner="one"), slots=1)
+    first = admit_all(s)
+    assert [item.spec.id for item in first] == ["many0"]
+    s.shares.charge("many", 12)
+    s.release(first[0])
+    assert [item.spec.id for item in admit_all(s)] == ["one"]
+
+
+def test_who_comes_late_has_saved_up_nothing() -> None:
+    a = sequence("a", 4, owner="a")
+    s = scheduler(a, slots=1)
+    admit_all(s)
+    s.shares.charge("a", 1000)
+    s.enqueue(sequence("b", 4, owner="b"))
+    assert s.shares.clock("b") == 1000
+
+
+def test_a_parked_sequence_comes_back_before_new_ones() -> None:
+    a, b = sequence("a", 4), sequence("b", 4, owner="new")
+    s = scheduler(b, slots=1)
+    a.has_started = True
+    s.waiting.append(a)
+    s.shares.charge(None, 1000)
+    assert admit_all(s) == [a]
 
 
 def test_a_large_request_at_the_head_is_not_overtaken() -> None:
-    s = scheduler(kv_size=200)
-    first, large, small = sequence("first", 100), sequence("large", 150), sequence("small", 4)
-    for item in (first, large, small):
-        s.enqueue(item)
-    assert list(s.admit()) == [first]
+    first, large = sequence("first", 100), sequence("large", 150, first=300)
+    s = scheduler(first, large, sequence("small", 4, first=900), kv_size=200)
+    assert admit_all(s) == [first]
     s.release(first)
-    assert next(iter(s.admit())) is large
+    assert s.admit() is large
 
 
-def test_the_newest_of_the_lowest_priority_is_parked() -> None:
-    s = scheduler()
+def test_what_will_be_shared_takes_no_cells_twice() -> None:
+    s = scheduler(sequence("a", 150), sequence("b", 160), kv_size=230)
+    assert len(admit_all(s)) == 2
+
+
+def test_the_newest_of_the_lowest_priority_is_the_victim() -> None:
     a, b, c = sequence("a", 4), sequence("b", 4), sequence("c", 4, priority=-1)
-    for item in (a, b, c):
-        s.enqueue(item)
-    list(s.admit())
-    assert s.park() is b
-    assert s.waiting == [b]
+    s = scheduler(a, b, c)
+    admit_all(s)
+    assert s.victim() is b
+    s.release(a)
+    s.release(b)
+    assert s.victim() is None, "the only one stays"
 
 
-def test_the_only_sequence_is_never_parked() -> None:
-    s = scheduler()
-    s.enqueue(sequence("a", 4))
-    list(s.admit())
-    assert s.park() is None
+def test_higher_priority_outranks_the_newest_of_the_lowest() -> None:
+    a, b = sequence("a", 4, priority=1), sequence("b", 4, priority=1)
+    s = scheduler(a, b, slots=2)
+    admit_all(s)
+    assert s.outranked() is None
+    s.enqueue(sequence("equal", 4, priority=1))
+    assert s.outranked() is None
+    s.enqueue(sequence("urgent", 4))
+    assert s.outranked() is b
+
+
+def test_prompts_of_higher_priority_are_read_first() -> None:
+    slow, fast = sequence("slow", 90, priority=1), sequence("fast", 90, first=500)
+    s = scheduler(slow)
+    admit_all(s)
+    s.enqueue(fast)
+    admit_all(s)
+    assert planned(s, 100) == [("fast", 90), ("slow", 10)]
 
 
 def test_prompt_logprobs_take_output_rows() -> None:
-    s = scheduler(outputs=8)
-    a = sequence("a", 50, prompt_logprobs=0)
-    s.enqueue(a)
-    list(s.admit())
-    assert s.plan().prefill == [(a, 8)]
+    s = scheduler(sequence("a", 50, prompt_logprobs=0), outputs=8)
+    admit_all(s)
+    assert planned(s) == [("a", 8)]
 
 
-def test_room_counts_computed_cells() -> None:
-    s = scheduler(kv_size=64)
-    a = sequence("a", 60)
-    s.enqueue(a)
-    list(s.admit())
-    step = s.plan()
+def test_a_piece_ends_at_a_checkpoint() -> None:
+    a = sequence("a", 90)
+    s = scheduler(a)
+    admit_all(s)
+    a.checkpoints = {30, 60}
+    a.computed = 30
+    assert planned(s) == [("a", 30)]
+
+
+def test_who_waits_for_a_leader_is_left_out() -> None:
+    a = sequence("a", 90)
+    s = scheduler(a)
+    admit_all(s)
+    a.is_attached = False
+    assert s.plan(64).n_tokens == 0
+
+
+def test_room_counts_the_cells_in_use() -> None:
+    cells = CellLedger(shares_cells=True)
+    s = Scheduler(Limits(4, 64, 100, 8), cells)
+    s.enqueue(sequence("a", 60))
+    admit_all(s)
+    step = s.plan(100)
     assert step.n_tokens == 60
     assert s.has_room(step)
-    a.computed = 10
+    cells.extend(3, 10)
     assert not s.has_room(step)

@@ -10,6 +10,7 @@ from app.config.settings import Settings
 from app.core.errors import ModelLoadFailed
 from app.core.requests import SamplingParams
 from app.engine.messages import SequenceFinished, SequenceSpec
+from app.engine.prefix.store import PrefixStore
 from app.pool.loader import LlamaLoader
 from scripts.make_gguf import write_encoder, write_tiny_llama
 
@@ -17,7 +18,7 @@ SETTINGS = Settings(threads=1, use_gpu="off", context_size=256, max_sequences=2)
 
 
 def loader() -> LlamaLoader:
-    return LlamaLoader(SETTINGS, lambda _: lambda _: None)
+    return LlamaLoader(SETTINGS, lambda _: lambda _: None, PrefixStore(0))
 
 
 async def test_a_decoder_generates_and_embeds(tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ async def test_a_stopped_load_fails_soon(tmp_path: Path) -> None:
         shares.append(share)
         stopping.stop()
 
-    stopping = LlamaLoader(SETTINGS, lambda _: show)
+    stopping = LlamaLoader(SETTINGS, lambda _: show, PrefixStore(0))
     with pytest.raises(ModelLoadFailed, match="stopped"):
         await stopping.load(entry)
     assert len(shares) == 1
@@ -99,7 +100,7 @@ async def test_more_sequences_than_a_step_has_tokens(tmp_path: Path) -> None:
     manifest = Manifest.model_validate({"builtin": False, "models": [model]})
     (entry,) = build_catalog(manifest, tmp_path, tmp_path)
     settings = SETTINGS.model_copy(update={"step_tokens": 64, "kv_size": 4096})
-    resident = await LlamaLoader(settings, lambda _: lambda _: None).load(entry)
+    resident = await LlamaLoader(settings, lambda _: lambda _: None, PrefixStore(0)).load(entry)
     try:
         engine = resident.loaded.engine
         assert engine is not None

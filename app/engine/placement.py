@@ -1,0 +1,170 @@
+"""Where sequences live: in the context's cells while they run, else in the prefix store.
+
+A sequence that is about to be computed first takes over what others know of its tokens. Three
+tiers are asked: a sequence in the context (no copy), the store in host memory (a copy of bytes),
+and, where another sequence is computing the same tokens right now, patience.
+"""
+
+from dataclasses import dataclass
+
+from app.core.stats import CacheTier
+from app.engine.cells import CellLedger
+from app.engine.prefix.store import ModelPrefixes, StoreStats
+from app.engine.prefix.tree import Match, Saved, common_prefix
+from app.engine.runtime import Int32Array, Runtime
+from app.engine.sequence import Sequence
+
+# new tokens of a sequence that are worth a state
+_WORTH_SAVING = 8
+# a common beginning of so many tokens is worth waiting for while somebody else computes it
+_WORTH_WAITING = 32
+# where memory cannot be cut, a state is kept so far before the end of a prompt: the next turn of
+# a chat often repeats all of it but the opening of the answer
+_BEFORE_THE_END = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The first `tokens` of a sequence need not be computed."""
+
+    tokens: int
+    tier: CacheTier | None
+
+
+class Placement:
+    """Moves sequences in and out of one runtime, and keeps the books of its cells."""
+
+    def __init__(self, runtime: Runtime, prefixes: ModelPrefixes | None) -> None:
+        """`prefixes` None: nothing is kept of a sequence that leaves."""
+        self._runtime = runtime
+        self._prefixes = prefixes
+        self._traits = runtime.memory
+        self.cells = CellLedger(shares_cells=self._traits.shares_cells)
+
+    def attach(self, sequence: Sequence, live: list[Sequence]) -> Attached | None:
+        """Give an admitted sequence what is known of its tokens, all but the last one.
+
+        None when it should wait: a sequence before it in `live` is computing more of its tokens
+        than anybody has yet.
+        """
+        wanted = sequence.cacheable
+        source, n_live = self._best_live(wanted, sequence, live)
+        match = self._prefixes.match(wanted) if self._prefixes is not None else Match()
+        best = max(n_live, match.usable)
+        if self._should_wait(wanted, sequence, live, best):
+            return None
+        self._plan_checkpoints(sequence, match.known, best)
+        attached = Attached(0, None)
+        if match.usable > n_live and self._restore(sequence, match):
+            attached = Attached(match.usable, "host")
+        elif source is not None and n_live:
+            self._runtime.share(source.slot, sequence.slot, n_live)
+            self.cells.share(source.slot, sequence.slot, n_live)
+            attached = Attached(n_live, "live")
+        sequence.computed = attached.tokens
+        sequence.is_attached = True
+        self._unpark(sequence)
+        return attached
+
+    def keep(self, sequence: Sequence, *, least: int = _WORTH_SAVING) -> Saved | None:
+        """Save what was computed of a sequence where at least `least` tokens of it are new; the
+        state that has it all now, or None."""
+        computed = sequence.tokens[: sequence.computed]
+        if self._prefixes is None or not sequence.computed:
+            return None
+        match = self._prefixes.match(computed)
+        if match.saved is not None and sequence.computed - match.usable < least:
+            return match.saved if match.usable == sequence.computed else None
+        if sequence.computed < least:
+            return None
+        start = self._prefixes.first_missing(match, can_save_ranges=self._traits.saves_ranges)
+        state = self._runtime.save(sequence.slot, start)
+        shortest = self._traits.shortest_saved(sequence.computed)
+        return self._prefixes.add(computed, state, start, shortest, match)
+
+    def park(self, sequence: Sequence) -> int:
+        """Move a sequence out of the context, to come back; how many of its tokens are lost and
+        must be computed again."""
+        saved, computed = self.keep(sequence, least=1), sequence.computed
+        self.free(sequence)
+        if saved is None or self._prefixes is None or not self._prefixes.pin(saved):
+            return computed
+        sequence.parked_state = saved
+        return 0
+
+    def leave(self, sequence: Sequence) -> None:
+        """The sequence has ended: save what is worth it, free its cells, forget a parked state."""
+        if sequence.slot >= 0:
+            self.keep(sequence)
+            self.free(sequence)
+        self._unpark(sequence)
+
+    def free(self, sequence: Sequence) -> None:
+        """Give a sequence's cells back; it has nothing computed any more."""
+        self._runtime.remove(sequence.slot, -1, -1)
+        self.cells.cut(sequence.slot, 0)
+        sequence.leave_cache()
+
+    def cut(self, sequence: Sequence, length: int) -> None:
+        """Forget computed tokens after the first `length`."""
+        self._runtime.remove(sequence.slot, length, -1)
+        self.cells.cut(sequence.slot, length)
+
+    def store_stats(self) -> StoreStats | None:
+        return self._prefixes.stats() if self._prefixes is not None else None
+
+    def _best_live(
+        self, wanted: Int32Array, sequence: Sequence, live: list[Sequence]
+    ) -> tuple[Sequence | None, int]:
+        best, source = 0, None
+        for other in live:
+            if other is sequence or not other.computed:
+                continue
+            count = common_prefix(other.tokens[: other.computed], wanted)
+            if count <= best:
+                continue
+            if self._runtime.shortest(other.slot, other.computed) <= count:
+                best, source = count, other
+        return source, best
+
+    def _should_wait(
+        self, wanted: Int32Array, sequence: Sequence, live: list[Sequence], best: int
+    ) -> bool:
+        """Whether an older sequence will soon have much more; where memory cannot be cut, it is
+        asked to stop where the two part."""
+        for other in live:
+            if other is sequence:
+                return False
+            count = common_prefix(other.known, wanted)
+            if count <= best or count < _WORTH_WAITING:
+                continue
+            if other.is_attached and count <= other.computed:  # passed where they part
+                continue
+            if not self._traits.is_cuttable:
+                other.checkpoints.add(count)
+            return True
+        return False
+
+    def _plan_checkpoints(self, sequence: Sequence, known: int, usable: int) -> None:
+        """Where memory cannot be cut, states are kept where prompts were seen to part, and just
+        before the end of the prompt."""
+        if self._traits.is_cuttable or self._prefixes is None:
+            return
+        end = len(sequence.spec.prompt) - _BEFORE_THE_END
+        for position in (known, end):
+            if position >= usable + _WORTH_WAITING:
+                sequence.checkpoints.add(position)
+
+    def _restore(self, sequence: Sequence, match: Match) -> bool:
+        if self._prefixes is None:
+            return False
+        with self._prefixes.pieces(match) as pieces:
+            if not pieces or not self._runtime.restore(sequence.slot, pieces):
+                return False
+        self.cells.extend(sequence.slot, match.usable)
+        return True
+
+    def _unpark(self, sequence: Sequence) -> None:
+        if sequence.parked_state is not None and self._prefixes is not None:
+            self._prefixes.unpin(sequence.parked_state)
+            sequence.parked_state = None

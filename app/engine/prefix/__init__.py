@@ -1,0 +1,1 @@
+"""States of sequences kept for later prompts that begin alike."""

@@ -1,0 +1,83 @@
+"""One batch: whose tokens are computed in it, and which rows they take."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from app.engine.runtime import Batch
+from app.engine.sequence import Sequence
+
+
+@dataclass(slots=True)
+class Piece:
+    """The next `count` known tokens of a sequence, then guesses at what follows them.
+
+    `first_row` and `first_logits`: batch row and logits row of the first of its `n_outputs` rows
+    that ask for logits; they adjoin.
+    """
+
+    sequence: Sequence
+    count: int
+    drafts: list[int] = field(default_factory=list[int])
+    first_row: int = 0
+    first_logits: int = 0
+
+    @property
+    def n_tokens(self) -> int:
+        return self.count + len(self.drafts)
+
+    @property
+    def completes(self) -> bool:
+        """All known tokens are computed after it: a token can be chosen."""
+        return self.count == self.sequence.remaining
+
+    @property
+    def n_outputs(self) -> int:
+        if self.sequence.wants_prompt_logprobs:
+            return self.count
+        return 1 + len(self.drafts) if self.completes else 0
+
+
+@dataclass(slots=True)
+class Step:
+    """Pieces of prompts, and the few tokens of each decoding sequence."""
+
+    prefill: list[Piece] = field(default_factory=list[Piece])
+    decode: list[Piece] = field(default_factory=list[Piece])
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """Prompts come first, so that whole micro-batches hold nothing else: attention is computed
+        in tiles of rows, and a tile looks at every cell that one of its rows may see."""
+        return [*self.prefill, *self.decode]
+
+    @property
+    def n_prefill(self) -> int:
+        return sum(piece.count for piece in self.prefill)
+
+    @property
+    def n_tokens(self) -> int:
+        return sum(piece.n_tokens for piece in self.pieces)
+
+    @property
+    def n_outputs(self) -> int:
+        return sum(piece.n_outputs for piece in self.pieces)
+
+    def fill(self, batch: Batch) -> int:
+        """Write the pieces into the batch's first rows; returns how many rows ask for logits."""
+        at = outputs = 0
+        for piece in self.pieces:
+            sequence, start = piece.sequence, piece.sequence.computed
+            end, known = at + piece.n_tokens, at + piece.count
+            batch.token[at:known] = sequence.tokens[start : start + piece.count]
+            if piece.drafts:
+                batch.token[known:end] = piece.drafts
+            batch.position[at:end] = np.arange(start, start + piece.n_tokens)
+            batch.sequence[at:end] = sequence.slot
+            n_outputs = piece.n_outputs
+            batch.output[at : end - n_outputs] = 0
+            batch.output[end - n_outputs : end] = 1
+            piece.first_row, piece.first_logits = end - n_outputs, outputs
+            outputs += n_outputs
+            at = end
+        return outputs

@@ -1,0 +1,130 @@
+"""What is computed, and what is not: no token of a common beginning twice."""
+
+import pytest
+
+from app.core.requests import SamplingParams
+from app.engine.messages import (
+    EngineConfig,
+    Output,
+    SequenceCancelled,
+    SequenceSpec,
+    SequenceStarted,
+    Submit,
+)
+from app.engine.prefix.store import PrefixStore
+from app.engine.worker import Worker
+from tests.support.fake_runtime import FakeRuntime, answer, traits
+
+PREFIX = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3] * 10
+
+
+class Rig:
+    def __init__(self, runtime: FakeRuntime, *, capacity: int = 10_000) -> None:
+        self.runtime = runtime
+        self.cached: dict[str, int] = {}
+        config = EngineConfig(step_tokens=24, mixed_step_tokens=24, step_seconds=0)
+        prefixes = PrefixStore(capacity).of_model("m")
+        self.worker = Worker(runtime, config, self._deliver, prefixes)
+
+    def _deliver(self, outputs: list[Output | SequenceCancelled]) -> None:
+        for output in outputs:
+            if isinstance(output, SequenceStarted):
+                self.cached[output.id] = output.cached_tokens
+
+    def submit(
+        self, name: str, prompt: list[int], *, max_tokens: int = 4, priority: int = 0
+    ) -> None:
+        sampling = SamplingParams(temperature=0)
+        spec = SequenceSpec(name, tuple(prompt), max_tokens, sampling, priority=priority)
+        self.worker.send(Submit(spec))
+
+    def run(self) -> None:
+        while self.worker.step():
+            pass
+
+
+def rig(*, is_cuttable: bool = True, is_unified: bool = True) -> Rig:
+    memory = traits(is_cuttable=is_cuttable, is_unified=is_unified, size=400)
+    return Rig(FakeRuntime(kv_size=400, max_sequences=6, memory=memory))
+
+
+@pytest.mark.parametrize("is_unified", [True, False])
+@pytest.mark.parametrize("is_cuttable", [True, False])
+def test_a_prefix_that_arrives_eight_times_at_once_is_computed_once(
+    is_cuttable: bool, is_unified: bool
+) -> None:
+    r = rig(is_cuttable=is_cuttable, is_unified=is_unified)
+    for index in range(8):  # two more than there are places
+        r.submit(f"s{index}", [*PREFIX, index + 1, 7])
+    r.run()
+    assert r.worker.stats.prompt_tokens_computed == 100 + 8 * 2
+    assert sorted(r.cached.values()) == [0] + [100] * 7
+
+
+@pytest.mark.parametrize("is_cuttable", [True, False])
+def test_the_same_prompt_many_times_computes_one_token_each(is_cuttable: bool) -> None:
+    r = rig(is_cuttable=is_cuttable)
+    for index in range(6):
+        r.submit(f"s{index}", PREFIX)
+    r.run()
+    assert r.worker.stats.prompt_tokens_computed == 100 + 5
+
+
+@pytest.mark.parametrize("is_cuttable", [True, False])
+def test_a_chat_goes_on_from_its_last_answer(is_cuttable: bool) -> None:
+    r = rig(is_cuttable=is_cuttable)
+    prompt, unique = list(PREFIX), 0
+    for turn in range(5):
+        r.submit(f"turn{turn}", prompt, max_tokens=10)
+        r.run()
+        prompt += [*answer(prompt, 10), *([turn + 1] * 20)]
+        unique = r.worker.stats.prompt_tokens_computed
+    # the last token of an answer was never computed
+    assert unique == 100 + 4 * (20 + 1)
+
+
+def test_states_are_kept_where_uncuttable_prompts_were_seen_to_part() -> None:
+    r = rig(is_cuttable=False)
+    for name, tail in (("a", [1] * 40), ("b", [2] * 40), ("c", [4] * 40)):
+        r.submit(name, [*PREFIX, *tail])
+        r.run()
+    assert r.cached == {"a": 0, "b": 0, "c": 100}
+
+
+def test_what_is_parked_comes_back_without_computing() -> None:
+    r = rig()
+    r.submit("old", [1] * 150, max_tokens=120)
+    r.submit("new", [2] * 150, max_tokens=100)
+    r.run()
+    stats = r.worker.stats
+    assert stats.preemptions > 0
+    assert stats.resumes == stats.preemptions
+    assert stats.recomputed_tokens == 0
+    # every prompt token and every answer token but the last, once
+    assert r.runtime.computed == 150 + 119 + 150 + 99
+
+
+def test_without_a_store_the_parked_sequence_is_computed_again() -> None:
+    r = rig()
+    r.worker._placement._prefixes = None
+    r.submit("old", [1] * 150, max_tokens=120)
+    r.submit("new", [2] * 150, max_tokens=100)
+    r.run()
+    assert r.worker.stats.recomputed_tokens > 150
+    assert r.runtime.computed == 150 + 119 + 150 + 99 + r.worker.stats.recomputed_tokens
+
+
+def test_an_urgent_request_takes_a_place_and_gives_it_back() -> None:
+    r = rig()
+    for index in range(6):
+        r.submit(f"batch{index}", [index + 1] * 20, max_tokens=30, priority=1)
+    for _ in range(8):
+        r.worker.step()
+    assert r.worker.stats.running == 6
+    r.submit("urgent", [9] * 20, max_tokens=3)
+    r.worker.step()
+    assert "urgent" in r.cached
+    assert r.worker.stats.parked == 1
+    r.run()
+    assert r.worker.stats.finished == {"length": 7}
+    assert r.worker.stats.recomputed_tokens == 0

@@ -18,6 +18,7 @@ class GenerationRecord:
     accepted_tokens: int = 0
     rejected_tokens: int = 0
     n: int = 1
+    priority: int = 0
     queue_seconds: float | None = None
     ttft_seconds: float | None = None
     total_seconds: float | None = None

@@ -43,7 +43,8 @@ class GenerationService:
         accepted = time.monotonic()
         _check_size(request)
         info = self._pool.find(request.model)
-        record = GenerationRecord(model=info.id, n=request.n * len(request.prompts))
+        choices = request.n * len(request.prompts)
+        record = GenerationRecord(model=info.id, n=choices, priority=request.priority)
         lease = AsyncExitStack()
         try:
             return await self._submit(request, info, record, lease, accepted)

@@ -44,6 +44,23 @@ def test_answer(client: OpenAI) -> None:
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
 
 
+def test_a_tier_and_a_prediction(client: OpenAI) -> None:
+    answer = client.chat.completions.create(
+        model=MODEL,
+        messages=GREETING,
+        max_tokens=LIMIT,
+        service_tier="flex",
+        safety_identifier="rosa",
+        prediction={"type": "content", "content": [{"type": "text", "text": "I am Corral."}]},
+        extra_body={"speculation": "ngram"},
+    )
+    assert answer.service_tier == "flex"
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens_details is not None
+    assert answer.usage.completion_tokens_details.accepted_prediction_tokens is not None
+    assert answer.usage.completion_tokens_details.rejected_prediction_tokens is not None
+
+
 def test_stream_says_what_the_whole_answer_says(client: OpenAI) -> None:
     whole = client.chat.completions.create(
         model=MODEL, messages=GREETING, temperature=0, max_tokens=LIMIT

@@ -140,6 +140,7 @@ def _line(method: str, route: str, status: int, context: RequestContext) -> dict
     if record := context.record:
         line |= {
             "model": record.model,
+            "priority": record.priority or None,
             "prompt_tokens": record.prompt_tokens,
             "cached_tokens": record.cached_tokens,
             "completion_tokens": record.completion_tokens,

@@ -82,11 +82,11 @@ async def test_nothing_is_chosen_for_who_does_not_ask() -> None:
     assert (spec.speculation, spec.prediction) == (None, ())
 
 
-async def test_the_log_tells_of_guesses() -> None:
+async def test_the_log_tells_of_guesses_and_priorities() -> None:
     served = serve(Script(("a", "b"), accepted_tokens=1, rejected_tokens=4), Script(("a",)))
     with structlog.testing.capture_logs() as logs:
-        await served.post(CHAT, chat())
+        await served.post(CHAT, chat(priority="batch"))
         await served.post(CHAT, chat())
     first, second = [entry for entry in logs if entry["event"] == "request"]
-    assert (first["accepted_tokens"], first["rejected_tokens"]) == (1, 4)
-    assert "accepted_tokens" not in second
+    assert (first["priority"], first["accepted_tokens"], first["rejected_tokens"]) == (100, 1, 4)
+    assert not {"priority", "accepted_tokens", "rejected_tokens"} & set(second)

@@ -74,6 +74,7 @@ class SlowTokenizer(ByteTokenizer):
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         self.is_busy = True
+        self.thread = threading.get_ident()
         self.started.set()
         time.sleep(0.1)
         self.is_busy = False
@@ -83,12 +84,15 @@ class SlowTokenizer(ByteTokenizer):
         return ""
 
 
-@pytest.mark.parametrize("kind", ["generation", "embedding"])
+@pytest.mark.parametrize("kind", ["generation", "prediction", "embedding"])
 async def test_a_lease_outlives_the_thread(kind: str) -> None:
     tokenizer = SlowTokenizer()
     pool = ScriptedPool(ScriptedEngine(), tokenizer=tokenizer)
     if kind == "generation":
         work = GenerationService(pool, RecordingMetrics()).start(ask(TextPrompt(LONG)))
+    elif kind == "prediction":
+        asked = ask(TokenPrompt((1,)), prediction=LONG)
+        work = GenerationService(pool, RecordingMetrics()).start(asked)
     else:
         request = EmbeddingRequest("tiny", (TextPrompt("a"),), CALLER)
         work = EmbeddingService(pool).embed(request)
@@ -99,6 +103,7 @@ async def test_a_lease_outlives_the_thread(kind: str) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not tokenizer.is_busy
+    assert tokenizer.thread != threading.get_ident() or kind == "embedding"
     assert pool.leases == 0
 
 

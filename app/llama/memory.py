@@ -35,14 +35,13 @@ class Memory:
         self, context: Any, model: Any, *, scratch: int | None, keeps_whole_window: bool
     ) -> None:
         """`scratch`: id of the spare sequence, None in a cache that is split by sequence.
-        `keeps_whole_window`: a sliding window's cache has room for everything."""
+        `keeps_whole_window`: a sliding window's cache has room for everything; even then it may
+        lose what is no longer looked at, and a saved state has only the window."""
         self._context = context
         self._handle: Any = lib.llama_get_memory(context)
         self._scratch = scratch
         self._window: int = lib.llama_model_n_swa(model)
         kind = memory_kind(model)
-        if kind == "sliding" and keeps_whole_window:
-            kind = "attention"
         is_unified = scratch is not None
         cells: int = lib.llama_n_ctx_seq(context)
         self.traits = MemoryTraits(
@@ -53,10 +52,12 @@ class Memory:
             is_cuttable=kind == "attention",
             window=self._window if kind == "sliding" else 0,
         )
-        # As llama.cpp sizes the windows' own cells: where they are fewer, they are no sequence's
-        # for ever, and only those of one sequence alone are taken back.
+        # As llama.cpp sizes the windows' cells. Where they are fewer than the others it counts on
+        # taking back those no longer looked at, which it only does with one sequence's alone.
         room = self._window * lib.llama_n_seq_max(context) + lib.llama_n_ubatch(context)
-        self._has_narrow_window = is_unified and kind == "sliding" and room < cells
+        self._has_narrow_window = (
+            is_unified and kind == "sliding" and room < cells and not keeps_whole_window
+        )
 
     def remove(self, sequence: int, start: int, end: int) -> None:
         if not lib.llama_memory_seq_rm(self._handle, sequence, start, end):
@@ -70,12 +71,10 @@ class Memory:
         if self.traits.kind != "sliding":
             return length
         oldest: int = lib.llama_memory_seq_pos_min(self._handle, sequence)
-        if oldest <= 0:
-            return 0
-        # the next token's window holds one position less than the window: itself is the last
-        shortest = min(oldest + self._window - 1, length)
-        # a copy of a whole sequence keeps what its own last token looks at
-        return shortest if self.traits.shares_cells else max(shortest, length - 1)
+        if not self.traits.shares_cells:  # a copy keeps what the last token looks at
+            oldest = max(oldest, length - self._window)
+        # the next token is in its own window
+        return 0 if oldest <= 0 else min(oldest + self._window - 1, length)
 
     def share(self, source: int, target: int, end: int) -> None:
         """Metadata only in a unified cache, but for a window's cells; a copy otherwise.

@@ -59,7 +59,6 @@ QWEN_HALF_B = Shape(
 )
 QWEN_SMALL = replace(QWEN_HALF_B, layers=4, width=256, heads=4, kv_heads=2, hidden=1024)
 TINY_LLAMA = Shape("llama", layers=2, width=64, heads=4, kv_heads=2, hidden=128, context=2048)
-TINY_QWEN = replace(TINY_LLAMA, arch="qwen2")
 WIDE_LLAMA = replace(TINY_LLAMA, embedding_type=GGMLQuantizationType.Q8_0)
 SMALL_BERT = Shape("bert", layers=2, width=64, heads=4, kv_heads=4, hidden=128, context=512)
 

@@ -3,6 +3,8 @@
 Layers and widths are the least that have every kind of part the architecture knows.
 """
 
+from dataclasses import replace
+
 from scripts.make_gguf.architecture import (
     Architecture,
     Tensors,
@@ -13,10 +15,10 @@ from scripts.make_gguf.architecture import (
     feed_forward,
     norms,
 )
-from scripts.make_gguf.transformers import TINY_LLAMA, TINY_QWEN, common_keys
+from scripts.make_gguf.transformers import TINY_LLAMA, common_keys
 
 WIDTH, HIDDEN, CONTEXT = 64, 128, 2048
-HEADS, KV_HEADS, HEAD = 4, 2, 16
+HEADS, KV_HEADS, HEAD = 2, 1, 32  # quantized caches need heads of whole blocks
 EXPERTS, EXPERTS_USED, EXPERT_HIDDEN = 4, 2, 32
 WINDOW = 32
 
@@ -26,6 +28,8 @@ _OUTPUT_NORM = norms(WIDTH, "output_norm")
 _ATTENTION = attention(WIDTH, HEADS, KV_HEADS, HEAD)
 _FORWARD = feed_forward(WIDTH, HIDDEN)
 _EXPERTS = experts(WIDTH, EXPERT_HIDDEN, EXPERTS)
+
+_LLAMA = replace(TINY_LLAMA, heads=HEADS, kv_heads=KV_HEADS)
 
 _EXPERT_KEYS: dict[str, Value] = {
     "expert_count": EXPERTS,
@@ -191,7 +195,7 @@ def _qwen35() -> Architecture:
         5,
         nextn_predict_layers=1,
         full_attention_interval=2,
-        rope__dimension_sections=[4, 2, 2, 0],
+        rope__dimension_sections=[6, 5, 5, 0],
         ssm__conv_kernel=kernel,
         ssm__inner_size=inner,
         ssm__state_size=state,
@@ -242,8 +246,8 @@ def _t5() -> Architecture:
 ARCHITECTURES: dict[str, Architecture] = {
     architecture.name: architecture
     for architecture in (
-        TINY_LLAMA.architecture,
-        TINY_QWEN.architecture,
+        _LLAMA.architecture,
+        replace(_LLAMA, arch="qwen2").architecture,
         _qwen3(),
         _qwen3moe(),
         _gemma3(),

@@ -12,6 +12,7 @@ from app.llama import library
 from app.llama.context import ContextOptions, LlamaRuntime
 from app.llama.model import Model, ModelOptions
 from scripts.make_gguf import write_encoder, write_tiny_llama, write_wide_llama
+from tests.llama.memory_cases import Zoo
 
 BUILTIN = Path(__file__).parents[2] / "app/catalog/builtin/corral-tiny.gguf"
 
@@ -60,3 +61,11 @@ def make_runtime(model: Model, *, kv_size: int = 2048, max_sequences: int = 8) -
     return LlamaRuntime(
         model, ContextOptions(kv_size=kv_size, max_sequences=max_sequences, threads=1)
     )
+
+
+@pytest.fixture(scope="session")
+def zoo(model_folder: Path) -> Iterator[Zoo]:
+    """A tiny model of every architecture, loaded when it is asked for."""
+    made = Zoo(model_folder)
+    yield made
+    made.close()

@@ -56,9 +56,9 @@ class Batch(Protocol):
 class Sampler(Protocol):
     """One sequence's sampling state (penalty history, random state, mirostat's mu)."""
 
-    def sample(self, row: int, logits: Float32Array) -> int:
+    def sample(self, row: int, logits: Float32Array, /) -> int:
         """Choose a token from batch row `row` and remember it. `logits` of shape (vocabulary
-        size,) is that row of the runtime's `logits`."""
+        size,) is that row of the runtime's `logits`; it may be changed."""
         ...
 
     def close(self) -> None: ...

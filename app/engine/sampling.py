@@ -6,6 +6,7 @@ from app.core.events import LEAST_LOGPROB, TokenCandidate, TokenLogprob
 from app.core.requests import SamplingParams
 from app.engine.runtime import Float32Array, Vocabulary
 from app.engine.sequence import Sequence
+from app.llama.rows import Fold, Weights
 
 
 def needs_sampler(params: SamplingParams) -> bool:
@@ -31,10 +32,9 @@ class TokenChooser:
     ) -> tuple[int, TokenLogprob | None]:
         """The next token, and its log-probability where the sequence asks for it.
 
-        `batch_row`: the row of the batch whose logits `row` are.
-        `row` of shape (vocabulary size,) is llama.cpp's own buffer and is changed in place:
-        biases and masks must be seen by the sampler chain, which reads the same buffer.
-        Log-probabilities are the model's own, before any of that.
+        `row` of shape (vocabulary size,), computed for row `batch_row` of the batch, is llama.cpp's
+        own buffer and is changed in place. Log-probabilities are the model's own, before any of
+        that. Rows of one sequence must come in order, each after the choice before it was accepted.
         """
         alternatives = sequence.spec.logprobs
         raw = None if alternatives is None else row.copy()
@@ -76,19 +76,17 @@ class TokenChooser:
             row[list(spec.stop_tokens)] = -np.inf
 
     def _logprob(self, token: int, row: Float32Array, alternatives: int) -> TokenLogprob:
-        normaliser = _log_sum_exp(row)
-        top: tuple[TokenCandidate, ...] = ()
+        fold = Fold(row)
+        normaliser = Weights(row, fold.top).log_total
+        best: list[int] = []
         if alternatives:
-            best = np.argpartition(row, -alternatives)[-alternatives:]
-            best = best[np.argsort(row[best])[::-1]]
-            top = tuple(self._candidate(int(i), row, normaliser) for i in best)
-        return TokenLogprob(self._candidate(token, row, normaliser), top)
+            ids = fold.largest(alternatives)
+            best = ids[np.argsort(-row[ids])][:alternatives].tolist()
+        return TokenLogprob(
+            self._candidate(token, row, normaliser),
+            tuple(self._candidate(other, row, normaliser) for other in best),
+        )
 
     def _candidate(self, token: int, row: Float32Array, normaliser: float) -> TokenCandidate:
         logprob = max(float(row[token]) - normaliser, LEAST_LOGPROB)
         return TokenCandidate(token, self._vocabulary.piece(token, special=True), logprob)
-
-
-def _log_sum_exp(row: Float32Array) -> float:
-    top = float(row.max())
-    return top + float(np.log(np.exp(row - top, dtype=np.float32).sum(dtype=np.float64)))

@@ -127,7 +127,6 @@ class LlamaRuntime:
 
     def make_sampler(self, params: SamplingParams, prompt: Sequence[int]) -> ChainSampler:
         return ChainSampler(
-            self._context,
             params,
             prompt,
             dry_stages=self._dry_stages,

@@ -1,30 +1,41 @@
-"""llama.cpp's sampler chain for one sequence, in llama.cpp's standard order."""
+"""Choosing tokens for one sequence as llama.cpp's chain does, in llama.cpp's standard order."""
 
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from app.core.requests import SamplingParams
-from app.llama.bindings import Float32Array, lib
-from app.llama.candidates import CandidateArray, top_candidates
-from app.llama.dry import DryStages
+from app.llama.bindings import lib
+from app.llama.candidates import CandidateArray
+from app.llama.dry import Dry, DryStages
 from app.llama.penalties import Penalties
+from app.llama.rows import Float32Array, Fold
+from app.llama.stages import has_xtc, make_chain, make_mirostat_chain, truncations
+from app.llama.whole import WholeRowSampler
 
-# beyond this the search for candidates costs as much as llama.cpp's own stage
-_MOST_CANDIDATES = 512
-_MIROSTAT_M = 100  # tokens in mirostat 1's estimate of s; the paper's and llama.cpp's value
+_SEEDS = 0xFFFFFFFF  # llama.cpp takes this number itself for "any"
+
+
+class _Choice(Protocol):
+    """What comes after penalties and DRY."""
+
+    def draw(self, row: Float32Array) -> int:
+        """A token of `row`, which has one above minus infinity."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class ChainSampler:
-    """Penalties, truncation, temperature and the random draw, with their state.
+    """Penalties, DRY, truncation, temperature and the random draw, with their state.
 
-    Penalties are applied before the chain, to the tokens seen only. Logit bias is not done here:
-    the engine adds it to the logits row.
+    Works on the row it is given and changes it. Logit bias is not done here: the engine adds it.
     """
 
     def __init__(
         self,
-        context: Any,
         params: SamplingParams,
         prompt: Sequence[int],
         *,
@@ -32,43 +43,71 @@ class ChainSampler:
         vocabulary_size: int,
         context_size: int,
     ) -> None:
-        self._context = context
-        self._chain: Any = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-        penalty_window = _window(params.repeat_last_n, context_size) * _has_penalties(params)
-        self._penalties = Penalties(params, penalty_window, prompt) if penalty_window else None
-        dry_window = _window(params.dry_penalty_last_n, context_size) * (params.dry_multiplier > 0)
-        if dry_window:
-            lib.llama_sampler_chain_add(self._chain, dry_stages.make(params, dry_window))
-        for stage in _stages(vocabulary_size, params):
-            lib.llama_sampler_chain_add(self._chain, stage)
-        for token in prompt[-dry_window:] if dry_window else ():
-            lib.llama_sampler_accept(self._chain, token)
-        # DRY comes before top-k in the chain and must see every token
-        self._few = 0 if dry_window else _few_candidates(params)
-        self._candidates = CandidateArray()
+        window = _window(params.repeat_last_n, context_size) * _has_penalties(params)
+        self._penalties = Penalties(params, window, prompt) if window else None
+        window = _window(params.dry_penalty_last_n, context_size) * (params.dry_multiplier > 0)
+        self._dry = Dry(dry_stages.make(params, window), window, prompt) if window else None
+        self._choice = _make_choice(params, vocabulary_size)
 
-    def sample(self, row: int, logits: Float32Array) -> int:
-        """Draw from batch row `row`, whose logits are `logits`, and remember the token."""
+    def sample(self, _row: int, logits: Float32Array) -> int:
+        """Draw from `logits` and remember the token; the batch row does not matter."""
         if self._penalties is not None:
             self._penalties.apply(logits)
-        token = self._draw(row, logits)
+        if self._dry is not None:
+            self._dry.apply(logits)
+        token = self._choice.draw(logits)
         if self._penalties is not None:
             self._penalties.accept(token)
-        return token
-
-    def _draw(self, row: int, logits: Float32Array) -> int:
-        if not self._few:
-            return lib.llama_sampler_sample(self._chain, self._context, row)
-        ids = top_candidates(logits, self._few)
-        token = self._candidates.choose(self._chain, ids, logits)
-        lib.llama_sampler_accept(self._chain, token)
+        if self._dry is not None:
+            self._dry.accept(token)
         return token
 
     def close(self) -> None:
-        """Free the chain; idempotent."""
+        """Free what llama.cpp holds; idempotent."""
+        if self._dry is not None:
+            self._dry.close()
+        self._choice.close()
+
+
+class _Greedy:
+    def draw(self, row: Float32Array) -> int:
+        return int(row.argmax())
+
+    def close(self) -> None:
+        pass
+
+
+class _ChainChoice:
+    """A chain over the `count` most likely tokens, or over all that are not masked."""
+
+    def __init__(self, chain: Any, count: int | None) -> None:
+        self._chain, self._count = chain, count
+        self._candidates = CandidateArray()
+
+    def draw(self, row: Float32Array) -> int:
+        if self._count is None:
+            ids = np.flatnonzero(row > -np.inf)
+        else:
+            ids = Fold(row).largest(self._count)
+        return self._candidates.choose(self._chain, ids, row)
+
+    def close(self) -> None:
         if self._chain:
             lib.llama_sampler_free(self._chain)
             self._chain = None
+
+
+def _make_choice(params: SamplingParams, vocabulary_size: int) -> _Choice:
+    if params.temperature <= 0:
+        return _Greedy()
+    seed = (secrets.randbits(32) if params.seed is None else params.seed) % _SEEDS
+    if params.mirostat:
+        return _ChainChoice(make_mirostat_chain(params, seed, vocabulary_size), None)
+    if params.top_k > 0:
+        xtc = params.xtc_probability if has_xtc(params) else 0.0
+        chain = make_chain(params, seed, truncations(params), xtc_probability=xtc)
+        return _ChainChoice(chain, params.top_k)
+    return WholeRowSampler(params, seed)
 
 
 def _window(last_n: int, context_size: int) -> int:
@@ -77,60 +116,9 @@ def _window(last_n: int, context_size: int) -> int:
     return context_size if last_n < 0 else min(last_n, context_size)
 
 
-def _few_candidates(params: SamplingParams) -> int:
-    """How many of the most likely tokens decide everything; 0 when all of them count."""
-    if params.temperature <= 0:
-        return 1
-    return 0 if params.mirostat or params.top_k > _MOST_CANDIDATES else params.top_k
-
-
 def _has_penalties(params: SamplingParams) -> bool:
     return (
         params.repeat_penalty != 1.0
         or params.presence_penalty != 0.0
         or params.frequency_penalty != 0.0
     )
-
-
-def _stages(vocabulary_size: int, params: SamplingParams) -> list[Any]:
-    """What follows DRY, up to the choice."""
-    if params.temperature <= 0:
-        return [lib.llama_sampler_init_greedy()]
-    seed = secrets.randbits(32) if params.seed is None else params.seed & 0xFFFFFFFF
-    if params.mirostat:
-        return _mirostat_stages(vocabulary_size, params, seed)
-    return _truncation_stages(params, seed)
-
-
-def _truncation_stages(params: SamplingParams, seed: int) -> list[Any]:
-    stages: list[Any] = []
-    if params.top_k > 0:
-        stages.append(lib.llama_sampler_init_top_k(params.top_k))
-    if params.typical_p < 1:
-        stages.append(lib.llama_sampler_init_typical(params.typical_p, 1))
-    if params.top_p < 1:
-        stages.append(lib.llama_sampler_init_top_p(params.top_p, 1))
-    if params.min_p > 0:
-        stages.append(lib.llama_sampler_init_min_p(params.min_p, 1))
-    if params.xtc_probability > 0:
-        stages.append(
-            lib.llama_sampler_init_xtc(params.xtc_probability, params.xtc_threshold, 1, seed)
-        )
-    stages.append(lib.llama_sampler_init_temp(params.temperature))
-    stages.append(lib.llama_sampler_init_dist(seed))
-    return stages
-
-
-def _mirostat_stages(n_vocab: int, params: SamplingParams, seed: int) -> list[Any]:
-    temperature = lib.llama_sampler_init_temp(params.temperature)
-    if params.mirostat == 1:
-        return [
-            temperature,
-            lib.llama_sampler_init_mirostat(
-                n_vocab, seed, params.mirostat_tau, params.mirostat_eta, _MIROSTAT_M
-            ),
-        ]
-    return [
-        temperature,
-        lib.llama_sampler_init_mirostat_v2(seed, params.mirostat_tau, params.mirostat_eta),
-    ]

@@ -151,12 +151,12 @@ def test_dry_breaks_a_repetition(runtime: LlamaRuntime, window: int) -> None:
     pattern = [40, 41, 42, 43, 44, 40, 41, 42, 43]
     run(runtime, prompt(0, pattern))
     row = runtime.logits(1)[0]
-    row[:] = 0.0
-    row[44], row[50] = 5.0, 4.0
     params = SamplingParams(
         temperature=0, dry_multiplier=2.0, dry_penalty_last_n=window, dry_sequence_breakers=()
     )
     for dry, expected in ((params, 50), (replace(params, dry_multiplier=0.0), 44)):
+        row[:] = 0.0
+        row[44], row[50] = 5.0, 4.0
         sampler = runtime.make_sampler(dry, pattern)
         assert sampler.sample(len(pattern) - 1, row) == expected
         sampler.close()

@@ -50,10 +50,16 @@ class Report:
 
 def save(report: Report, path: Path) -> None:
     """Write the report as JSON."""
-    document: dict[str, Any] = {"format": FORMAT, **asdict(report)}
+    document = {"format": FORMAT, **to_document(report)}
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def to_document(report: Report) -> dict[str, Any]:
+    """The report as JSON values, the medians too."""
+    document: dict[str, Any] = asdict(report)
     for entry, row in zip(document["rows"], report.rows, strict=True):
         entry["median"] = asdict(row.figures)
-    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return document
 
 
 def load(path: Path) -> Report:
@@ -62,17 +68,22 @@ def load(path: Path) -> Report:
         document: Any = json.loads(path.read_text(encoding="utf-8"))
         if document["format"] != FORMAT:
             raise ResultsError(f"{path} has format {document['format']!r}, not {FORMAT!r}")
-        return Report(
-            date=document["date"],
-            label=document["label"],
-            url=document["url"],
-            model=document["model"],
-            parameters=Parameters(**document["parameters"]),
-            calibration=Calibration(**document["calibration"]),
-            rows=[_row(entry) for entry in document["rows"]],
-        )
+        return from_document(document)
     except (OSError, KeyError, TypeError, json.JSONDecodeError) as problem:
         raise ResultsError(f"{path} is not a result of this benchmark: {problem!r}") from problem
+
+
+def from_document(document: dict[str, Any]) -> Report:
+    """A report from what `to_document` made. Raises KeyError and TypeError."""
+    return Report(
+        date=document["date"],
+        label=document["label"],
+        url=document["url"],
+        model=document["model"],
+        parameters=Parameters(**document["parameters"]),
+        calibration=Calibration(**document["calibration"]),
+        rows=[_row(entry) for entry in document["rows"]],
+    )
 
 
 def _row(entry: dict[str, Any]) -> Row:

@@ -1,7 +1,7 @@
 """Runs workloads against a server and gathers the figures."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -48,20 +48,17 @@ class Target:
     timeout: float = 600.0
 
 
-RowDone = Callable[[Row], None]
-
-
 async def run_benchmark(
     target: Target,
     parameters: Parameters,
     meter: Meter,
     *,
     wanted: Callable[[Workload], bool] = lambda _: True,
-    on_row: RowDone = lambda _: None,
+    on_part: Callable[[Report], None] = lambda _: None,
 ) -> Report:
     """Warm the server up, run every wanted workload `repeat` times and report.
 
-    `on_row` gets each row as soon as it is measured.
+    `on_part` gets a report of each row as soon as it is measured.
     """
     sizes = Sizes(tuple(parameters.streams), parameters.scale, parameters.max_tokens)
     workloads = list(filter(wanted, build_workloads(parameters.workloads, sizes)))
@@ -73,11 +70,12 @@ async def run_benchmark(
     meter.describe("warming up")
     calibration = await warm_up(client)
     prompts = PromptWriter(calibration, parameters.seed)
-    rows: list[Row] = []
+    report = Report(date, target.label, target.url, model, parameters, calibration, rows=[])
     for workload in workloads:
-        rows.append(await _run_workload(workload, client, prompts, parameters.repeat, meter))
-        on_row(rows[-1])
-    return Report(date, target.label, target.url, model, parameters, calibration, rows)
+        row = await _run_workload(workload, client, prompts, parameters.repeat, meter)
+        report.rows.append(row)
+        on_part(replace(report, rows=[row]))
+    return report
 
 
 async def _run_workload(

@@ -6,37 +6,136 @@ from urllib.request import urlopen
 import click
 import pytest
 
-from app.cli.bench.results import Parameters, load
-from scripts.bench import SOURCE, Server, run_rounds, running, write_outputs
-from scripts.bench_page import Setup
+from app.cli.bench.results import Parameters
+from app.cli.bench.workloads import WORKLOADS
+from scripts.bench.__main__ import EXTRAS, write_page
+from scripts.bench.plan import Fleet
+from scripts.bench.servers import SOURCE, Server, running
+from scripts.bench.sessions import Session, run_batched_bench, run_round
+from scripts.bench.store import Store
+from scripts.bench.targets import BATCHED, CORRAL, PEER
 
 SERVE = """
 from aiohttp import web
 from tests.unit.cli.bench.fake_server import FakeServer
-web.run_app(FakeServer().app(), host="127.0.0.1", port={port}, print=None)
+web.run_app(FakeServer({options}).app(), host="127.0.0.1", port={port}, print=None)
 """
-FAKE = Server("One", [sys.executable, "-c", SERVE], "/v1/models", {"PYTHONPATH": str(SOURCE)})
+MODEL = Path("fake.gguf")
+PARAMETERS = Parameters(["decode"], [2], 1, 0.01, 3, 0, ignore_eos=True)
+
+
+def fake(label: str = CORRAL, options: str = "") -> Server:
+    script = SERVE.replace("{options}", options)
+    arguments = [sys.executable, "-c", script]
+    return Server(label, arguments, "/health", {"PYTHONPATH": str(SOURCE)})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "benchmarks.json", [("Model", "`fake.gguf`")], PARAMETERS)
+
+
+def session(server: Server, *workloads: str, has_facts: bool = False, prefix: str = "") -> Session:
+    return Session(server, MODEL, workloads or ("decode",), (2,), prefix, has_facts=has_facts)
 
 
 def test_a_server_runs_only_inside_the_block() -> None:
-    with running(FAKE) as url, urlopen(f"{url}/v1/models") as answer:
-        assert answer.status == 200
+    with running(fake()) as server:
+        assert server.is_alive
+        assert 0 < server.ready_s < 60
+        with urlopen(f"{server.url}/v1/models") as answer:
+            assert answer.status == 200
+    assert not server.is_alive
     with pytest.raises(OSError, match="refused"):
-        urlopen(f"{url}/v1/models")
+        urlopen(f"{server.url}/v1/models")
 
 
 def test_a_server_that_does_not_start_is_quoted() -> None:
-    broken = replace(FAKE, arguments=[sys.executable, "-c", "raise SystemExit('no model')"])
-    with pytest.raises(click.ClickException, match="One did not start:\nno model"), running(broken):
+    broken = replace(fake(), arguments=[sys.executable, "-c", "raise SystemExit('no model')"])
+    with (
+        pytest.raises(click.ClickException, match="Corral did not start:\nno model"),
+        running(broken),
+    ):
         pass
 
 
-def test_rounds_are_merged_and_written(tmp_path: Path) -> None:
-    parameters = Parameters(["decode"], [2], 1, 1.0, 3, 0, ignore_eos=True)
-    reports = run_rounds([FAKE, replace(FAKE, label="Two")], "fake", parameters, rounds=2)
-    assert [report.label for report in reports] == ["One", "Two"]
-    assert [len(report.rows[0].repeats) for report in reports] == [2, 2]
-    write_outputs(reports, Setup([]), tmp_path / "docs")
-    assert load(tmp_path / "docs" / "benchmarks-one.json") == reports[0]
-    assert "One against Two" in (tmp_path / "docs" / "benchmarks.md").read_text()
-    assert (tmp_path / "docs" / "benchmarks.svg").exists()
+def test_rounds_are_kept_and_gone_on_with(store: Store, tmp_path: Path) -> None:
+    sessions = [session(fake()), session(fake(PEER), prefix="small-")]
+    run_round(sessions, store, 0, has_reuse=False)
+    again = Store(store.path, store.setup, PARAMETERS)
+    again.resume()
+    assert again.reports == store.reports
+    assert [again.passes(CORRAL, "decode", 2), again.passes(PEER, "small-decode", 2)] == [1, 1]
+    assert again.passes(PEER, "decode", 2) == 0
+    run_round(sessions, again, 0, has_reuse=False)
+    assert again.passes(CORRAL, "decode", 2) == 1
+    run_round(sessions, again, 1, has_reuse=False)
+    assert again.passes(CORRAL, "decode", 2) == 2
+    write_page(again, tmp_path)
+    assert "median of 2 passes" in (tmp_path / "benchmarks.md").read_text()
+    assert (tmp_path / "benchmarks.svg").exists()
+
+
+def test_facts_of_a_server(store: Store) -> None:
+    run_round([session(fake(), "health", has_facts=True)], store, 0, has_reuse=False)
+    facts = store.facts[CORRAL]
+    assert facts["first answer s"][0] > facts["ready s"][0] > 0
+    assert facts["ready MiB"][0] > 1
+    assert 0 <= facts["idle cpu %"][0] < 100
+    assert facts["sequence KiB"][0] >= 0
+
+
+def test_a_broken_server_does_not_keep_others_from_running(store: Store) -> None:
+    broken = replace(fake(PEER), arguments=[sys.executable, "-c", "raise SystemExit('oh no')"])
+    run_round([session(broken), session(fake())], store, 0, has_reuse=False)
+    assert store.passes(CORRAL, "decode", 2) == 1
+    assert store.problems == ["llama-server: llama-server did not start:\noh no"]
+
+
+def test_failed_requests_are_no_pass(store: Store) -> None:
+    server = fake(options="answer='no JSON'")
+    run_round([session(server, "json-schema", "decode")], store, 0, has_reuse=False)
+    assert store.passes(CORRAL, "json-schema", 4) == 0
+    assert store.passes(CORRAL, "decode", 2) == 1
+    assert "not JSON" in store.problems[0]
+
+
+def test_another_run_is_not_gone_on_with(store: Store) -> None:
+    with pytest.raises(click.ClickException, match="cannot go on"):
+        store.resume()
+    store.save()
+    for other in (
+        Store(store.path, store.setup, replace(PARAMETERS, scale=2.0)),
+        Store(store.path, [("Model", "`other.gguf`")], PARAMETERS),
+    ):
+        with pytest.raises(click.ClickException, match="another run"):
+            other.resume()
+
+
+def test_the_rate_without_a_server(store: Store, tmp_path: Path) -> None:
+    binary = tmp_path / "bench"
+    binary.write_text('#!/bin/sh\necho loading\necho \'{"pl": 16, "speed_tg": 88.5}\'\n')
+    binary.chmod(0o755)
+    run_batched_bench(binary, MODEL, 1, store)
+    assert store.fact(BATCHED, "tok/s") == 88.5
+    binary.write_text("#!/bin/sh\nexit 1\n")
+    run_batched_bench(binary, MODEL, 1, store)
+    assert store.facts[BATCHED]["tok/s"] == [88.5]
+    assert "exit status 1" in store.problems[0]
+
+
+def test_every_workload_has_its_servers(tmp_path: Path) -> None:
+    for name in ("big.gguf", "small.gguf", "server"):
+        (tmp_path / name).touch()
+    (tmp_path / "models").mkdir()
+    big, small = tmp_path / "big.gguf", tmp_path / "small.gguf"
+    fleet = Fleet(big, small, tmp_path / "server", tmp_path / "models", threads=2)
+    sessions = fleet.sessions((*WORKLOADS, *EXTRAS))
+    assert {name for item in sessions for name in item.workloads} == set(WORKLOADS)
+    labels = [item.server.label for item in sessions]
+    assert labels.count(CORRAL) == labels.count(PEER) == 3
+    assert (tmp_path / "models" / "small" / "small.gguf").exists()
+    unified = ["-kvu" in item.server.arguments for item in sessions if item.server.label != CORRAL]
+    assert unified == [True, False, True, True]
+    alone = Fleet(big, None, None, tmp_path / "models", threads=2).sessions(("decode",))
+    assert [item.server.label for item in alone] == [CORRAL]

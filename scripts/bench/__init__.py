@@ -1,0 +1,1 @@
+"""The benchmark behind docs/benchmarks.md: Corral and llama-server in turn on one model."""

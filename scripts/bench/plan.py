@@ -1,0 +1,79 @@
+"""Which servers run which workloads in a round."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.cli.bench.command import WORKLOAD_NAMES
+from scripts.bench.servers import Server, corral, llama_flags, llama_server
+from scripts.bench.sessions import Session
+from scripts.bench.targets import PEER, PEER_SPLIT
+
+BUILT_IN = Path("app/catalog/builtin/corral-tiny.gguf")
+STREAMS = (1, 4, 8, 16)
+SMALL_STREAMS = (1, 32)
+CROWD_CELLS = 4096
+"""Less than the histories of 24 chats need."""
+SMALL = "small-decode"
+CROWD = "crowded-chats"
+SPLIT = ("decode", "prefill", "multi-turn")
+"""Workloads that llama-server may do better when each slot has cells of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What there is to run. Model files are copied below `folders`, where Corral finds them.
+
+    Without `binary` there is no llama-server, without `small` no small model.
+    """
+
+    model: Path
+    small: Path | None
+    binary: Path | None
+    folders: Path
+    threads: int
+
+    def sessions(self, workloads: Sequence[str]) -> list[Session]:
+        """The sessions of a round; Corral and its peer are neighbours."""
+        return [*self._main(workloads), *self._crowd(workloads), *self._small(workloads)]
+
+    def _main(self, workloads: Sequence[str]) -> Iterator[Session]:
+        names = tuple(name for name in workloads if name in WORKLOAD_NAMES and name != CROWD)
+        for server in (self._corral(self.model), *self._peer(self.model, llama_flags(16))):
+            yield Session(server, self.model, names, STREAMS, has_facts=True)
+        flags = llama_flags(16, unified=False)
+        for server in self._peer(self.model, flags, PEER_SPLIT):
+            split = tuple(name for name in names if name in SPLIT)
+            yield Session(server, self.model, split, STREAMS[-1:])
+
+    def _crowd(self, workloads: Sequence[str]) -> Iterator[Session]:
+        """Eight sequences, and too few cells for all histories."""
+        if CROWD not in workloads:
+            return
+        few = {"LLM_MAX_SEQUENCES": "8", "LLM_KV_SIZE": str(CROWD_CELLS)}
+        peer = self._peer(self.model, llama_flags(8, CROWD_CELLS))
+        for server in (self._corral(self.model, few), *peer):
+            yield Session(server, self.model, (CROWD,), STREAMS)
+
+    def _small(self, workloads: Sequence[str]) -> Iterator[Session]:
+        """A model so small that the server itself is a large part of the time."""
+        if self.small is None or SMALL not in workloads:
+            return
+        many = {"LLM_MAX_SEQUENCES": "32"}
+        peer = self._peer(self.small, llama_flags(32))
+        for server in (self._corral(self.small, many), *peer):
+            yield Session(server, self.small, ("decode",), SMALL_STREAMS, prefix="small-")
+
+    def _corral(self, model: Path, extra: dict[str, str] | None = None) -> Server:
+        folder = self.folders / model.stem
+        if not folder.exists():
+            folder.mkdir()
+            if model.resolve() != BUILT_IN.resolve():
+                shutil.copy(model, folder)
+        return corral(folder, self.threads, extra)
+
+    def _peer(self, model: Path, flags: list[str], label: str = PEER) -> list[Server]:
+        if self.binary is None:
+            return []
+        return [llama_server(self.binary, model, self.threads, flags, label)]

@@ -1,0 +1,172 @@
+"""What runs on which server: one session is one server started for some workloads."""
+
+import json
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from app.cli.bench.client import ChatClient
+from app.cli.bench.http import Server as Address
+from app.cli.bench.http import run_quickly
+from app.cli.bench.prompts import calibration_text
+from app.cli.bench.records import ChatRequest
+from app.cli.bench.results import Report
+from app.cli.bench.runner import ServerUnusableError, Target, run_benchmark
+from app.cli.bench.session import ProgressMeter
+from app.cli.bench.workloads import Sizes, Workload, build_workloads, user
+from scripts.bench.process import PeakMemory, cpu_share, resident_bytes
+from scripts.bench.reuse import Prompts, measure_reuse
+from scripts.bench.servers import CELLS, Running, Server, running
+from scripts.bench.store import Store
+from scripts.bench.targets import BATCHED, CORRAL
+
+IDLE_S = 20.0
+REQUEST_LIMIT_S = 180.0
+
+
+class ServerDied(Exception):
+    """The server ended while it was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One server and the workloads that it gets; `prefix` goes before their names in the results.
+
+    `has_facts`: start, memory and idle processor time are measured too.
+    """
+
+    server: Server
+    model: Path
+    workloads: tuple[str, ...]
+    streams: tuple[int, ...]
+    prefix: str = ""
+    has_facts: bool = False
+
+    def pending(self, store: Store, number: int) -> list[tuple[str, int]]:
+        """Workloads and streams that have fewer passes than round `number` (from 0) leaves."""
+        sizes = Sizes(self.streams, store.parameters.scale)
+        return [
+            (workload.name, workload.streams)
+            for workload in build_workloads(self.workloads, sizes)
+            if store.passes(self.server.label, self.prefix + workload.name, workload.streams)
+            <= number
+        ]
+
+
+def run_round(sessions: list[Session], store: Store, number: int, *, has_reuse: bool) -> None:
+    """Every session once; what fails is told and does not keep the others from running."""
+    for session in sessions if number % 2 == 0 else sessions[::-1]:
+        label = session.server.label
+        todo = session.pending(store, number)
+        wants_reuse = (
+            has_reuse
+            and session.has_facts
+            and label == CORRAL
+            and store.fact(CORRAL, "computed/unique multi-turn") is None
+        )
+        while todo or wants_reuse:
+            names = ", ".join(dict.fromkeys(session.prefix + name for name, _ in todo))
+            click.echo(f"round {number + 1}: {label}: {names}", err=True)
+            before = len(todo)
+            try:
+                with running(session.server) as server:
+                    _use(session, server, store, number, todo)
+                    if wants_reuse:
+                        wants_reuse = False
+                        _measure_reuse(session, server, store)
+            except (click.ClickException, ServerUnusableError, ServerDied, OSError) as problem:
+                store.add_problem(f"{label}: {problem}")
+                if len(todo) == before:
+                    break  # it fails before any workload: once more would not help
+
+
+def _use(
+    session: Session, server: Running, store: Store, number: int, todo: list[tuple[str, int]]
+) -> None:
+    """Run what is to do, and take out of `todo` what was tried."""
+    if session.has_facts:
+        _measure_start(session, server, store)
+    if not todo:
+        return
+    parameters = replace(
+        store.parameters,
+        workloads=list(session.workloads),
+        streams=list(session.streams),
+        seed=store.parameters.seed + number,
+    )
+    target = Target(server.url, session.server.label, session.model.stem, timeout=REQUEST_LIMIT_S)
+    wanted = set(todo)
+
+    def is_wanted(workload: Workload) -> bool:
+        return (workload.name, workload.streams) in wanted
+
+    with PeakMemory(server.process.pid) as memory, ProgressMeter() as meter:
+
+        def keep(part: Report) -> None:
+            row = part.rows[0]
+            todo.remove((row.workload, row.streams))
+            name = session.prefix + row.workload
+            store.add_report(replace(part, rows=[replace(row, workload=name)]))
+            if session.has_facts and row.workload == "health":
+                growth = memory.growth / 1024 / row.streams
+                store.add_fact(session.server.label, "sequence KiB", growth)
+            if not server.is_alive:
+                raise ServerDied(f"the server ended during {name}, {row.streams} streams")
+
+        run_quickly(run_benchmark(target, parameters, meter, wanted=is_wanted, on_part=keep))
+
+
+def _measure_start(session: Session, server: Running, store: Store) -> None:
+    """Times of the start, then memory at rest; processor time when idle, once for each server."""
+
+    def tell(name: str, value: float) -> None:
+        store.add_fact(session.server.label, name, value)
+
+    tell("ready s", server.ready_s)
+    client = ChatClient(Address(server.url), session.model.stem, ignore_eos=True)
+    seconds = _ask(client, "Hello", 1)
+    tell("first answer s", server.ready_s + seconds)
+    # A long prompt and some tokens: every buffer that one sequence needs is in memory then.
+    _ask(client, calibration_text(3), 16)
+    tell("ready MiB", resident_bytes(server.process.pid) / 2**20)
+    if store.fact(session.server.label, "idle cpu %") is None:
+        share = cpu_share(server.process.pid, max(2.0, IDLE_S * min(1.0, store.parameters.scale)))
+        tell("idle cpu %", 100 * share)
+
+
+def _ask(client: ChatClient, text: str, tokens: int) -> float:
+    done = run_quickly(client.complete(ChatRequest(user(text), tokens)))
+    if done.error is not None:
+        raise ServerUnusableError(f"the first request failed: {done.error}")
+    return done.finished - done.started
+
+
+def _measure_reuse(session: Session, server: Running, store: Store) -> None:
+    prompts = Prompts.of(session.model)
+    try:
+        sizes = Sizes(session.streams, store.parameters.scale)
+        found = run_quickly(measure_reuse(server.url, session.model.stem, prompts, sizes))
+    finally:
+        prompts.model.close()
+    for workload, ratio in found.items():
+        store.add_fact(CORRAL, f"computed/unique {workload}", ratio)
+
+
+def run_batched_bench(binary: Path, model: Path, threads: int, store: Store) -> None:
+    """The output rate of 16 streams without a server, for prompts and answers as in `decode`."""
+    lengths = ["-npp", "64", "-ntg", "128", "-npl", "16", "--output-format", "jsonl"]
+    basics = ["-m", str(model.resolve()), "-c", str(CELLS), "-t", str(threads), "-kvu"]
+    try:
+        answer = subprocess.run(
+            [str(binary.resolve()), *basics, *lengths],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=300,
+        )
+        lines = [line for line in answer.stdout.splitlines() if line.startswith("{")]
+        store.add_fact(BATCHED, "tok/s", float(json.loads(lines[-1])["speed_tg"]))
+    except (subprocess.SubprocessError, OSError, ValueError, LookupError) as problem:
+        store.add_problem(f"{BATCHED}: {problem}")

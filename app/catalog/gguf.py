@@ -70,6 +70,20 @@ class GgufHeader:
         return self.number(f"{self.architecture}.embedding_length")
 
     @property
+    def cell_size(self) -> int | None:
+        """Bytes that one position takes in a KV cache of 16-bit numbers, at most; None where the
+        header does not tell."""
+        layers = self.number(f"{self.architecture}.block_count")
+        heads = self.number(f"{self.architecture}.attention.head_count")
+        if not (layers and heads and self.embedding_size):
+            return None
+        own = self.embedding_size // heads
+        key = self.number(f"{self.architecture}.attention.key_length") or own
+        value = self.number(f"{self.architecture}.attention.value_length") or own
+        kv_heads = self.number(f"{self.architecture}.attention.head_count_kv") or heads
+        return 2 * layers * kv_heads * (key + value)
+
+    @property
     def vocabulary_size(self) -> int | None:
         return self.arrays.get("tokenizer.ggml.tokens")
 

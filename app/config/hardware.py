@@ -1,4 +1,4 @@
-"""How many processors this process may really use."""
+"""How many processors and how much memory this process may really use."""
 
 import math
 import os
@@ -8,6 +8,10 @@ _CPUS = Path("/sys/devices/system/cpu")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _OLD_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
 _OLD_PERIOD = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+_MEMORY_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 
 
 def usable_cores() -> int:
@@ -20,6 +24,17 @@ def usable_cores() -> int:
     cores = len({_core_of(processor) for processor in allowed})
     quota = _read_quota()
     return max(1, min(cores, math.ceil(quota)) if quota else cores)
+
+
+def usable_memory() -> int:
+    """Bytes of main memory that the machine has and the container's limit leaves."""
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in _MEMORY_LIMITS:
+        try:
+            sizes.append(int(path.read_text()))
+        except (OSError, ValueError):  # "max" is not a number: no limit
+            continue
+    return min(sizes)
 
 
 def _allowed_processors() -> set[int]:

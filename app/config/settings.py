@@ -253,6 +253,16 @@ class Settings(BaseSettings):
         json_schema_extra=_unit("sequences"),
     )
     kv_type: KvType = Field(default="f16", description="Number format of the KV cache.")
+    kv_unified: bool = Field(
+        default=True,
+        description="One KV cache for all sequences of a model; `false`: each has a part of its "
+        "own, of the size of the context.",
+    )
+    swa_full: bool = Field(
+        default=False,
+        description="Keep all that a model with a sliding window has read, not only the window: "
+        "more memory, and beginnings are found again in more places.",
+    )
     flash_attention: AutoSwitch = Field(
         default="auto", description="Flash attention: auto, on or off."
     )

@@ -25,7 +25,9 @@ class MemoryTraits:
 
     def shortest_saved(self, length: int) -> int:
         """To how many positions a saved state of `length` can be cut back, at least."""
-        return 0 if self.is_cuttable or length <= self.window else length
+        if self.is_cuttable or length <= self.window:
+            return 0
+        return length - 1 if self.window else length  # the next token is in its own window
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What the model list says of a model, from its file's header and the settings that apply."""
 
+import math
 from dataclasses import dataclass
 from typing import get_args
 
@@ -7,16 +8,22 @@ from app.catalog.entries import ModelEntry
 from app.catalog.gguf import GgufHeader
 from app.chat.markers import THINK_OPEN
 from app.chat.template import TemplateTraits
+from app.config.hardware import usable_memory
 from app.config.settings import DEFAULT_CONTEXT_CAP, Settings
 from app.core.models import Capability, ModelInfo, ModelState
 
 EMBEDDING_CAP = 4096
+# parts of a split cache are whole multiples of this many cells
+_PART = 256
+# bytes of a cell where the header does not tell: those of a model of 7 billion parameters
+_USUAL_CELL = 128 * 1024
 _INFILL_KEYS = ("tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Token counts that a model is loaded with. `kv` cells are shared by all its sequences."""
+    """Token counts that a model is loaded with. `kv` cells are shared by all its sequences, or
+    split among them."""
 
     context: int
     kv: int
@@ -35,8 +42,13 @@ def decide_sizes(entry: ModelEntry, settings: Settings) -> Sizes:
         or settings.context_size
         or min(trained or DEFAULT_CONTEXT_CAP, DEFAULT_CONTEXT_CAP)
     )
-    kv = settings.kv_size or context
-    context = min(context, kv)
+    if settings.kv_unified:
+        kv = settings.kv_size or context
+        context = min(context, kv)
+    else:
+        sequences = entry.max_sequences or settings.max_sequences
+        part = _part_of_cache(context, sequences, entry.header, settings.kv_size)
+        kv, context = part * sequences, min(context, part)
     longest_input = settings.embedding_context_size or min(EMBEDDING_CAP, context)
     is_encoder = entry.header is not None and not entry.header.is_causal
     return Sizes(
@@ -46,6 +58,15 @@ def decide_sizes(entry: ModelEntry, settings: Settings) -> Sizes:
         # an encoder has learned positions: there is nothing beyond what it was trained on
         embedding=min(longest_input, trained) if is_encoder and trained else longest_input,
     )
+
+
+def _part_of_cache(context: int, sequences: int, header: GgufHeader | None, kv: int | None) -> int:
+    """Cells of one sequence in a split cache: a whole context, where half of the memory has room
+    for so many. llama.cpp rounds up too."""
+    if kv is None:
+        cell = (header.cell_size if header else None) or _USUAL_CELL
+        kv = min(context * sequences, usable_memory() // 2 // cell)
+    return max(1, math.ceil(kv / sequences / _PART)) * _PART
 
 
 def describe(

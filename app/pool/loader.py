@@ -181,9 +181,11 @@ class LlamaLoader:
 
     def _state_key(self, entry: ModelEntry) -> str:
         """Names what the bytes of a saved state depend on."""
-        file = entry.path.stat()
+        settings, file = self._settings, entry.path.stat()
         identity = (entry.path.resolve(), file.st_size, file.st_mtime_ns)
-        return f"{identity}, {self._settings.kv_type}, {library.build_number()}"
+        streams = 1 if settings.kv_unified else entry.max_sequences or settings.max_sequences
+        layout = (settings.kv_type, settings.flash_attention, streams)
+        return f"{identity}, {layout}, {library.build_number()}"
 
     def _gpu_layers(self, entry: ModelEntry) -> int:
         if self._settings.use_gpu == "off":
@@ -204,6 +206,8 @@ class LlamaLoader:
             threads_batch=settings.threads_batch or self._threads,
             kv_type=settings.kv_type,
             flash_attention=settings.flash_attention,
+            kv_unified=settings.kv_unified,
+            swa_full=settings.swa_full,
         )
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.catalog.entries import BUILTIN_PATH
 from app.catalog.gguf import GgufError, read_header
 from app.catalog.gguf_types import BLOCKS, FILE_TYPES
-from scripts.make_gguf import write_encoder, write_tiny_llama
+from scripts.make_gguf import write_encoder, write_tiny, write_tiny_llama
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,13 @@ def test_a_whole_model(tiny: Path) -> None:
     assert header.vocabulary_size == len(tokens)
     assert header.is_causal
     assert header.is_model
+
+
+def test_the_size_of_a_cell(tmp_path: Path) -> None:
+    """As llama.cpp counts it: keys and values of every layer, two bytes a number."""
+    for architecture, heads in {"llama": 2, "qwen3": 2, "mamba": 0}.items():
+        header = read_header(write_tiny(tmp_path / f"{architecture}.gguf", architecture))
+        assert header.cell_size == (2 * 2 * 32 * 2 if heads else None)
 
 
 def test_an_encoder_is_recognised(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Counting the processors that may be used."""
+"""Counting the processors and the memory that may be used."""
 
 import os
 from pathlib import Path
@@ -40,3 +40,14 @@ def test_hardware_threads_of_a_core_count_once(
     assert hardware.usable_cores() == 2
     monkeypatch.setattr(hardware, "_read_quota", lambda: 0.5)
     assert hardware.usable_cores() == 1
+
+
+@pytest.mark.parametrize(("text", "is_limit"), [("4096\n", True), ("max\n", False), ("", False)])
+def test_memory_is_what_the_container_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, is_limit: bool
+) -> None:
+    file = tmp_path / "memory.max"
+    file.write_text(text)
+    monkeypatch.setattr(hardware, "_MEMORY_LIMITS", (file, tmp_path / "absent"))
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert hardware.usable_memory() == (4096 if is_limit else machine)

@@ -43,6 +43,38 @@ def test_a_request_cannot_be_larger_than_the_cache(entries: dict[str, ModelEntry
     assert (sizes.context, sizes.kv, sizes.max_output) == (1024, 1024, 1024)
 
 
+def test_in_a_split_cache_each_sequence_has_a_context(entries: dict[str, ModelEntry]) -> None:
+    settings = Settings(kv_unified=False, context_size=1000, max_sequences=4)
+    sizes = decide_sizes(entries["llama"], settings)
+    assert (sizes.context, sizes.kv) == (1000, 4 * 1024)
+    few = replace(entries["llama"], max_sequences=2)
+    assert decide_sizes(few, settings).kv == 2 * 1024
+
+
+def test_a_split_cache_of_a_given_size(entries: dict[str, ModelEntry]) -> None:
+    settings = Settings(kv_unified=False, kv_size=2048, max_sequences=4)
+    sizes = decide_sizes(entries["llama"], settings)
+    assert (sizes.context, sizes.kv, sizes.max_output) == (512, 2048, 512)
+    assert describe(entries["llama"], settings, "cold").context_window == 512
+    least = decide_sizes(entries["llama"], Settings(kv_unified=False, kv_size=64))
+    assert (least.context, least.kv) == (256, 32 * 256)
+
+
+def test_a_split_cache_leaves_half_of_the_memory(
+    entries: dict[str, ModelEntry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = entries["llama"].header
+    assert header is not None
+    cell = header.cell_size
+    assert cell is not None
+    monkeypatch.setattr("app.pool.describe.usable_memory", lambda: 2 * 8192 * cell)
+    settings = Settings(kv_unified=False, max_sequences=4)
+    assert decide_sizes(entries["llama"], settings).context == 2048
+    monkeypatch.setattr("app.pool.describe.usable_memory", lambda: 2 * 8192 * 128 * 1024)
+    unknown = replace(entries["llama"], header=None)
+    assert decide_sizes(unknown, settings).context == 2048
+
+
 def test_an_encoder_takes_what_it_was_trained_on(entries: dict[str, ModelEntry]) -> None:
     bert = entries["bert"]
     assert decide_sizes(bert, Settings(embedding_context_size=4096)).embedding == 512

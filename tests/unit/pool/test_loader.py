@@ -12,7 +12,7 @@ from app.core.requests import SamplingParams
 from app.engine.messages import SequenceFinished, SequenceSpec
 from app.engine.prefix.store import PrefixStore
 from app.pool.loader import LlamaLoader
-from scripts.make_gguf import write_encoder, write_tiny_llama
+from scripts.make_gguf import write_encoder, write_tiny, write_tiny_llama
 
 SETTINGS = Settings(threads=1, use_gpu="off", context_size=256, max_sequences=2)
 
@@ -40,6 +40,28 @@ async def test_a_decoder_generates_and_embeds(tmp_path: Path) -> None:
         assert loaded.embedder is not None
         vectors = await loaded.embedder.embed([list(prompt)])
         assert vectors.shape == (1, loaded.info.embedding_size)
+    finally:
+        await resident.close()
+
+
+@pytest.mark.parametrize("architecture", ["gemma3", "lfm2"])
+async def test_the_cache_can_be_split_and_windows_kept_whole(
+    architecture: str, tmp_path: Path
+) -> None:
+    write_tiny(tmp_path / "m.gguf", architecture)
+    (entry,) = build_catalog(Manifest(builtin=False), tmp_path, tmp_path)
+    settings = SETTINGS.model_copy(update={"kv_unified": False, "swa_full": True})
+    made = LlamaLoader(settings, lambda _: lambda _: None, PrefixStore(0))
+    resident = await made.load(entry)
+    try:
+        engine = resident.loaded.engine
+        assert engine is not None
+        prompt = tuple(range(40))
+        specs = tuple(
+            SequenceSpec(name, prompt, max_tokens=4, sampling=SamplingParams()) for name in "abc"
+        )
+        for stream in engine.submit(specs):
+            assert isinstance([output async for output in stream][-1], SequenceFinished)
     finally:
         await resident.close()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import Start
 from tests.integration.load import (
     CHAT,
     COMPLETIONS,
@@ -23,15 +24,19 @@ from tests.support.wire import ask, open_stream
 WAITING = "corral_requests_waiting"
 TOKENS = 12
 PATIENCE = 0.05
-QUICK, NIGHTLY = {"authorization": "Bearer quick"}, {"authorization": "Bearer nightly"}
+QUICK, OTHER, NIGHTLY = (
+    {"authorization": f"Bearer {key}"} for key in ("quick", "other", "nightly")
+)
+Waiting = tuple[str, dict[str, str], dict[str, Any]]
+"""A name, headers, and fields of a request."""
 
 
 @pytest.fixture(scope="module")
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One sequence at a time, and two keys, one of which is for batches."""
+    """One sequence at a time, and three keys, one of which is for batches."""
     folder = tmp_path_factory.mktemp("order")
     keys = folder / "keys.txt"
-    keys.write_text("quick\nnightly priority=batch\n")
+    keys.write_text("quick\nother\nnightly priority=batch\n")
     with serve(folder, LLM_MAX_SEQUENCES="1", LLM_API_KEYS_FILE=str(keys)) as running:
         yield running
     running.assert_no_alarm()
@@ -46,18 +51,31 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running.assert_no_alarm()
 
 
-async def test_interactive_requests_start_before_batches(narrow: Server) -> None:
-    """In the order in which they end, as only one runs at a time."""
-    events = await open_stream(narrow.port, COMPLETIONS, ENDLESS, QUICK)
+async def order_of(server: Server, first: Waiting, queue: list[Waiting]) -> list[str]:
+    """The order in which those that wait for the first one's place are answered: as only one runs
+    at a time, it is the order in which they start."""
+    _, headers, fields = first
+    events = await open_stream(server.port, COMPLETIONS, {**ENDLESS, **fields}, headers)
     await events.first()
     ended: list[str] = []
 
-    async def one(name: str, headers: dict[str, str], **fields: Any) -> None:
-        answer = await ask(narrow.port, "POST", CHAT, {**SHORT, **fields}, headers)
+    async def one(name: str, headers: dict[str, str], fields: dict[str, Any]) -> None:
+        answer = await ask(server.port, "POST", CHAT, {**SHORT, **fields}, headers)
         assert answer.status == 200, answer.body
         ended.append(name)
 
-    queue: list[tuple[str, dict[str, str], dict[str, Any]]] = [
+    tasks: list[asyncio.Task[None]] = []
+    for waiting in queue:
+        tasks.append(asyncio.create_task(one(*waiting)))
+        await wait_metric(server, WAITING, len(tasks))
+    await events.close()
+    await asyncio.gather(*tasks)
+    await wait_idle(server)
+    return ended
+
+
+async def test_interactive_requests_start_before_batches(narrow: Server) -> None:
+    queue: list[Waiting] = [
         ("last", NIGHTLY, {"priority": 500}),
         ("key", NIGHTLY, {}),
         ("raised", NIGHTLY, {"priority": 0, "service_tier": "priority"}),
@@ -66,17 +84,46 @@ async def test_interactive_requests_start_before_batches(narrow: Server) -> None
         ("plain", QUICK, {}),
         ("word", QUICK, {"priority": "interactive"}),
     ]
-    tasks: list[asyncio.Task[None]] = []
-    for name, headers, fields in queue:
-        tasks.append(asyncio.create_task(one(name, headers, **fields)))
-        await wait_metric(narrow, WAITING, len(tasks))
-    await events.close()
-    await asyncio.gather(*tasks)
+    ended = await order_of(narrow, ("first", QUICK, {}), queue)
     assert set(ended[:2]) == {"plain", "word"}
     assert ended[2] == "five"
     assert set(ended[3:6]) == {"key", "raised", "flex"}
     assert ended[6] == "last"
+
+
+async def test_a_key_with_a_long_queue_does_not_keep_another_waiting(narrow: Server) -> None:
+    queue: list[Waiting] = [(f"quick {number}", QUICK, {}) for number in range(6)]
+    queue += [(f"other {number}", OTHER, {}) for number in range(2)]
+    ended = await order_of(narrow, ("first", QUICK, {}), queue)
+    assert {"other 0", "other 1"} <= set(ended[:3]), ended
+
+
+async def test_without_keys_end_users_share(start: Start) -> None:
+    server = start(LLM_MAX_SEQUENCES="1")
+    queue: list[Waiting] = [(f"rosa {number}", {}, {"user": "rosa"}) for number in range(4)]
+    queue += [
+        ("header", {"x-openwebui-user-id": "karl"}, {}),
+        ("field", {}, {"safety_identifier": "ada"}),
+    ]
+    ended = await order_of(server, ("first", {}, {"user": "rosa"}), queue)
+    assert {"header", "field"} <= set(ended[:3]), ended
+
+
+async def test_a_batch_gives_its_place_to_an_interactive_request(narrow: Server) -> None:
+    events = await open_stream(narrow.port, COMPLETIONS, lasting(3000), NIGHTLY)
+    await events.first()
+    before = narrow.metrics()
+    answer = await ask(narrow.port, "POST", CHAT, SHORT, QUICK)
+    assert answer.status == 200, answer.body
+    between = narrow.metrics()
+    chunks = await events.rest()
+    await events.close()
+    assert chunks[-1]["choices"][0]["finish_reason"] == "length"
+    parked = "corral_preemptions_total"
+    assert between.value(parked) - before.value(parked) == 1
     await wait_idle(narrow)
+    resumed = "corral_resumes_total"
+    assert narrow.metrics().value(resumed) - before.value(resumed) == 1
 
 
 @pytest.mark.parametrize("route", [CHAT, COMPLETIONS])

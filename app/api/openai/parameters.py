@@ -8,8 +8,8 @@ from collections.abc import Mapping
 NO_EFFECT: Mapping[str, str] = {
     "metadata": "Nothing is stored, so there is nothing to attach it to.",
     "store": "Answers are never stored.",
-    "prompt_cache_key": "No prompt is cached between requests yet.",
-    "prompt_cache_retention": "No prompt is cached between requests yet.",
+    "prompt_cache_key": "Equal beginnings of prompts are found without a name for them.",
+    "prompt_cache_retention": "What the prefix cache keeps is bounded by size, not by time.",
     "parallel_tool_calls": "The model decides how many tools it calls.",
     "verbosity": "Models here are not trained to read it; say it in a message.",
 }

@@ -21,6 +21,8 @@ class Answer:
         """The parts of the answer itself, without reasoning."""
         self.tokens: list[bytes] = []
         """Bytes of each token that came with its log-probability."""
+        self.finish_reasons: list[str] = []
+        """Why each choice ended, in the order they did."""
         self._usage: Json = {}
         self._ended = False
 
@@ -39,7 +41,8 @@ class Answer:
             content = delta.get("content") or ""
             self.texts.append(content)
             has_text |= bool(content or delta.get("reasoning_content"))
-            self._ended |= bool(choice.get("finish_reason"))
+            if choice.get("finish_reason"):
+                self.finish_reasons.append(choice["finish_reason"])
             if choice.get("logprobs"):
                 told = as_objects(choice["logprobs"].get("content"))
                 self.tokens += [bytes(token.get("bytes") or ()) for token in told]
@@ -49,7 +52,7 @@ class Answer:
 
     def check_ended(self) -> None:
         """Raise when the connection closed before the answer was complete."""
-        if not self._ended:
+        if not self._ended and not self.finish_reasons:
             raise BadAnswerError("the stream ended before the answer was complete")
 
     @property

@@ -37,3 +37,10 @@ def test_error_texts_in_the_usual_places() -> None:
     assert error_text({"error": "b"}) == "b"
     assert error_text({"message": "c"}) == "c"
     assert "d" in error_text({"detail": "d"})
+
+
+def test_ends_have_reasons() -> None:
+    answer = Answer()
+    answer.add(1.0, b'{"choices": [{"delta": {}, "finish_reason": "length"}]}')
+    answer.check_ended()
+    assert answer.finish_reasons == ["length"]

@@ -75,13 +75,18 @@ class OutputStream:
 
 class Engine:
     def __init__(
-        self, runtime: Runtime, config: EngineConfig, prefixes: ModelPrefixes | None = None
+        self,
+        runtime: Runtime,
+        config: EngineConfig,
+        prefixes: ModelPrefixes | None = None,
+        draft: Runtime | None = None,
     ) -> None:
         """Made on the event loop that will read the outputs; `start()` starts the thread.
-        `prefixes`: where the states of finished sequences are kept, None for nowhere."""
+        `prefixes`: where the states of finished sequences are kept, None for nowhere.
+        `draft`: a smaller model of the same vocabulary, to guess ahead."""
         self._loop = asyncio.get_running_loop()
         self._config = config
-        self._worker = Worker(runtime, config, self._deliver, prefixes)
+        self._worker = Worker(runtime, config, self._deliver, prefixes, draft)
         self._thread = threading.Thread(
             target=self._worker.run, name=f"engine-{config.name}", daemon=True
         )

@@ -131,10 +131,15 @@ class EngineConfig:
     `step_seconds`: wanted time of a step while streams are running, which is the gap between two
     of their tokens; 0 for no bound. `mixed_step_tokens`: prompt tokens in such a step until it is
     known what a token costs.
+    `speculation`: who guesses tokens ahead for sequences that do not say, up to `draft_tokens` a
+    step, and only where it pays unless `gates_speculation` is off.
     """
 
     max_queue: int = 256
     step_tokens: int = 512
     step_seconds: float = 0.4
     mixed_step_tokens: int = 128
+    speculation: DraftMethod = "off"
+    draft_tokens: int = 4
+    gates_speculation: bool = True
     name: str = "model"

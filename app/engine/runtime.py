@@ -61,6 +61,10 @@ class Sampler(Protocol):
         size,) is that row of the runtime's `logits`; it may be changed."""
         ...
 
+    def accept(self, token: int) -> None:
+        """Remember a token that was not chosen here."""
+        ...
+
     def close(self) -> None: ...
 
 

@@ -31,6 +31,7 @@ class Sequence:
     text: TextStream
     bias_tokens: Int32Array
     bias_values: Float32Array
+    prediction: Int32Array
     slot: int = -1
     computed: int = 0
     generated: int = 0
@@ -62,6 +63,7 @@ class Sequence:
             text=TextStream(spec.stop),
             bias_tokens=np.array([token for token, _ in spec.sampling.logit_bias], np.int32),
             bias_values=np.array([bias for _, bias in spec.sampling.logit_bias], np.float32),
+            prediction=np.array(spec.prediction, np.int32),
         )
 
     @property
@@ -94,6 +96,11 @@ class Sequence:
             self.spec.prompt_logprobs is not None
             and len(self.prompt_logprobs) < len(self.spec.prompt) - 1
         )
+
+    @property
+    def tokens_left(self) -> int:
+        """How many more tokens may be generated."""
+        return self.spec.max_tokens - self.generated
 
     def next_piece(self, most: int) -> int:
         """How many tokens to compute next: at most `most`, and not past a checkpoint."""

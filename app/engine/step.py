@@ -56,8 +56,13 @@ class Step:
         return sum(piece.count for piece in self.prefill)
 
     @property
+    def n_decode(self) -> int:
+        """Rows of decoding sequences, guesses included."""
+        return sum(piece.n_tokens for piece in self.decode)
+
+    @property
     def n_tokens(self) -> int:
-        return sum(piece.n_tokens for piece in self.pieces)
+        return self.n_prefill + self.n_decode
 
     @property
     def n_outputs(self) -> int:

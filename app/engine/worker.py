@@ -26,7 +26,9 @@ from app.engine.runtime import Float32Array, Runtime
 from app.engine.sampling import TokenChooser, needs_sampler
 from app.engine.scheduler import Limits, Scheduler
 from app.engine.sequence import Sequence
+from app.engine.speculation.speculator import Speculator, make_drafters
 from app.engine.step import Piece, Step
+from app.engine.step_times import StepTimes
 from app.engine.tally import Levels, Tally
 
 _log = logging.getLogger(__name__)
@@ -44,8 +46,10 @@ class Worker:
         config: EngineConfig,
         deliver: Callable[[list[Output | SequenceCancelled]], None],
         prefixes: ModelPrefixes | None = None,
+        draft: Runtime | None = None,
     ) -> None:
-        """`deliver` is called on the engine thread, once per step, with all its outputs."""
+        """`deliver` is called on the engine thread, once per step, with all its outputs. `draft`:
+        a smaller model that guesses ahead."""
         self._runtime = runtime
         self._deliver = deliver
         self._placement = Placement(runtime, prefixes)
@@ -57,10 +61,19 @@ class Worker:
             shares_cells=runtime.memory.shares_cells,
         )
         self._scheduler = Scheduler(limits, self._placement.cells)
+        self._times = StepTimes()
         self._budget = PrefillBudget(
+            self._times,
             target_seconds=config.step_seconds,
             start=config.mixed_step_tokens,
             most=config.step_tokens,
+        )
+        self._speculator = Speculator(
+            make_drafters(runtime.memory, draft),
+            self._times,
+            default=config.speculation,
+            most=config.draft_tokens,
+            is_gated=config.gates_speculation,
         )
         self._chooser = TokenChooser(runtime.vocabulary)
         self._outcomes = Outcomes(runtime.vocabulary)
@@ -111,6 +124,7 @@ class Worker:
             self._publish()
             self._flush()
             return False
+        self._add_guesses(step)
         n_outputs = step.fill(self._runtime.batch)
         self._publish()
         self._flush()  # who starts now learns it before the step, which may be long
@@ -118,7 +132,8 @@ class Worker:
         has_decoded = self._runtime.decode(step.n_tokens)
         decoded = time.perf_counter()
         if has_decoded:
-            self._budget.observe(len(step.decode), step.n_prefill, decoded - decoding)
+            self._times.observe(step.n_decode, step.n_prefill, decoded - decoding)
+            self._speculator.pass_time(decoded - decoding)
             self._take(step, n_outputs)
         else:
             self._make_room()
@@ -194,14 +209,23 @@ class Worker:
 
     def _plan(self) -> Step:
         while True:
-            n_decode = sum(sequence.is_decoding for sequence in self._scheduler.live)
-            budget = self._budget.tokens(n_decode)
+            rows = sum(s.remaining for s in self._scheduler.live if s.is_decoding)
+            budget = self._budget.tokens(rows)
             self._tally.prefill_budget = budget
             step = self._scheduler.plan(budget)
             victim = None if self._scheduler.has_room(step) else self._scheduler.victim()
             if victim is None:
                 return step
             self._park(victim)
+
+    def _add_guesses(self, step: Step) -> None:
+        runtime, used = self._runtime, step.n_tokens
+        free = runtime.kv_size - self._placement.cells.used
+        self._speculator.add_guesses(
+            step,
+            room=min(runtime.batch_capacity, free) - used,
+            outputs=runtime.max_outputs - step.n_outputs,
+        )
 
     def _take(self, step: Step, n_outputs: int) -> None:
         """Choose a token for every sequence whose known tokens are all computed now."""
@@ -236,11 +260,13 @@ class Worker:
             for offset in range(len(drafts) + 1):
                 row = logits[piece.first_logits + offset]
                 token, logprob = self._chooser.choose(sequence, row, piece.first_row + offset)
+                guess = drafts[offset] if offset < len(drafts) else None
+                self._speculator.learn(sequence, token, guess)
+                accepted += token == guess
                 reason = self._accept(sequence, token, logprob)
-                is_guessed = offset < len(drafts) and token == drafts[offset]
-                if is_guessed:
-                    accepted += 1
-                if reason is not None or not is_guessed:
+                if reason is None and token != guess:
+                    reason = self._force(sequence)
+                if reason is not None or token != guess:
                     break
         except CorralError as error:  # a constraint that came to its limits: its sequence's own
             self._settle(sequence, len(drafts), accepted)
@@ -269,6 +295,20 @@ class Worker:
         self._tally.generated_tokens += 1
         self._scheduler.shares.charge(sequence.spec.owner, 1)
         return self._outcomes.add_token(sequence, token, logprob)
+
+    def _force(self, sequence: Sequence) -> StopReason | None:
+        """Append what the grammar leaves no choice about: it is computed together with the token
+        before it, without a step each. Log-probabilities would need the rows in between."""
+        constraint = sequence.spec.constraint
+        if constraint is None or sequence.spec.logprobs is not None:
+            return None
+        for token in constraint.forced():
+            if sequence.sampler is not None:
+                sequence.sampler.accept(token)
+            reason = self._accept(sequence, token, None)
+            if reason is not None:
+                return reason
+        return None
 
     def _collect_prompt_logprobs(self, piece: Piece, logits: Float32Array) -> None:
         """Row i of the piece predicts the token at the next position."""
@@ -304,6 +344,7 @@ class Worker:
     def _park(self, sequence: Sequence) -> None:
         """Give one sequence's place to the others; it comes back with what it had computed."""
         self._scheduler.release(sequence)
+        self._speculator.leave(sequence)
         self._tally.recomputed_tokens += self._placement.park(sequence)
         self._tally.preemptions += 1
         self._scheduler.waiting.append(sequence)
@@ -313,6 +354,7 @@ class Worker:
         del self._sequences[sequence.spec.id]
         if sequence.slot >= 0:
             self._scheduler.release(sequence)
+            self._speculator.leave(sequence)
         else:
             self._scheduler.waiting.remove(sequence)
         self._placement.leave(sequence)
@@ -350,4 +392,5 @@ class Worker:
         for sequence in left:
             if sequence.sampler is not None:
                 sequence.sampler.close()
+        self._speculator.close()
         self._runtime.close()

@@ -62,6 +62,12 @@ class ChainSampler:
             self._dry.accept(token)
         return token
 
+    def accept(self, token: int) -> None:
+        """Remember a token that was not chosen here."""
+        if self._penalties is not None:
+            self._penalties.accept(token)
+        lib.llama_sampler_accept(self._chain, token)
+
     def close(self) -> None:
         """Free what llama.cpp holds; idempotent."""
         if self._dry is not None:

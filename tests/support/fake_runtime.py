@@ -34,6 +34,9 @@ class FakeSampler:
     def sample(self, row: int, logits: np.ndarray) -> int:
         return self._runtime.next_by_row[row]
 
+    def accept(self, token: int) -> None:
+        pass
+
     def close(self) -> None:
         self.is_closed = True
 

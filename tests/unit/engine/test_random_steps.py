@@ -32,6 +32,15 @@ MEMORIES = {
 }
 
 
+class FullRuntime(FakeRuntime):
+    """Refuses a decode only where something else could make room for it."""
+
+    def decode(self, n_tokens: int) -> bool:
+        if len(set(self.batch.sequence[:n_tokens].tolist())) < 2:
+            self.refuse_decodes = 0
+        return super().decode(n_tokens)
+
+
 @dataclass
 class Rig:
     """An engine that is stepped by hand, and what became of every sequence."""
@@ -43,7 +52,9 @@ class Rig:
     )
 
     def __post_init__(self) -> None:
-        config = EngineConfig(step_tokens=24, mixed_step_tokens=24, step_seconds=0)
+        config = EngineConfig(
+            step_tokens=24, mixed_step_tokens=24, step_seconds=0, gates_speculation=False
+        )
         self.prefixes = self.store.of_model("m")
         self.worker = Worker(self.runtime, config, self._deliver, self.prefixes)
 
@@ -70,8 +81,8 @@ class Rig:
             assert sequence.computed < sequence.length
         waiting = self.worker._scheduler.waiting
         assert {s.spec.id for s in (*live, *waiting)} == set(self.worker._sequences)
-        pins = sum(sequence.parked_state is not None for sequence in waiting)
-        assert all(sequence.parked_state is None for sequence in live)
+        pins = sum(sequence.parked_state is not None for sequence in (*live, *waiting))
+        assert not any(sequence.parked_state for sequence in live if sequence.is_attached)
         kept = self.store._kept
         assert sum(saved.size for saved in kept) == self.store._used_bytes <= 4000
         assert sum(saved.dependents for saved in kept) == sum(s.base is not None for s in kept)
@@ -94,21 +105,32 @@ def random_prompt(chance: random.Random, seen: list[list[int]]) -> list[int]:
     return [*start, *fresh][:60]
 
 
+def random_prediction(chance: random.Random, prompt: list[int], count: int) -> tuple[int, ...]:
+    """The answer, with a mistake or two."""
+    right = answer(prompt, count)
+    for _ in range(chance.randint(0, 2)):
+        right[chance.randrange(count)] = chance.randint(1, 26)
+    return tuple(right)
+
+
 @pytest.mark.parametrize("kind", MEMORIES)
 @pytest.mark.parametrize("seed", range(2))
 def test_ten_thousand_random_steps(kind: str, seed: int) -> None:
     chance = random.Random(seed)
     memory: MemoryTraits = MEMORIES[kind]
-    rig = Rig(FakeRuntime(kv_size=KV_SIZE, max_sequences=5, memory=memory), PrefixStore(4000))
+    rig = Rig(FullRuntime(kv_size=KV_SIZE, max_sequences=5, memory=memory), PrefixStore(4000))
     specs: dict[str, SequenceSpec] = {}
     seen: list[list[int]] = []
     for number in range(10_000):
         if chance.random() < 0.15 and len(rig.worker._sequences) < 12:
             prompt = random_prompt(chance, seen)
+            count, is_predicted = chance.randint(1, 35), chance.random() < 0.3
             spec = specs[f"s{number}"] = SequenceSpec(
                 id=f"s{number}",
                 prompt=tuple(prompt),
-                max_tokens=chance.randint(1, 35),
+                max_tokens=count,
+                speculation="ngram" if is_predicted else None,
+                prediction=random_prediction(chance, prompt, count) if is_predicted else (),
                 sampling=SamplingParams(temperature=0),
                 priority=chance.choice((0, 0, 1)),
                 owner=chance.choice(("a", "b", None)),
@@ -118,8 +140,7 @@ def test_ten_thousand_random_steps(kind: str, seed: int) -> None:
             rig.worker.send(Submit(spec))
         if chance.random() < 0.02 and rig.worker._sequences:
             rig.worker.send(Cancel(chance.choice(sorted(rig.worker._sequences))))
-        if chance.random() < 0.01 and len(rig.live) > 2:
-            rig.runtime.refuse_decodes = 1
+        rig.runtime.refuse_decodes = chance.random() < 0.02
         rig.worker.step()
         rig.check()
     while rig.worker._sequences:
@@ -144,4 +165,5 @@ def test_ten_thousand_random_steps(kind: str, seed: int) -> None:
     started = {o.id for o in starts if isinstance(o, SequenceStarted)}
     assert stats.prompt_tokens == sum(len(specs[name].prompt) for name in started)
     if memory.is_cuttable:
+        assert 500 < stats.accepted_tokens < stats.drafted_tokens
         assert stats.cached_tokens > 0.3 * stats.prompt_tokens

@@ -1,0 +1,115 @@
+"""Adds guesses to a step, and learns from what became of them."""
+
+import time
+from collections.abc import Mapping
+
+from app.core.memory import MemoryTraits
+from app.core.options import DraftMethod
+from app.engine.runtime import Runtime
+from app.engine.sequence import Sequence
+from app.engine.speculation.drafters import Drafter, ModelDrafter, NgramDrafter
+from app.engine.speculation.gate import Gate, Record
+from app.engine.step import Piece, Step
+from app.engine.step_times import StepTimes
+
+_SHADOW_EVERY = 4  # steps between two guesses that are only compared
+_WEIGHT = 0.2
+
+
+def make_drafters(memory: MemoryTraits, draft: Runtime | None) -> dict[DraftMethod, Drafter]:
+    """Who can guess for an engine. Nobody where wrong guesses cannot be taken back."""
+    if not memory.is_cuttable:
+        return {}
+    drafters: dict[DraftMethod, Drafter] = {"ngram": NgramDrafter()}
+    if draft is not None:
+        drafters["model"] = ModelDrafter(draft)
+    return drafters
+
+
+class Speculator:
+    def __init__(
+        self,
+        drafters: Mapping[DraftMethod, Drafter],
+        times: StepTimes,
+        *,
+        default: DraftMethod,
+        most: int,
+        is_gated: bool = True,
+    ) -> None:
+        """`default`: the method of sequences that ask for none. `most`: guesses per sequence and
+        step. Without the gate all guesses are computed, whatever they cost."""
+        self._drafters = drafters
+        self._default: DraftMethod = default
+        self._most = most
+        self._gate = Gate(times) if is_gated else None
+        self._records: dict[Sequence, Record] = {}
+        self._step = 0
+
+    def add_guesses(self, step: Step, *, room: int, outputs: int) -> None:
+        """Give decoding sequences guesses, at most `room` tokens and `outputs` rows in all. Beside
+        prompts there are none: such a step is long for another reason."""
+        self._step += 1
+        if step.prefill or not room or not outputs:
+            return
+        for method, drafter in self._drafters.items():
+            pieces = [piece for piece in step.decode if self._wants(piece, method)]
+            if pieces:
+                self._guess(drafter, pieces, step, min(room, outputs))
+
+    def learn(self, sequence: Sequence, token: int, guess: int | None) -> None:
+        """The model chose `token` where `guess` was computed, or none."""
+        record = self._records.get(sequence)
+        if record is None:
+            return
+        if guess is None:
+            record.compare(token)
+        else:
+            record.judge(guess == token)
+
+    def pass_time(self, seconds: float) -> None:
+        if self._gate is not None:
+            self._gate.pass_time(seconds)
+
+    def leave(self, sequence: Sequence) -> None:
+        """The sequence leaves its slot."""
+        if self._records.pop(sequence, None) is not None:
+            for drafter in self._drafters.values():
+                drafter.leave(sequence.slot)
+
+    def close(self) -> None:
+        for drafter in self._drafters.values():
+            drafter.close()
+
+    def _wants(self, piece: Piece, method: DraftMethod) -> bool:
+        sequence = piece.sequence
+        wanted = sequence.spec.speculation or self._default
+        return wanted == method and piece.completes and sequence.tokens_left > 1
+
+    def _guess(self, drafter: Drafter, pieces: list[Piece], step: Step, room: int) -> None:
+        records = [self._records.setdefault(piece.sequence, Record()) for piece in pieces]
+        is_shadowing = self._gate is not None and self._step % _SHADOW_EVERY == 0
+        can_pay = self._gate is None or any(
+            count for count in self._choose(step, records, [self._most] * len(pieces))
+        )
+        if not (can_pay or is_shadowing):
+            return
+        began = time.perf_counter()
+        guesses = drafter.draft([piece.sequence for piece in pieces], self._most)
+        if self._gate is not None:
+            spent = time.perf_counter() - began
+            self._gate.guess_seconds += _WEIGHT * (spent - self._gate.guess_seconds)
+        offers = [
+            guess[: piece.sequence.tokens_left - 1]
+            for guess, piece in zip(guesses, pieces, strict=True)
+        ]
+        counts = self._choose(step, records, [len(offer) for offer in offers])
+        for piece, record, offer, count in zip(pieces, records, offers, counts, strict=True):
+            piece.drafts = offer[: min(count, room)]
+            room -= len(piece.drafts)
+            record.shadow = [] if piece.drafts else offer
+
+    def _choose(self, step: Step, records: list[Record], counts: list[int]) -> list[int]:
+        if self._gate is None:
+            return counts
+        offers = list(zip(records, counts, strict=True))
+        return self._gate.choose(step.n_tokens, len(step.decode), offers)

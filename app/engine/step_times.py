@@ -1,0 +1,54 @@
+"""How long steps take, measured as the engine runs.
+
+A step's cost differs a thousandfold between machines and models, so whoever decides what goes into
+one asks here.
+"""
+
+_WEIGHT = 0.2  # of a new measurement in a running mean
+_FEWEST_MEASURED = 32  # prompt tokens in a step whose time says something about one
+_FRESH_STEPS = 500
+
+
+class StepTimes:
+    """Running means, in seconds. `rows`: tokens of decoding sequences in a step."""
+
+    def __init__(self) -> None:
+        self._decode: dict[int, float] = {}
+        self._steps = 0
+        self._measured_at: dict[int, int] = {}  # step of the latest measurement
+        self.prompt_token: float | None = None
+
+    def observe(self, rows: int, n_prefill: int, seconds: float) -> None:
+        """A step of so many rows and prompt tokens took so long."""
+        self._steps += 1
+        if not n_prefill:
+            self._measured_at[rows] = self._steps
+            self._decode[rows] = _mean(self._decode.get(rows), seconds)
+        elif n_prefill >= _FEWEST_MEASURED:
+            cost = max(seconds - self.decode(rows), 1e-7) / n_prefill
+            self.prompt_token = _mean(self.prompt_token, cost)
+
+    def is_fresh(self, rows: int) -> bool:
+        """Whether a step of so many rows was measured not long ago."""
+        measured = self._measured_at.get(rows)
+        return measured is not None and self._steps - measured < _FRESH_STEPS
+
+    def decode(self, rows: int) -> float:
+        """Of a step of `rows` rows and nothing else: between the nearest numbers that were
+        measured; beyond the largest one every row costs what it costs on average there."""
+        if not rows or not self._decode:
+            return 0.0
+        if rows in self._decode:
+            return self._decode[rows]
+        below = max((known for known in self._decode if known < rows), default=None)
+        above = min((known for known in self._decode if known > rows), default=None)
+        if below is None:
+            return self._decode[above] if above is not None else 0.0
+        if above is None:
+            return self._decode[below] * rows / below
+        share = (rows - below) / (above - below)
+        return self._decode[below] + share * (self._decode[above] - self._decode[below])
+
+
+def _mean(known: float | None, measured: float) -> float:
+    return measured if known is None else known + _WEIGHT * (measured - known)

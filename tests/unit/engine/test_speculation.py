@@ -1,0 +1,212 @@
+"""Guesses: who makes them, when they pay, and that they change nothing but the number of steps."""
+
+import numpy as np
+import pytest
+
+from app.core.options import DraftMethod
+from app.core.requests import SamplingParams
+from app.engine.messages import (
+    EngineConfig,
+    Output,
+    SequenceCancelled,
+    SequenceFinished,
+    SequenceOutput,
+    SequenceSpec,
+    Submit,
+)
+from app.engine.sequence import Sequence
+from app.engine.speculation.drafters import ModelDrafter, NgramDrafter
+from app.engine.speculation.gate import Gate, Record
+from app.engine.step_times import StepTimes
+from app.engine.worker import Worker
+from tests.support.fake_runtime import FakeRuntime, answer
+
+PROMPT = [5, 6, 7]
+
+
+def make_spec(
+    name: str = "s",
+    *,
+    prompt: list[int] = PROMPT,
+    speculation: DraftMethod | None = None,
+    prediction: tuple[int, ...] = (),
+) -> SequenceSpec:
+    return SequenceSpec(
+        name,
+        tuple(prompt),
+        30,
+        SamplingParams(temperature=0),
+        speculation=speculation,
+        prediction=prediction,
+    )
+
+
+def run(*specs: SequenceSpec, draft: FakeRuntime | None = None) -> tuple[FakeRuntime, list[Output]]:
+    """Without the gate: every guess is computed."""
+    runtime, outputs = FakeRuntime(max_outputs=32, batch_capacity=64), list[Output]()
+
+    def deliver(new: list[Output | SequenceCancelled]) -> None:
+        outputs.extend(output for output in new if not isinstance(output, SequenceCancelled))
+
+    config = EngineConfig(step_tokens=24, draft_tokens=4, gates_speculation=False)
+    worker = Worker(runtime, config, deliver, draft=draft)
+    for spec in specs:
+        worker.send(Submit(spec))
+    while worker.step():
+        pass
+    return runtime, outputs
+
+
+def text_of(outputs: list[Output], name: str = "s") -> str:
+    said = (o for o in outputs if isinstance(o, SequenceOutput) and o.id == name)
+    return "".join(output.text for output in said)
+
+
+def end_of(outputs: list[Output]) -> SequenceFinished:
+    return next(output for output in outputs if isinstance(output, SequenceFinished))
+
+
+def spelled(tokens: list[int]) -> str:
+    return "".join(chr(96 + token) for token in tokens)
+
+
+def test_a_right_prediction_saves_steps_and_changes_nothing() -> None:
+    right = answer(PROMPT, 30)
+    runtime, outputs = run(make_spec(speculation="ngram", prediction=tuple(right)))
+    assert text_of(outputs) == spelled(right)
+    assert len(runtime.steps) == 6, "five tokens a step"
+    assert (end_of(outputs).accepted_tokens, end_of(outputs).rejected_tokens) == (24, 0)
+
+
+@pytest.mark.parametrize("wrong", range(30))
+def test_a_wrong_token_in_the_prediction_changes_nothing(wrong: int) -> None:
+    right = answer(PROMPT, 30)
+    prediction = [*right[:wrong], right[wrong] % 26 + 1, *right[wrong + 1 :]]
+    runtime, outputs = run(make_spec(speculation="ngram", prediction=tuple(prediction)))
+    assert text_of(outputs) == spelled(right)
+    assert len(runtime.steps) < 20
+    assert end_of(outputs).n_tokens == 30
+    assert runtime.cells_used == 0
+
+
+def test_a_small_model_that_thinks_alike_is_always_right() -> None:
+    draft = FakeRuntime(max_outputs=32, batch_capacity=16)
+    specs = [make_spec(f"s{i}", prompt=[i + 1] * 20, speculation="model") for i in range(3)]
+    runtime, outputs = run(*specs, draft=draft)
+    for spec in specs:
+        assert text_of(outputs, spec.id) == spelled(answer(spec.prompt, 30))
+    ends = [output for output in outputs if isinstance(output, SequenceFinished)]
+    assert sum(end.accepted_tokens for end in ends) > 60
+    assert sum(end.rejected_tokens for end in ends) == 0
+    assert len(runtime.steps) < 20
+    assert draft.cells_used == 0
+    assert draft.is_closed is False
+
+
+def test_a_small_model_without_room_gives_no_guesses() -> None:
+    draft = FakeRuntime(max_outputs=32, batch_capacity=16)
+    draft.refuse_decodes = 10**6
+    _, outputs = run(make_spec(speculation="model"), draft=draft)
+    assert text_of(outputs) == spelled(answer(PROMPT, 30))
+    assert end_of(outputs).accepted_tokens == 0
+
+
+def sequence(tokens: list[int], prediction: tuple[int, ...] = ()) -> Sequence:
+    return Sequence.from_spec(make_spec(prompt=tokens, prediction=prediction))
+
+
+@pytest.mark.parametrize(
+    ("text", "guess"),
+    [
+        ([1, 2, 3, 4, 5, 1, 2, 3], [4, 5, 1]),
+        ([1, 2, 3, 9, 8, 7, 1, 2, 3, 5, 5, 5, 1, 2, 3], [5, 5, 5]),  # the latest place
+        ([4, 1, 2, 3, 9, 9, 9, 1, 2, 3, 7, 7, 4, 1, 2, 3], [9, 9, 9]),  # the longest match
+        ([1, 2, 3, 4], []),
+        ([1], []),
+        ([6, 6, 6, 6], [6]),
+    ],
+)
+def test_prompt_lookup(text: list[int], guess: list[int]) -> None:
+    assert NgramDrafter().draft([sequence(text)], 3) == [guess]
+
+
+def test_a_prediction_is_read_from_its_beginning_and_then_looked_up() -> None:
+    guessing = sequence([1, 2, 3], prediction=(9, 8, 7, 6))
+    assert NgramDrafter().draft([guessing], 2) == [[9, 8]]
+    guessing.append(9)
+    guessing.append(8)
+    assert NgramDrafter().draft([guessing], 2) == [[7, 6]]
+
+
+def test_the_small_model_reads_long_texts_in_parts_and_goes_back() -> None:
+    runtime = FakeRuntime(batch_capacity=16, max_outputs=8)
+    drafter = ModelDrafter(runtime)
+    reader = sequence([3] * 30)
+    reader.slot = 2
+    assert drafter.draft([reader], 1) == [[]]
+    assert drafter.draft([reader], 2) == [answer([3] * 30, 2)]
+    reader.append(1)  # another token than it thought
+    assert drafter.draft([reader], 2) == [answer([*[3] * 30, 1], 2)]
+    drafter.leave(2)
+    assert runtime.cells_used == 0
+
+
+def times(**seconds: float) -> StepTimes:
+    measured = StepTimes()
+    for rows, value in seconds.items():
+        measured.observe(int(rows[1:]), 0, value)
+    return measured
+
+
+def test_the_gate_opens_where_rows_are_cheap_and_guesses_good() -> None:
+    gate = Gate(times(r1=10.0, r5=12.0))
+    assert gate.choose(1, 1, [(Record(chance=0.8), 4)]) == [4]
+
+
+def test_the_gate_stays_shut_where_rows_cost_their_time() -> None:
+    gate = Gate(times(r1=10.0, r5=40.0))
+    gate.pass_time(1e6)
+    assert gate.choose(1, 1, [(Record(chance=0.8), 4)]) == [0]
+
+
+def test_the_gate_takes_only_the_guesses_that_pay() -> None:
+    gate = Gate(times(r2=10.0, r3=12.0, r10=30.0))
+    assert gate.choose(2, 2, [(Record(chance=0.4), 4), (Record(chance=0.95), 4)]) == [0, 4]
+
+
+def test_an_unknown_cost_is_tried_once_the_time_was_saved_up() -> None:
+    gate = Gate(times(r1=10.0))
+    offer = [(Record(chance=0.9), 4)]
+    assert gate.choose(1, 1, offer) == [0]
+    for _ in range(300):
+        gate.pass_time(10.0)
+    gate._credit = 50.0
+    assert gate.choose(1, 1, offer) == [4]
+    assert gate.choose(1, 1, offer) == [0], "and not again at once"
+
+
+def test_bad_guesses_are_not_tried() -> None:
+    gate = Gate(times(r1=10.0))
+    gate._credit = 1e9
+    assert gate.choose(1, 1, [(Record(chance=0.02), 4)]) == [0]
+
+
+def test_guesses_that_are_only_compared_teach_too() -> None:
+    record = Record()
+    for _ in range(30):
+        record.shadow = [1, 2, 3]
+        for token in (1, 2, 9):
+            record.compare(token)
+    assert 0.5 < record.chance < 0.8
+    assert record.judged == 90
+    record.shadow = [1, 2, 3]
+    record.compare(7)
+    assert record.shadow == [], "what follows a wrong guess says nothing"
+
+
+def test_times_between_and_beyond_measurements() -> None:
+    known = times(r2=10.0, r4=20.0)
+    assert [known.decode(rows) for rows in (0, 1, 2, 3, 4, 8)] == [0, 10.0, 10.0, 15.0, 20.0, 40.0]
+    known.observe(2, 100, 110.0)
+    assert known.prompt_token == pytest.approx(1.0)
+    assert np.isfinite(known.decode(1000))

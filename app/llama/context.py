@@ -65,9 +65,11 @@ class ContextOptions:
 class LlamaRuntime:
     """Satisfies `engine.runtime.Runtime`. One thread only."""
 
-    def __init__(self, model: Model, options: ContextOptions) -> None:
-        """Allocates the KV cache and compute buffers. Raises ModelLoadFailed."""
+    def __init__(self, model: Model, options: ContextOptions, *, owns_model: bool = False) -> None:
+        """Allocates the KV cache and compute buffers. Raises ModelLoadFailed. `owns_model`: the
+        weights are freed with the context, unless making it fails."""
         self._model = model  # kept alive as long as the context
+        self._owns_model = owns_model
         self.vocabulary = model.vocabulary
         self.max_sequences = options.max_sequences
         self.max_outputs = min(options.max_sequences + options.extra_outputs, options.batch_tokens)
@@ -140,6 +142,8 @@ class LlamaRuntime:
             self._dry_stages.close()
             lib.llama_free(self._context)
             self._context = None
+            if self._owns_model:
+                self._model.close()
 
 
 def _context_params(options: ContextOptions, max_outputs: int) -> Any:

@@ -56,17 +56,15 @@ class ChainSampler:
         if self._dry is not None:
             self._dry.apply(logits)
         token = self._choice.draw(logits)
-        if self._penalties is not None:
-            self._penalties.accept(token)
-        if self._dry is not None:
-            self._dry.accept(token)
+        self.accept(token)
         return token
 
     def accept(self, token: int) -> None:
         """Remember a token that was not chosen here."""
         if self._penalties is not None:
             self._penalties.accept(token)
-        lib.llama_sampler_accept(self._chain, token)
+        if self._dry is not None:
+            self._dry.accept(token)
 
     def close(self) -> None:
         """Free what llama.cpp holds; idempotent."""

@@ -30,6 +30,12 @@ class Vocabulary:
         self._plain: list[bytes | None] = [None] * self.size
         self._special: dict[int, bytes] = {}
 
+    def is_same_as(self, other: "Vocabulary") -> bool:
+        """Whether every token id means the same text in both."""
+        return self.size == other.size and all(
+            self.text(token) == other.text(token) for token in range(self.size)
+        )
+
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """Token ids of `text`. `add_special` adds BOS/EOS as the model wants them;
         `parse_special` reads control tokens written in the text as tokens."""

@@ -15,25 +15,22 @@ from app.chat.template import ChatTemplate
 from app.config.hardware import usable_cores
 from app.config.settings import Settings
 from app.core.errors import ModelLoadFailed, TemplateRefused
+from app.core.options import DraftMethod
 from app.core.requests import SamplingParams
 from app.engine.constraint import ConstraintCompiler
 from app.engine.embedder import Embedder
 from app.engine.engine import Engine
-from app.engine.messages import EngineConfig
 from app.engine.prefix.store import PrefixStore
-from app.llama import library
-from app.llama.context import ContextOptions, LlamaRuntime
+from app.llama.context import LlamaRuntime
 from app.llama.embedding import EmbeddingOptions
 from app.llama.grammar import grammar_tokenizer
-from app.llama.library import has_gpu
 from app.llama.model import Model, ModelOptions
-from app.pool.describe import Sizes, adjust_capabilities, decide_sizes, describe
+from app.pool.contexts import context_options, engine_config, gpu_layers, load_draft, state_key
+from app.pool.describe import adjust_capabilities, decide_sizes, describe
 from app.pool.lazy_embedding import LazyEmbeddingRuntime
 from app.pool.loaded import LoadedModel, spell
 
 Progress = Callable[[float], None]
-
-_UBATCH_CPU, _UBATCH_GPU = 128, 512
 
 _log = structlog.stdlib.get_logger("corral.pool")
 
@@ -64,6 +61,7 @@ class _Parts:
 
     model: Model
     runtime: LlamaRuntime | None
+    draft: LlamaRuntime | None
     embedding: LazyEmbeddingRuntime | None
     grammar: Any
     template: ChatTemplate | None
@@ -100,8 +98,8 @@ class LlamaLoader:
         """Frees what it made when a later part fails."""
         if self._stopped.is_set():
             raise ModelLoadFailed(f"Loading {entry.path.name} was stopped.")
-        sizes = decide_sizes(entry, self._settings)
-        options = ModelOptions(self._gpu_layers(entry), self._settings.use_mmap)
+        settings, threads = self._settings, self._threads
+        options = ModelOptions(gpu_layers(settings, entry), settings.use_mmap)
         with ExitStack() as undo:
             model = Model.load(entry.path, options, self._watch(entry.id))
             undo.callback(model.close)
@@ -110,18 +108,22 @@ class LlamaLoader:
                     f"The model '{entry.id}' cannot be served: models with an encoder and a "
                     f"decoder ({model.architecture}) are not supported."
                 )
-            runtime = grammar = embedding = template = template_error = None
+            runtime = draft = grammar = embedding = template = template_error = None
             if model.has_decoder and model.is_causal:
-                runtime = LlamaRuntime(model, self._context_options(entry, sizes))
+                runtime = LlamaRuntime(model, context_options(settings, entry, threads))
                 undo.callback(runtime.close)
+                if entry.draft is not None:
+                    draft = load_draft(settings, entry, model, threads)
+                    undo.callback(draft.close)
                 grammar = grammar_tokenizer(model.vocabulary)
                 template, template_error = _make_template(entry, model)
             if entry.serves_embeddings:
+                longest = decide_sizes(entry, settings).embedding
                 embedding = LazyEmbeddingRuntime(
-                    model, EmbeddingOptions(sizes.embedding, self._threads, entry.pooling)
+                    model, EmbeddingOptions(longest, threads, entry.pooling)
                 )
             undo.pop_all()
-        return _Parts(model, runtime, embedding, grammar, template, template_error)
+        return _Parts(model, runtime, draft, embedding, grammar, template, template_error)
 
     def _watch(self, model: str) -> Callable[[float], bool]:
         """The progress callback: shows how far it is, and says whether to go on."""
@@ -137,15 +139,9 @@ class LlamaLoader:
         settings, model = self._settings, parts.model
         engine = embedder = constraints = None
         if parts.runtime is not None:
-            config = EngineConfig(
-                max_queue=settings.max_queue,
-                mixed_step_tokens=settings.mixed_step_tokens,
-                step_tokens=settings.step_tokens,
-                step_seconds=settings.step_latency / 1000,
-                name=entry.id,
-            )
-            prefixes = self._prefixes.of_model(self._state_key(entry))
-            engine = Engine(parts.runtime, config, prefixes).start()
+            prefixes = self._prefixes.of_model(state_key(settings, entry))
+            config = engine_config(settings, entry)
+            engine = Engine(parts.runtime, config, prefixes, parts.draft).start()
             constraints = ConstraintCompiler(parts.grammar, model.vocabulary.size)
         if parts.embedding is not None:
             waiting = max(settings.max_queue, settings.max_embedding_inputs)
@@ -168,6 +164,7 @@ class LlamaLoader:
             engine=engine,
             embedder=embedder,
             constraints=constraints,
+            speculation=_speculation(parts),
         )
 
         async def close() -> None:
@@ -179,36 +176,15 @@ class LlamaLoader:
 
         return Resident(loaded, close)
 
-    def _state_key(self, entry: ModelEntry) -> str:
-        """Names what the bytes of a saved state depend on."""
-        settings, file = self._settings, entry.path.stat()
-        identity = (entry.path.resolve(), file.st_size, file.st_mtime_ns)
-        streams = 1 if settings.kv_unified else entry.max_sequences or settings.max_sequences
-        layout = (settings.kv_type, settings.flash_attention, streams)
-        return f"{identity}, {layout}, {library.build_number()}"
 
-    def _gpu_layers(self, entry: ModelEntry) -> int:
-        if self._settings.use_gpu == "off":
-            return 0
-        return entry.gpu_layers if entry.gpu_layers is not None else self._settings.gpu_layers
-
-    def _context_options(self, entry: ModelEntry, sizes: Sizes) -> ContextOptions:
-        settings = self._settings
-        max_sequences = entry.max_sequences or settings.max_sequences
-        uses_gpu = has_gpu() and self._gpu_layers(entry) != 0
-        return ContextOptions(
-            kv_size=sizes.kv,
-            max_sequences=max_sequences,
-            # beside the prompts, a decode holds a token of every sequence
-            batch_tokens=max(settings.step_tokens, settings.mixed_step_tokens) + max_sequences,
-            ubatch_tokens=settings.ubatch_tokens or (_UBATCH_GPU if uses_gpu else _UBATCH_CPU),
-            threads=self._threads,
-            threads_batch=settings.threads_batch or self._threads,
-            kv_type=settings.kv_type,
-            flash_attention=settings.flash_attention,
-            kv_unified=settings.kv_unified,
-            swa_full=settings.swa_full,
-        )
+def _speculation(parts: _Parts) -> frozenset[DraftMethod]:
+    """How tokens can be guessed ahead. The bindings have no way to a model's own layers for it."""
+    found: set[DraftMethod] = {"off"}
+    if parts.runtime is not None and parts.runtime.memory.is_cuttable:
+        found.add("ngram")
+        if parts.draft is not None:
+            found.add("model")
+    return frozenset(found)
 
 
 def _make_template(entry: ModelEntry, model: Model) -> tuple[ChatTemplate | None, str | None]:

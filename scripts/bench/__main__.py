@@ -100,7 +100,7 @@ def main(
     out.mkdir(exist_ok=True)
     facts = describe_machine(model_file, note, small_model_file, threads, binary)
     store = Store(out / "benchmarks.json", facts, parameters)
-    if resume:
+    if resume and store.path.exists():
         store.resume()
     with tempfile.TemporaryDirectory() as folder:
         fleet = Fleet(model_file, small_model_file, binary, Path(folder), threads)

@@ -46,13 +46,13 @@ PANELS = (
     Panel(
         "Output tokens per second\n(longer is better)",
         "output_tokens_per_s",
-        ("decode", "shared-prefix", "multi-turn", "json-schema"),
+        ("decode", "small-decode", "shared-prefix", "multi-turn", "json-schema", "sampling"),
         is_latency=False,
     ),
     Panel(
         "Time to first token, median\n(shorter is better)",
         "ttft_p50_ms",
-        ("prefill", "shared-prefix", "multi-turn", "interference"),
+        ("prefill", "shared-prefix", "multi-turn", "crowded-chats", "interference"),
         is_latency=True,
     ),
     Panel(

@@ -12,7 +12,7 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -49,32 +49,44 @@ def clients_at(seconds: float, low: int, high: int) -> int:
     return low + round((high - low) * (1 - abs(2 * share - 1)))
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes in RAM so long after the start, and how many of them keep earlier prompts."""
+
+    seconds: float
+    resident: int
+    cached: int
+
+
 @dataclass
 class Tally:
-    """What came back, and how much memory the server had, as (s since the start, bytes)."""
+    """What came back, and how much memory the server had."""
 
     done: Counter[str] = field(default_factory=Counter[str])
     errors: list[str] = field(default_factory=list[str])
-    memory: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
+    memory: list[Memory] = field(default_factory=list[Memory])
 
     def progress(self, passed: float) -> str:
         """One line for people who wait."""
-        memory = f", {self.memory[-1][1] / 2**20:.1f} MiB" if self.memory else ""
+        memory = f", {self.memory[-1].resident / 2**20:.1f} MiB" if self.memory else ""
         requests, errors = self.done.total(), len(self.errors)
         return f"{passed:.0f} s: {requests} requests, {errors} errors{memory}"
 
-    def memory_line(self, warm_s: float) -> str:
-        """Memory at the start, after `warm_s` and at the end, the growth since then in percent."""
+    def memory_lines(self, warm_s: float) -> Iterator[str]:
+        """Memory at the start, after `warm_s` and at the end, the growth since then in percent;
+        all of it, and what the prefix cache leaves of it."""
         if not self.memory:
-            return "memory: not measured (no --pid)"
-        start, end = self.memory[0][1], self.memory[-1][1]
-        warm = next((size for at, size in self.memory if at >= warm_s), end)
-        peak = max(size for _, size in self.memory)
-        sizes = [f"{size / 2**20:.1f}" for size in (start, warm, end, peak)]
-        return (
-            f"memory: {sizes[0]} MiB at the start, {sizes[1]} after {warm_s:.0f} s, {sizes[2]} at "
-            f"the end ({100 * (end / warm - 1):+.2f} % since then), {sizes[3]} at most"
-        )
+            yield "memory: not measured (no --pid)"
+            return
+        warm = next((seen for seen in self.memory if seen.seconds >= warm_s), self.memory[-1])
+        moments = (self.memory[0], warm, self.memory[-1])
+        for name, cached_share in (("memory", 0), ("without the prefix cache", 1)):
+            sizes = [seen.resident - cached_share * seen.cached for seen in moments]
+            start, then, end = (f"{size / 2**20:.1f} MiB" for size in sizes)
+            yield (
+                f"{name}: {start} at the start, {then} after {warm_s:.0f} s, {end} at the end "
+                f"({100 * (sizes[2] / sizes[1] - 1):+.2f} % since then)"
+            )
 
 
 def check_choices(body: Body, reply: Body) -> None:
@@ -222,7 +234,7 @@ async def soak(server: Server, pid: int | None, seconds: float, low: int, high: 
         while True:
             passed = time.monotonic() - started
             if pid is not None:
-                tally.memory.append((passed, resident_bytes(pid)))
+                tally.memory.append(await read_memory(server, pid, passed))
             if passed - told >= 30:
                 told = passed
                 click.echo(tally.progress(passed), err=True)
@@ -234,27 +246,41 @@ async def soak(server: Server, pid: int | None, seconds: float, low: int, high: 
     if not await _is_idle(server):
         tally.errors.append("the server still works on something")
     if pid is not None:
-        tally.memory.append((time.monotonic() - started, resident_bytes(pid)))
+        tally.memory.append(await read_memory(server, pid, time.monotonic() - started))
     watching.cancel()
     return tally
 
 
+async def read_memory(server: Server, pid: int, seconds: float) -> Memory:
+    """Memory of the process now."""
+    cached = await _gauges(server, "corral_prefix_cache_bytes")
+    in_ram = sum(value for labels, value in cached if 'tier="disk"' not in labels)
+    return Memory(seconds, resident_bytes(pid), round(in_ram))
+
+
 async def _is_idle(server: Server) -> bool:
     """Whether no sequence runs or waits any more, after a while at most."""
-    root = Server(server.url.removesuffix("/").removesuffix("/v1"), server.api_key, timeout=10)
     deadline = time.monotonic() + SETTLE_S
     while time.monotonic() < deadline:
-        lines = (await root.get("/metrics")).body.decode().splitlines()
-        busy = [
-            line
-            for line in lines
-            if line.startswith(("corral_requests_running{", "corral_requests_waiting{"))
-            and not line.endswith((" 0.0", " 0"))
-        ]
-        if not busy:
+        running = await _gauges(server, "corral_requests_running")
+        waiting = await _gauges(server, "corral_requests_waiting")
+        if not any(value for _, value in [*running, *waiting]):
             return True
         await asyncio.sleep(0.5)
     return False
+
+
+async def _gauges(server: Server, name: str) -> list[tuple[str, float]]:
+    """Labels and values of a metric; none where the server does not answer."""
+    root = Server(server.url.rstrip("/").removesuffix("/v1"), server.api_key, timeout=10)
+    try:
+        lines = (await root.get("/metrics")).body.decode().splitlines()
+    except (NoAnswerError, TimeoutError):
+        return []
+    parts = (
+        line.removeprefix(name).rpartition(" ") for line in lines if line.startswith(f"{name}{{")
+    )
+    return [(labels, float(value)) for labels, _, value in parts]
 
 
 @click.command()
@@ -281,7 +307,8 @@ def main(
     for kind, count in sorted(tally.done.items()):
         click.echo(f"{kind:20} {count:8d}")
     click.echo(f"{'all':20} {tally.done.total():8d}")
-    click.echo(tally.memory_line(min(60 * warm_up, seconds / 3)))
+    for line in tally.memory_lines(min(60 * warm_up, seconds / 3)):
+        click.echo(line)
     click.echo(f"errors: {len(tally.errors)}")
     for text, count in Counter(tally.errors).most_common(KEPT_ERRORS):
         click.echo(f"  {count} x {text}")

@@ -47,10 +47,7 @@ def test_bad_answers_are_told(more: dict[str, Any], answer: dict[str, Any], mess
 def test_memory_grows_in_percent_of_what_it_was_when_warm() -> None:
     sizes = ((0, 50, 0), (10, 100, 40), (20, 103, 43))
     memory = [Memory(seconds, size * 2**20, cached * 2**20) for seconds, size, cached in sizes]
-    assert list(Tally(memory=memory).memory_lines(10)) == [
-        "memory: 50.0 MiB at the start, 100.0 MiB after 10 s, 103.0 MiB at the end "
-        "(+3.00 % since then)",
-        "without the prefix cache: 50.0 MiB at the start, 60.0 MiB after 10 s, 60.0 MiB at the end "
-        "(+0.00 % since then)",
-    ]
+    whole, rest = Tally(memory=memory).memory_lines(10)
+    assert "50.0 MiB at the start, 100.0 MiB after 10 s, 103.0 MiB at the end (+3.00 %" in whole
+    assert "50.0 MiB at the start, 60.0 MiB after 10 s, 60.0 MiB at the end (+0.00 %" in rest
     assert "not measured" in next(Tally().memory_lines(10))

@@ -23,6 +23,8 @@ OPENAI_ERRORS: Mapping[type[CorralError], tuple[int, str]] = {
     errors.UnsupportedOperation: (400, _INVALID),
     errors.ContextLengthExceeded: (400, _INVALID),
     errors.InvalidConstraint: (400, _INVALID),
+    errors.InvalidGrammar: (400, _INVALID),
+    errors.ConstraintFailed: (400, _INVALID),
     errors.TemplateRefused: (400, _INVALID),
     errors.MalformedBody: (400, _INVALID),
     errors.BodyTooLarge: (413, _INVALID),

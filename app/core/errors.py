@@ -5,7 +5,9 @@
     │   ├── UnsupportedParameter   known, but not offered here (unsupported_parameter)
     │   ├── UnsupportedOperation   the model cannot do this (unsupported_operation)
     │   ├── ContextLengthExceeded  prompt larger than the context (context_length_exceeded)
-    │   ├── InvalidConstraint      schema or grammar refused (invalid_json_schema)
+    │   ├── InvalidConstraint      schema refused (invalid_json_schema)
+    │   ├── InvalidGrammar         regex, choice or grammar refused (invalid_grammar)
+    │   ├── ConstraintFailed       the format cannot be kept to the end (constraint_failed)
     │   ├── TemplateRefused        the chat template raised (template_error)
     │   ├── MalformedBody          not JSON, too deep, too many messages (malformed_body)
     │   └── BodyTooLarge           more bytes than allowed (request_too_large)
@@ -83,6 +85,16 @@ class ContextLengthExceeded(BadRequest):
 
 class InvalidConstraint(BadRequest):
     code = "invalid_json_schema"
+
+
+class InvalidGrammar(BadRequest):
+    code = "invalid_grammar"
+
+
+class ConstraintFailed(BadRequest):
+    """Raised in the middle of an answer: its grammar takes too much work, or leaves no way on."""
+
+    code = "constraint_failed"
 
 
 class TemplateRefused(BadRequest):

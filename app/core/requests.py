@@ -94,17 +94,46 @@ Prompt = ChatPrompt | TextPrompt | TokenPrompt
 
 @dataclass(frozen=True, slots=True)
 class JsonObject:
-    """Any JSON object."""
+    """Any JSON object. `source` of this and the others: the request field it stood in."""
+
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
 class JsonSchema:
-    """JSON text valid under `schema`."""
+    """JSON text valid under `schema`. `strict`: the schema must be one for OpenAI's strict mode."""
 
     schema: Mapping[str, Any]
+    source: str
+    strict: bool = False
 
 
-Constraint = JsonObject | JsonSchema
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """Text that matches `pattern` as a whole."""
+
+    pattern: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of `options`, to the letter."""
+
+    options: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """Text of a context-free grammar: llguidance's Lark, or llama.cpp's GBNF."""
+
+    text: str
+    syntax: Literal["lark", "gbnf"]
+    source: str
+
+
+Constraint = JsonObject | JsonSchema | Regex | Choice | Grammar
 
 
 @dataclass(frozen=True, slots=True)

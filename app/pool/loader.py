@@ -172,6 +172,8 @@ class LlamaLoader:
                 await engine.close()
             if embedder is not None:
                 await embedder.close()
+            if constraints is not None:
+                constraints.close()
             await asyncio.to_thread(model.close)
 
         return Resident(loaded, close)

@@ -4,12 +4,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from app.chat.parsers import choose_parser
+from app.chat.markers import THINK_CLOSE, THINK_OPEN
+from app.chat.parsers import choose_parser, find_call_marker
 from app.chat.parsers.base import PlainParser, StreamParser
 from app.chat.template import ChatTemplate, TemplateTooSlow
 from app.core.errors import BadRequest, ContextLengthExceeded, UnsupportedOperation
 from app.core.ids import make_id
-from app.core.requests import ChatPrompt, GenerationRequest, SamplingParams
+from app.core.requests import ChatPrompt, Constraint, GenerationRequest, Prompt, SamplingParams
+from app.engine.constraint import Frame
 from app.engine.engine import Engine
 from app.engine.messages import SequenceSpec
 from app.pool.loaded import LoadedModel
@@ -70,7 +72,12 @@ async def make_plan(
         for prompt in prompts
         for index in range(candidates)
     ]
-    specs = await _add_constraints(specs, request, loaded)
+    if request.constraint is not None:
+        frames = [
+            _make_frame(prompt, tokenized, template)
+            for prompt, tokenized in zip(request.prompts, prompts, strict=True)
+        ]
+        specs = await _constrain(specs, request.constraint, loaded, frames)
     if queue_timeout is not None:
         deadline = time.monotonic() + queue_timeout
         # The sequences of one request start in order. Once its first has left the queue, the rest
@@ -176,18 +183,33 @@ def _choose_sampling(
     return replace(chosen, seed=(chosen.seed + offset) % _SEEDS)
 
 
-async def _add_constraints(
-    specs: list[SequenceSpec], request: GenerationRequest, loaded: LoadedModel
+def _make_frame(prompt: Prompt, tokenized: TokenizedPrompt, template: ChatTemplate | None) -> Frame:
+    """Thoughts and tool calls are free: the format is that of the content."""
+    if template is None or not isinstance(prompt, ChatPrompt):
+        return Frame()
+    call_open = find_call_marker(template.source) if prompt.tools else None
+    thought = "none"
+    if tokenized.opens_reasoning:
+        thought = "open"
+    elif template.traits.thinking and not tokenized.text.rstrip().endswith(THINK_CLOSE):
+        thought = "optional"
+    return Frame(thought, THINK_OPEN, THINK_CLOSE, call_open)
+
+
+async def _constrain(
+    specs: list[SequenceSpec], constraint: Constraint, loaded: LoadedModel, frames: list[Frame]
 ) -> list[SequenceSpec]:
-    constraint, compiler = request.constraint, loaded.constraints
-    if constraint is None:
-        return specs
+    """`frames`: one for each prompt, to which the same number of `specs` belongs."""
+    compiler, candidates = loaded.constraints, len(specs) // len(frames)
     if compiler is None:
         raise UnsupportedOperation(
-            f"The model '{loaded.info.id}' cannot be held to a format.", param="response_format"
+            f"The model '{loaded.info.id}' cannot be held to a format.", param=constraint.source
         )
 
     def run() -> list[SequenceSpec]:
-        return [replace(spec, constraint=compiler.compile(constraint)) for spec in specs]
+        return [
+            replace(spec, constraint=compiler.compile(constraint, frames[index // candidates]))
+            for index, spec in enumerate(specs)
+        ]
 
     return await run_in_thread(run)

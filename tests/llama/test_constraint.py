@@ -9,6 +9,7 @@ from app.engine.constraint import ConstraintCompiler
 from app.llama.grammar import grammar_tokenizer
 from app.llama.model import Model
 
+SOURCE = "response_format.json_schema.schema"
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -50,7 +51,7 @@ def generate(compiler: ConstraintCompiler, model: Model, schema: JsonSchema, see
 def test_whatever_the_logits_say_the_schema_holds(
     compiler: ConstraintCompiler, builtin_model: Model, seed: int
 ) -> None:
-    value = json.loads(generate(compiler, builtin_model, JsonSchema(SCHEMA), seed))
+    value = json.loads(generate(compiler, builtin_model, JsonSchema(SCHEMA, SOURCE), seed))
     assert set(value) == {"city", "size", "age"}
     assert value["size"] in ("small", "large")
     assert 0 <= value["age"] <= 999
@@ -62,7 +63,7 @@ def test_there_is_no_endless_whitespace(
     compiler: ConstraintCompiler, builtin_model: Model, space: str
 ) -> None:
     vocabulary = builtin_model.vocabulary
-    constraint = compiler.compile(JsonSchema(SCHEMA))
+    constraint = compiler.compile(JsonSchema(SCHEMA, SOURCE))
     for token in vocabulary.tokenize('{"city":', add_special=False, parse_special=False):
         constraint.accept(token)
     (blank,) = vocabulary.tokenize(space, add_special=False, parse_special=False)
@@ -74,7 +75,7 @@ def test_there_is_no_endless_whitespace(
 
 
 def test_mask_and_single_check_agree(compiler: ConstraintCompiler, builtin_model: Model) -> None:
-    constraint = compiler.compile(JsonObject())
+    constraint = compiler.compile(JsonObject(SOURCE))
     row = np.zeros(builtin_model.vocabulary.size, np.float32)
     constraint.mask(row)
     for token in range(len(row)):
@@ -84,7 +85,10 @@ def test_mask_and_single_check_agree(compiler: ConstraintCompiler, builtin_model
 def test_constraints_of_one_schema_do_not_share_their_position(
     compiler: ConstraintCompiler, builtin_model: Model
 ) -> None:
-    first, second = compiler.compile(JsonSchema(SCHEMA)), compiler.compile(JsonSchema(SCHEMA))
+    first, second = (
+        compiler.compile(JsonSchema(SCHEMA, SOURCE)),
+        compiler.compile(JsonSchema(SCHEMA, SOURCE)),
+    )
     (brace,) = builtin_model.vocabulary.tokenize("{", add_special=False, parse_special=False)
     first.accept(brace)
     assert not first.allows(brace)
@@ -92,14 +96,24 @@ def test_constraints_of_one_schema_do_not_share_their_position(
 
 
 @pytest.mark.parametrize(
-    "schema", [{"type": "elephant"}, {"$ref": "#/nowhere"}, {"type": "string", "pattern": "("}]
+    ("schema", "where"),
+    [
+        ({"type": "elephant"}, ".type"),
+        ({"$ref": "#/nowhere"}, ".$ref"),
+        ({"type": "string", "pattern": "("}, ".pattern"),
+        ({"properties": {"a": {"items": {"not": {}}}}}, ".properties.a.items.not"),
+        ({"anyOf": [True, {"type": "string", "format": "odd"}]}, ".anyOf[1].format"),
+        ({"$defs": {"a": {"not": {}}}, "items": {"$ref": "#/$defs/a"}}, ".$defs.a.not"),
+        ({"properties": {"a": False}, "required": ["a"]}, ".properties.a"),
+        ({"x-guidance": {"whitespace_pattern": 5}}, ".x-guidance"),
+    ],
 )
-def test_a_bad_schema_is_refused_with_a_reason(
-    compiler: ConstraintCompiler, schema: dict[str, object]
+def test_a_bad_schema_is_refused_with_its_path(
+    compiler: ConstraintCompiler, schema: dict[str, object], where: str
 ) -> None:
     with pytest.raises(InvalidConstraint) as refused:
-        compiler.compile(JsonSchema(schema))
-    assert refused.value.param == "response_format.json_schema.schema"
+        compiler.compile(JsonSchema(schema, SOURCE))
+    assert refused.value.param == SOURCE + where
     assert len(refused.value.message) > 40
 
 
@@ -118,10 +132,10 @@ def test_a_schema_that_would_compile_for_minutes_is_refused_at_once(
     compiler: ConstraintCompiler, schema: dict[str, object], where: str
 ) -> None:
     with pytest.raises(InvalidConstraint, match="multipleOf") as refused:
-        compiler.compile(JsonSchema(schema))
-    assert refused.value.param == "response_format.json_schema.schema" + where
+        compiler.compile(JsonSchema(schema, SOURCE))
+    assert refused.value.param == SOURCE + where
 
 
 @pytest.mark.parametrize("step", [0.01, 5, 250, 1_000_000, 9973])
 def test_ordinary_multiples_are_taken(compiler: ConstraintCompiler, step: float) -> None:
-    assert compiler.compile(JsonSchema({"type": "number", "multipleOf": step}))
+    assert compiler.compile(JsonSchema({"type": "number", "multipleOf": step}, SOURCE))

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from app.api.openai.constraints import decode_constraint
 from app.api.openai.parameters import REFUSED
 from app.api.openai.schemas.base import (
     GenerationFields,
@@ -14,7 +15,7 @@ from app.api.openai.schemas.base import (
     describe,
     find_unknown,
 )
-from app.api.openai.schemas.chat import ChatBody, ChatMessage, Prediction, ResponseFormat
+from app.api.openai.schemas.chat import ChatBody, ChatMessage, Prediction
 from app.api.openai.schemas.completions import CompletionBody
 from app.api.openai.schemas.embeddings import EmbeddingBody
 from app.core.errors import BadRequest, MalformedBody, UnsupportedParameter
@@ -24,11 +25,8 @@ from app.core.options import BATCH, INTERACTIVE
 from app.core.requests import (
     Caller,
     ChatPrompt,
-    Constraint,
     EmbeddingRequest,
     GenerationRequest,
-    JsonObject,
-    JsonSchema,
     SamplingOverrides,
     TextPrompt,
 )
@@ -80,7 +78,7 @@ def decode_chat(body: dict[str, Any], caller: Caller, limits: Limits) -> Decoded
         prompts=(prompt,),
         max_tokens=None if limit == -1 else limit,
         logprobs=logprobs,
-        constraint=_decode_format(wire.response_format),
+        constraint=decode_constraint(wire),
         prediction=_decode_prediction(wire.prediction),
     )
     return _decoded(wire, request)
@@ -101,6 +99,7 @@ def decode_completion(body: dict[str, Any], caller: Caller, limits: Limits) -> D
         best_of=wire.best_of,
         echo=bool(wire.echo),
         logprobs=wire.logprobs,
+        constraint=decode_constraint(wire),
     )
     return _decoded(wire, request)
 
@@ -281,13 +280,6 @@ def _decode_template_kwargs(wire: ChatBody) -> dict[str, Any]:
     if wire.enable_thinking is not None:
         made["enable_thinking"] = wire.enable_thinking
     return made | (wire.chat_template_kwargs or {})
-
-
-def _decode_format(wanted: ResponseFormat | None) -> Constraint | None:
-    if wanted is None or wanted.type == "text":
-        return None
-    schema = wanted.json_schema.schema_ if wanted.json_schema else wanted.schema_
-    return JsonObject() if schema is None else JsonSchema(schema)
 
 
 def _decode_prediction(wanted: Prediction | None) -> str | None:

@@ -224,13 +224,19 @@ async def test_logprobs() -> None:
     ("wanted", "expected"),
     [
         ({"type": "text"}, []),
-        ({"type": "json_object"}, [JsonObject()]),
-        ({"type": "json_object", "schema": {"type": "object"}}, [JsonSchema({"type": "object"})]),
+        ({"type": "json_object"}, [JsonObject("response_format")]),
+        (
+            {"type": "json_object", "schema": {"type": "object"}},
+            [JsonSchema({"type": "object"}, "response_format.schema")],
+        ),
         (
             {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "array"}}},
-            [JsonSchema({"type": "array"})],
+            [JsonSchema({"type": "array"}, "response_format.json_schema.schema")],
         ),
-        ({"type": "json_schema", "json_schema": {"name": "x", "strict": None}}, [JsonObject()]),
+        (
+            {"type": "json_schema", "json_schema": {"name": "x", "strict": None}},
+            [JsonObject("response_format")],
+        ),
     ],
 )
 async def test_response_formats(wanted: dict[str, Any], expected: list[Any]) -> None:

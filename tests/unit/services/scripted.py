@@ -15,7 +15,7 @@ from app.core.options import DraftMethod
 from app.core.records import GenerationRecord
 from app.core.requests import Constraint, SamplingParams
 from app.core.stats import EngineStats
-from app.engine.constraint import ConstraintCompiler, TokenConstraint
+from app.engine.constraint import ConstraintCompiler, Frame, TokenConstraint
 from app.engine.embedder import Embedder
 from app.engine.engine import Engine, OutputStream
 from app.engine.messages import (
@@ -182,9 +182,11 @@ class ScriptedEngine(Engine):
 class ScriptedConstraints(ConstraintCompiler):
     def __init__(self) -> None:
         self.compiled: list[Constraint] = []
+        self.frames: list[Frame | None] = []
 
-    def compile(self, constraint: Constraint) -> TokenConstraint:
+    def compile(self, constraint: Constraint, frame: Frame | None = None) -> TokenConstraint:
         self.compiled.append(constraint)
+        self.frames.append(frame)
         return "compiled"  # pyright: ignore[reportReturnType]
 
 

@@ -210,10 +210,12 @@ async def test_the_queue_has_a_deadline() -> None:
 
 async def test_constraints_are_compiled_for_each_sequence() -> None:
     bench = Bench()
-    await bench.run(ask(n=2, constraint=JsonObject()))
+    await bench.run(ask(n=2, constraint=JsonObject("response_format")))
     assert [spec.constraint for spec in bench.engine.specs] == ["compiled", "compiled"]
     without = Bench(constraints=None)
-    error = await without.refuse(ask(constraint=JsonObject()), UnsupportedOperation)
+    error = await without.refuse(
+        ask(constraint=JsonObject("response_format")), UnsupportedOperation
+    )
     assert error.param == "response_format"
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from app.api.openai.schemas.base import Body, Count, GenerationFields, Part
+from app.api.openai.schemas.constraints import ConstraintFields
 
 MAX_PARTS = 1024
 MAX_CALLS = 512
@@ -97,29 +98,6 @@ class ChatTool(Part):
     function: FunctionTool
 
 
-class SchemaFormat(Part):
-    """`json_schema` of a response format; pydantic keeps the name `schema` for itself."""
-
-    name: str | None = None
-    description: str | None = None
-    schema_: dict[str, Any] | None = Field(None, alias="schema")
-    strict: bool | None = None
-
-
-class ResponseFormat(Part):
-    """`schema` beside `json_object` is llama.cpp's spelling of a JSON schema."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: SchemaFormat | None = None
-    schema_: dict[str, Any] | None = Field(None, alias="schema")
-
-    @model_validator(mode="after")
-    def _check_schema(self) -> Self:
-        if self.type == "json_schema" and self.json_schema is None:
-            raise ValueError("a format of type 'json_schema' needs 'json_schema'")
-        return self
-
-
 class Prediction(Part):
     """Text that the answer probably contains."""
 
@@ -138,12 +116,11 @@ class ChatOnly(Body):
     verbosity: str | None = None
 
 
-class ChatBody(ChatOnly, GenerationFields):
+class ChatBody(ChatOnly, ConstraintFields, GenerationFields):
     messages: Annotated[list[ChatMessage], Field(min_length=1, fail_fast=True)]
     max_completion_tokens: Annotated[int, Field(ge=-1)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[Count, Field(le=20)] | None = None
-    response_format: ResponseFormat | None = None
     tools: Annotated[list[ChatTool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
     tool_choice: str | dict[str, Any] | None = None
     chat_template_kwargs: dict[str, Any] | None = None

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self, cast
 from pydantic import Field, PlainValidator, model_validator
 
 from app.api.openai.schemas.base import Count, GenerationFields, describe
+from app.api.openai.schemas.constraints import ConstraintFields
 from app.core.requests import TextPrompt, TokenPrompt
 
 TextOrTokens = TextPrompt | TokenPrompt
@@ -37,7 +38,7 @@ def _are_ids(items: list[Any]) -> bool:
 Inputs = Annotated[list[TextOrTokens], PlainValidator(read_inputs)]
 
 
-class CompletionBody(GenerationFields):
+class CompletionBody(ConstraintFields, GenerationFields):
     prompt: Inputs
     suffix: str | None = None
     echo: bool | None = None

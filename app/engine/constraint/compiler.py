@@ -1,0 +1,204 @@
+"""From what a caller asked for to constraints, through a cache."""
+
+import hashlib
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import llguidance
+import numpy as np
+
+from app.core.errors import InvalidConstraint, InvalidGrammar
+from app.core.requests import Choice, Constraint, Grammar, JsonObject, JsonSchema, Regex
+from app.engine.constraint.frame import Frame
+from app.engine.constraint.gbnf import GbnfError
+from app.engine.constraint.gbnf_lark import gbnf_to_lark
+from app.engine.constraint.lark import check_inline_schemas, choice_to_lark
+from app.engine.constraint.matcher import GrammarConstraint, TokenConstraint, find_failure
+from app.engine.constraint.rehearsal import Rehearsal
+from app.engine.constraint.schema import check_multiples, check_strict, find_fault, spell
+
+MAX_CHARACTERS = 256 * 1024
+MAX_PATTERN = 16 * 1024
+
+# What is kept of compiled grammars. Their memory cannot be asked for; it goes with the time that
+# they took: some 300 MB for each second.
+_CACHED_GRAMMARS = 128
+_CACHED_SECONDS = 1.0
+
+# llguidance compiles by recursion: the longest chain of rules or references that fits into
+# MAX_CHARACTERS needs this stack.
+_STACK_BYTES = 256 * 1024 * 1024
+# Between two JSON tokens: a model that may write any amount of space can do so for ever.
+_JSON_OPTIONS = {"whitespace_pattern": r"( |\n[ \t]{0,20})"}
+
+_TOO_LONG = "compiling it takes too long, or too much memory"
+# With these a step of generation takes 15 ms at most, but for grammars that are made for it.
+_LIMITS: dict[str, Any] = {
+    "initial_lexer_fuel": 400_000,
+    "step_lexer_fuel": 200_000,
+    "max_lexer_states": 50_000,
+    "verbose_errors": False,
+}
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    matcher: Any
+    seconds: float
+
+
+class ConstraintCompiler:
+    """Compiles and caches grammars of one vocabulary. Call it off the event loop."""
+
+    def __init__(self, tokenizer: Any, vocabulary_size: int) -> None:
+        """`tokenizer` is an llguidance tokenizer, see `llama.grammar`."""
+        self._tokenizer = tokenizer
+        self._bits = np.zeros((vocabulary_size + 31) // 32, np.int32)
+        self._lock = threading.Lock()
+        self._compiled: OrderedDict[bytes, _Compiled] = OrderedDict()
+        self._limits = llguidance.LLParserLimits(**_LIMITS)
+        self._rehearsal = Rehearsal(tokenizer, _LIMITS)
+
+    def compile(self, constraint: Constraint, frame: Frame | None = None) -> TokenConstraint:
+        """A fresh constraint at the start of its grammar.
+
+        Raises InvalidConstraint or InvalidGrammar, whose `param` is the path of the fault.
+        """
+        grammar = self._write(constraint, frame or Frame())
+        key = hashlib.sha256(grammar.encode(errors="surrogatepass")).digest()
+        with self._lock:
+            compiled = self._compiled.get(key)
+        if compiled is None:  # without the lock: cached ones need not wait for it
+            compiled = _run_deep(lambda: self._compile(grammar, constraint))
+        with self._lock:
+            self._keep(key, compiled)
+            return GrammarConstraint(compiled.matcher.deep_copy(), self._bits)
+
+    def close(self) -> None:
+        """End what runs beside it."""
+        self._rehearsal.close()
+
+    def _keep(self, key: bytes, compiled: _Compiled) -> None:
+        self._compiled[key] = compiled
+        self._compiled.move_to_end(key)
+        while (
+            len(self._compiled) > _CACHED_GRAMMARS
+            or sum(one.seconds for one in self._compiled.values()) > _CACHED_SECONDS
+        ):
+            self._compiled.popitem(last=False)
+
+    def _write(self, constraint: Constraint, frame: Frame) -> str:
+        """llguidance's own form: a list of grammars, the first of which is where to start."""
+        body = {"name": "body", **self._write_body(constraint)}
+        outer = frame.wrap(self._find_token, self._tokenizer.eos_tokens)
+        grammars = [body] if outer is None else [{"lark_grammar": outer}, body]
+        return json.dumps({"grammars": grammars})
+
+    def _write_body(self, constraint: Constraint) -> dict[str, Any]:
+        source = constraint.source
+        match constraint:
+            case JsonObject():
+                return {"json_schema": {"type": "object", "x-guidance": _JSON_OPTIONS}}
+            case JsonSchema(schema):
+                _check_length(spell(schema, source), MAX_CHARACTERS, source)
+                check_multiples(schema, source)
+                if constraint.strict:
+                    check_strict(schema, source)
+                return {"json_schema": _with_options(dict(schema), source)}
+            case Regex(pattern):
+                _check_length(pattern, MAX_PATTERN, source)
+                return json.loads(llguidance.LLMatcher.grammar_from_regex(pattern))["grammars"][0]
+            case Choice(options):
+                lark = choice_to_lark(options)
+            case Grammar(text, "lark"):
+                check_inline_schemas(text, source)
+                lark = text
+            case Grammar(text):
+                _check_length(text, MAX_CHARACTERS, source)
+                try:
+                    lark = gbnf_to_lark(text, self._find_token)
+                except GbnfError as error:
+                    raise InvalidGrammar(
+                        f"The grammar cannot be used: {error}.", param=source
+                    ) from None
+        _check_length(lark, MAX_CHARACTERS, source)
+        return {"lark_grammar": lark}
+
+    def _compile(self, grammar: str, constraint: Constraint) -> _Compiled:
+        source = constraint.source
+        reason = self._rehearse(grammar)
+        if reason is None:
+            started = time.thread_time()
+            matcher: Any = llguidance.LLMatcher(
+                self._tokenizer, grammar, log_level=0, limits=self._limits
+            )
+            bits = np.zeros_like(self._bits)
+            matcher.unsafe_compute_mask_ptr(bits.ctypes.data, bits.nbytes)
+            reason = find_failure(matcher.get_error(), matcher.stop_reason())
+            if reason is None:
+                return _Compiled(matcher, time.thread_time() - started)
+        if isinstance(constraint, JsonSchema):
+            path = source if reason == _TOO_LONG else self._find_fault(constraint)
+            raise InvalidConstraint(f"The JSON schema cannot be used: {reason}.", param=path[:300])
+        what = "regular expression" if isinstance(constraint, Regex) else "grammar"
+        raise InvalidGrammar(f"The {what} cannot be used: {reason}.", param=source)
+
+    def _rehearse(self, grammar: str) -> str | None:
+        """What is wrong with a grammar, if anything."""
+        outcome = self._rehearsal.run(grammar)
+        return _TOO_LONG if outcome is None else find_failure(*outcome)
+
+    def _find_fault(self, constraint: JsonSchema) -> str:
+        def is_fine(schema: dict[str, Any]) -> bool:
+            return self._rehearse(json.dumps({"grammars": [{"json_schema": schema}]})) is None
+
+        return find_fault(constraint.schema, constraint.source, is_fine)
+
+    def _find_token(self, text: str) -> int | None:
+        tokens = self._tokenizer.tokenize_str(text, parse_special=True)
+        is_one = len(tokens) == 1 and self._tokenizer.is_special_token(tokens[0])
+        return tokens[0] if is_one else None
+
+
+def _with_options(schema: dict[str, Any], source: str) -> dict[str, Any]:
+    given: Any = schema.get("x-guidance", {})
+    if not isinstance(given, dict):
+        raise InvalidConstraint("'x-guidance' must be an object.", param=f"{source}.x-guidance")
+    return {**schema, "x-guidance": {**_JSON_OPTIONS, **given}}
+
+
+def _check_length(text: str, most: int, source: str) -> None:
+    if len(text) > most:
+        raise InvalidGrammar(
+            f"'{source}' comes to {len(text)} characters; at most {most} are taken.", param=source
+        )
+
+
+def _run_deep(work: Callable[[], _Result]) -> _Result:
+    """The result of `work`, run in a thread of its own with a large stack."""
+    results: list[_Result] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # also a panic of the library
+            errors.append(error)
+
+    before = threading.stack_size(_STACK_BYTES)
+    try:
+        thread = threading.Thread(target=run, name="grammar-compiler")
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -23,9 +24,11 @@ SCHEMA = {
 
 
 @pytest.fixture(scope="module")
-def compiler(builtin_model: Model) -> ConstraintCompiler:
+def compiler(builtin_model: Model) -> Iterator[ConstraintCompiler]:
     vocabulary = builtin_model.vocabulary
-    return ConstraintCompiler(grammar_tokenizer(vocabulary), vocabulary.size)
+    compiler = ConstraintCompiler(grammar_tokenizer(vocabulary), vocabulary.size)
+    yield compiler
+    compiler.close()
 
 
 def generate(compiler: ConstraintCompiler, model: Model, schema: JsonSchema, seed: int) -> str:
@@ -104,7 +107,7 @@ def test_constraints_of_one_schema_do_not_share_their_position(
         ({"properties": {"a": {"items": {"not": {}}}}}, ".properties.a.items.not"),
         ({"anyOf": [True, {"type": "string", "format": "odd"}]}, ".anyOf[1].format"),
         ({"$defs": {"a": {"not": {}}}, "items": {"$ref": "#/$defs/a"}}, ".$defs.a.not"),
-        ({"properties": {"a": False}, "required": ["a"]}, ".properties.a"),
+        ({"type": "object", "properties": {"a": False}, "required": ["a"]}, ".properties.a"),
         ({"x-guidance": {"whitespace_pattern": 5}}, ".x-guidance"),
     ],
 )

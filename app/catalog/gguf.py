@@ -102,6 +102,11 @@ class GgufHeader:
         return self.metadata.get(f"{self.architecture}.attention.causal") is not False
 
     @property
+    def is_encoder_decoder(self) -> bool:
+        """True for T5, which is not served."""
+        return self.architecture == "t5"
+
+    @property
     def is_model(self) -> bool:
         """False for what only accompanies a model: image projectors, adapters, control vectors."""
         kind = self.text("general.type")

@@ -109,6 +109,8 @@ def adjust_capabilities(
 
 def _capabilities(entry: ModelEntry, header: GgufHeader) -> tuple[Capability, ...]:
     """As far as the header tells; what a template can do is only known once it was tried."""
+    if header.is_encoder_decoder:
+        return ()
     found: list[Capability] = []
     template = entry.chat_template or header.chat_template or ""
     if header.is_causal:

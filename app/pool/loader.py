@@ -14,7 +14,7 @@ from app.catalog.verify import Verifier
 from app.chat.template import ChatTemplate
 from app.config.hardware import usable_cores
 from app.config.settings import Settings
-from app.core.errors import ModelLoadFailed, TemplateRefused
+from app.core.errors import ModelLoadFailed, TemplateRefused, UnsupportedOperation
 from app.core.options import DraftMethod
 from app.core.requests import SamplingParams
 from app.engine.constraint import ConstraintCompiler
@@ -47,7 +47,7 @@ class Loader(Protocol):
     """What the pool needs to fill a place in memory."""
 
     async def load(self, entry: ModelEntry) -> Resident:
-        """Raises ModelLoadFailed."""
+        """Raises ModelLoadFailed, and UnsupportedOperation for a model that cannot be served."""
         ...
 
     def stop(self) -> None:
@@ -104,9 +104,10 @@ class LlamaLoader:
             model = Model.load(entry.path, options, self._watch(entry.id))
             undo.callback(model.close)
             if model.has_encoder and model.has_decoder:
-                raise ModelLoadFailed(
+                raise UnsupportedOperation(
                     f"The model '{entry.id}' cannot be served: models with an encoder and a "
-                    f"decoder ({model.architecture}) are not supported."
+                    f"decoder ({model.architecture}) are not supported. Please choose another.",
+                    param="model",
                 )
             runtime = draft = grammar = embedding = template = template_error = None
             if model.has_decoder and model.is_causal:

@@ -152,8 +152,8 @@ class ModelPool:
     async def lease(self, model: str) -> AsyncGenerator[LoadedModel]:
         """Hold a model in memory, loading it first where needed; it stays while it is held.
 
-        Raises ModelNotFound, ModelLoadFailed, ModelLoading (the load takes longer than the
-        pool's deadline) or Draining.
+        Raises ModelNotFound, ModelLoadFailed, UnsupportedOperation (it cannot be served),
+        ModelLoading (the load takes longer than the pool's deadline) or Draining.
         """
         slot = self._slot_of(model)
         if self._is_closing:

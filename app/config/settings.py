@@ -266,6 +266,11 @@ class Settings(BaseSettings):
     flash_attention: AutoSwitch = Field(
         default="auto", description="Flash attention: auto, on or off."
     )
+    backend_sampling: AutoSwitch = Field(
+        default="auto",
+        description="Choose tokens where the logits are, inside llama.cpp's compute graph, for "
+        "requests whose sampling it can do: `auto` where the model is offloaded to a GPU.",
+    )
     step_tokens: int = Field(
         default=512,
         ge=64,

@@ -136,4 +136,13 @@ class Runtime(Protocol):
 
     def make_sampler(self, params: SamplingParams, prompt: Seq[int]) -> Sampler: ...
 
+    def make_graph_sampler(self, params: SamplingParams) -> Sampler | None:
+        """A sampler inside the compute graph, which leaves no logits to anybody else; None where
+        there is none for this sampling."""
+        ...
+
+    def seat(self, slot: int, sampler: Sampler | None, /) -> None:
+        """Say who samples the sequence that gets `slot`, before its tokens are computed there."""
+        ...
+
     def close(self) -> None: ...

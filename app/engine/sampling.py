@@ -4,7 +4,8 @@ import numpy as np
 
 from app.core.events import LEAST_LOGPROB, TokenCandidate, TokenLogprob
 from app.core.requests import SamplingParams
-from app.engine.runtime import Float32Array, Vocabulary
+from app.engine.messages import SequenceSpec
+from app.engine.runtime import Float32Array, Runtime, Sampler, Vocabulary
 from app.engine.sequence import Sequence
 from app.llama.rows import Fold, Weights
 
@@ -17,6 +18,26 @@ def needs_sampler(params: SamplingParams) -> bool:
         or params.presence_penalty != 0.0
         or params.frequency_penalty != 0.0
         or params.dry_multiplier > 0
+    )
+
+
+def make_sampler(runtime: Runtime, spec: SequenceSpec) -> Sampler | None:
+    """The sampler of a new sequence; None where the choice is a plain argmax."""
+    sampler = None if _reads_logits(spec) else runtime.make_graph_sampler(spec.sampling)
+    if sampler is None and needs_sampler(spec.sampling):
+        sampler = runtime.make_sampler(spec.sampling, spec.prompt)
+    return sampler
+
+
+def _reads_logits(spec: SequenceSpec) -> bool:
+    """Whether the engine itself looks at a sequence's logits or changes them."""
+    return bool(
+        spec.constraint is not None
+        or spec.logprobs is not None
+        or spec.prompt_logprobs is not None
+        or spec.sampling.logit_bias
+        or spec.min_tokens
+        or spec.ignore_eos
     )
 
 

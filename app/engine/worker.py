@@ -23,7 +23,7 @@ from app.engine.outcome import Outcomes
 from app.engine.placement import Attached, Placement
 from app.engine.prefix.store import ModelPrefixes
 from app.engine.runtime import Float32Array, Runtime
-from app.engine.sampling import TokenChooser, needs_sampler
+from app.engine.sampling import TokenChooser, make_sampler
 from app.engine.scheduler import Limits, Scheduler
 from app.engine.sequence import Sequence
 from app.engine.speculation.speculator import Speculator, make_drafters
@@ -196,12 +196,12 @@ class Worker:
                 self._tally.resumes += 1
             else:
                 self._announce(sequence, attached)
+            self._runtime.seat(sequence.slot, sequence.sampler)
 
     def _announce(self, sequence: Sequence, attached: Attached) -> None:
         sequence.is_announced = True
         spec = sequence.spec
-        if needs_sampler(spec.sampling):
-            sequence.sampler = self._runtime.make_sampler(spec.sampling, spec.prompt)
+        sequence.sampler = make_sampler(self._runtime, spec)
         self._tally.prompt_tokens += len(spec.prompt)
         if attached.tier is not None:
             self._tally.cached[attached.tier] += attached.tokens

@@ -11,6 +11,7 @@ from app.core.requests import SamplingParams
 from app.llama.batch import Batch
 from app.llama.bindings import Float32Array, float_rows, lib
 from app.llama.dry import DryStages
+from app.llama.graph_sampling import GraphSampler, GraphSampling
 from app.llama.memory import Memory
 from app.llama.model import Model
 from app.llama.sampler import ChainSampler
@@ -41,7 +42,8 @@ class ContextOptions:
     `extra_outputs`: rows beyond one per sequence that may ask for logits in one decode.
     Threads: 0 leaves the choice to llama.cpp. `kv_unified`: one cache for all sequences, else each
     has an equal part of it. `swa_full`: keep more than a sliding window needs, so that sequences
-    can be cut and shared anywhere.
+    can be cut and shared anywhere. `backend_sampling`: choose tokens inside the compute graph where
+    llama.cpp can, for four times the memory of the outputs.
     """
 
     kv_size: int
@@ -55,6 +57,7 @@ class ContextOptions:
     extra_outputs: int = 16
     kv_unified: bool = True
     swa_full: bool = False
+    backend_sampling: bool = False
 
     @property
     def scratch(self) -> int | None:
@@ -91,6 +94,9 @@ class LlamaRuntime:
             keeps_whole_window=options.swa_full,
         )
         self._dry_stages = DryStages(model.vocabulary)
+        self._graph: GraphSampling | None = None
+        if options.backend_sampling:
+            self._graph = GraphSampling(self._context, self.vocabulary.size)
         self.batch = Batch(self.batch_capacity)
 
     def decode(self, n_tokens: int) -> bool:
@@ -136,11 +142,22 @@ class LlamaRuntime:
             context_size=self.kv_size,
         )
 
+    def make_graph_sampler(self, params: SamplingParams) -> GraphSampler | None:
+        """None when this sampling must be done on the logits."""
+        return self._graph.make(params) if self._graph is not None else None
+
+    def seat(self, slot: int, sampler: object) -> None:
+        """Tell the compute graph who samples the sequence that is in `slot` from now on."""
+        if self._graph is not None:
+            self._graph.seat(slot, sampler if isinstance(sampler, GraphSampler) else None)
+
     def close(self) -> None:
         """Free the context; idempotent. The model stays."""
         if self._context:
             self._dry_stages.close()
             lib.llama_free(self._context)
+            if self._graph is not None:
+                self._graph.close()
             self._context = None
             if self._owns_model:
                 self._model.close()
@@ -156,6 +173,10 @@ def _context_params(options: ContextOptions, max_outputs: int) -> Any:
     # below the number of sequences llama.cpp aborts the process; its default is n_batch rows of
     # logits, hundreds of megabytes with a large vocabulary
     params.n_outputs_max = max(max_outputs, n_sequences)
+    if options.backend_sampling:
+        params.n_outputs_max_per_seq = (
+            0  # as many as there are: a sequence with guesses has several
+        )
     if options.threads:
         params.n_threads = options.threads
     if options.threads_batch or options.threads:

@@ -14,6 +14,14 @@ from app.llama.rows import Float32Array
 from app.llama.seen import SeenTokens
 
 
+def has_penalties(params: SamplingParams) -> bool:
+    return (
+        params.repeat_penalty != 1.0
+        or params.presence_penalty != 0.0
+        or params.frequency_penalty != 0.0
+    )
+
+
 class Penalties:
     """The last tokens of one sequence, and what they cost their repetition."""
 

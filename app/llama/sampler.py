@@ -1,6 +1,5 @@
 """Choosing tokens for one sequence as llama.cpp's chain does, in llama.cpp's standard order."""
 
-import secrets
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -10,19 +9,17 @@ from app.core.requests import SamplingParams
 from app.llama.bindings import lib
 from app.llama.candidates import CandidateArray
 from app.llama.dry import Dry, DryStages
-from app.llama.penalties import Penalties
+from app.llama.penalties import Penalties, has_penalties
 from app.llama.rows import Float32Array, Fold
-from app.llama.stages import has_xtc, make_chain, make_mirostat_chain, truncations
+from app.llama.stages import draw_seed, has_xtc, make_chain, make_mirostat_chain, truncations
 from app.llama.whole import WholeRowSampler
-
-_SEEDS = 0xFFFFFFFF  # llama.cpp takes this number itself for "any"
 
 
 class _Choice(Protocol):
     """What comes after penalties and DRY."""
 
     def draw(self, row: Float32Array) -> int:
-        """A token of `row`, which has one above minus infinity."""
+        """A token of `row`."""
         ...
 
     def close(self) -> None: ...
@@ -43,7 +40,7 @@ class ChainSampler:
         vocabulary_size: int,
         context_size: int,
     ) -> None:
-        window = _window(params.repeat_last_n, context_size) * _has_penalties(params)
+        window = _window(params.repeat_last_n, context_size) * has_penalties(params)
         self._penalties = Penalties(params, window, prompt) if window else None
         window = _window(params.dry_penalty_last_n, context_size) * (params.dry_multiplier > 0)
         self._dry = Dry(dry_stages.make(params, window), window, prompt) if window else None
@@ -93,6 +90,8 @@ class _ChainChoice:
             ids = np.flatnonzero(row > -np.inf)
         else:
             ids = Fold(row).largest(self._count)
+        if not len(ids):  # all are masked: llama.cpp would abort the process
+            return int(row.argmax())
         return self._candidates.choose(self._chain, ids, row)
 
     def close(self) -> None:
@@ -104,7 +103,7 @@ class _ChainChoice:
 def _make_choice(params: SamplingParams, vocabulary_size: int) -> _Choice:
     if params.temperature <= 0:
         return _Greedy()
-    seed = (secrets.randbits(32) if params.seed is None else params.seed) % _SEEDS
+    seed = draw_seed(params)
     if params.mirostat:
         return _ChainChoice(make_mirostat_chain(params, seed, vocabulary_size), None)
     if params.top_k > 0:
@@ -118,11 +117,3 @@ def _window(last_n: int, context_size: int) -> int:
     """llama.cpp takes no -1 for "the whole context": it would switch the stage off. And it makes
     buffers as large as it is told, however little there is to remember."""
     return context_size if last_n < 0 else min(last_n, context_size)
-
-
-def _has_penalties(params: SamplingParams) -> bool:
-    return (
-        params.repeat_penalty != 1.0
-        or params.presence_penalty != 0.0
-        or params.frequency_penalty != 0.0
-    )

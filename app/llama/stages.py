@@ -1,11 +1,14 @@
 """llama.cpp's sampler stages, in llama.cpp's standard order: top-k, typical-p, top-p, min-p, XTC,
 temperature, the draw. What comes before them, penalties and DRY, changes the row itself."""
 
+import secrets
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from app.core.requests import SamplingParams
 from app.llama.bindings import lib
+
+_SEEDS = 0xFFFFFFFF  # llama.cpp takes this number itself for "any"
 
 _MIROSTAT_M = 100  # tokens in mirostat 1's estimate of s; the paper's and llama.cpp's value
 
@@ -28,6 +31,11 @@ def truncations(params: SamplingParams) -> list[str]:
     return [name for name in _TRUNCATIONS if active[name]]
 
 
+def draw_seed(params: SamplingParams) -> int:
+    """The seed of a sequence's random numbers; a fresh one where none was given."""
+    return (secrets.randbits(32) if params.seed is None else params.seed) % _SEEDS
+
+
 def has_xtc(params: SamplingParams) -> bool:
     """llama.cpp's stage does nothing above a threshold of one half."""
     return params.xtc_probability > 0 and params.xtc_threshold <= 0.5
@@ -43,6 +51,11 @@ def make_chain(
     stages.append(lib.llama_sampler_init_temp(params.temperature))
     stages.append(lib.llama_sampler_init_dist(seed))
     return _chain(stages)
+
+
+def make_greedy_chain() -> Any:
+    """The most likely token."""
+    return _chain([lib.llama_sampler_init_greedy()])
 
 
 def make_mirostat_chain(params: SamplingParams, seed: int, vocabulary_size: int) -> Any:

@@ -167,8 +167,10 @@ class WholeRowSampler:
         self._candidates = CandidateArray()
 
     def draw(self, row: Float32Array) -> int:
-        """A token of `row`, which has one above minus infinity."""
+        """A token of `row`."""
         params, top = self._params, float(row.max())
+        if top == -np.inf:  # all are masked
+            return int(row.argmax())
         strikes = self._xtc is not None and self._random.random() <= params.xtc_probability
         kept = first_stage(row, top, params)
         ids = kept.few()

@@ -37,6 +37,8 @@ def context_options(settings: Settings, entry: ModelEntry, threads: int) -> Cont
         threads_batch=settings.threads_batch or threads,
         kv_type=settings.kv_type,
         flash_attention=settings.flash_attention,
+        backend_sampling=settings.backend_sampling == "on"
+        or (settings.backend_sampling == "auto" and uses_gpu),
         extra_outputs=guesses + _PROMPT_ROWS,
         kv_unified=settings.kv_unified,
         swa_full=settings.swa_full,

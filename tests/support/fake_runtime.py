@@ -203,5 +203,11 @@ class FakeRuntime:
         self.samplers.append(FakeSampler(self))
         return self.samplers[-1]
 
+    def make_graph_sampler(self, params: SamplingParams) -> None:
+        return None
+
+    def seat(self, slot: int, sampler: FakeSampler | None) -> None:
+        assert 0 <= slot < self.max_sequences
+
     def close(self) -> None:
         self.is_closed = True

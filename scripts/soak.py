@@ -272,9 +272,8 @@ async def _is_idle(server: Server) -> bool:
 
 async def _gauges(server: Server, name: str) -> list[tuple[str, float]]:
     """Labels and values of a metric; none where the server does not answer."""
-    root = Server(server.url.rstrip("/").removesuffix("/v1"), server.api_key, timeout=10)
     try:
-        lines = (await root.get("/metrics")).body.decode().splitlines()
+        lines = (await server.root.get("/metrics")).body.decode().splitlines()
     except (NoAnswerError, TimeoutError):
         return []
     parts = (

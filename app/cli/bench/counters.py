@@ -34,9 +34,8 @@ class Counters:
 
 async def read_counters(server: Server, model: str) -> Counters | None:
     """The model's counters, or None from a server that does not have them."""
-    root = Server(server.url.rstrip("/").removesuffix("/v1"), server.api_key, timeout=10)
     try:
-        reply = await root.get("/metrics")
+        reply = await server.root.get("/metrics")
     except (NoAnswerError, TimeoutError):
         return None
     return parse_counters(reply.body.decode(errors="replace"), model)

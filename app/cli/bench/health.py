@@ -16,13 +16,12 @@ async def probing(server: Server) -> AsyncGenerator[list[float]]:
 
     A server without the route has none. Probes start at fixed times, however long answers take.
     """
-    root = Server(server.url.rstrip("/").removesuffix("/v1"), server.api_key, timeout=10)
     times: list[float] = []
 
     async def probe() -> None:
         started = perf_counter()
         try:
-            reply = await root.get("/health")
+            reply = await server.root.get("/health")
         except (NoAnswerError, TimeoutError):
             return
         if reply.status == 200:

@@ -44,6 +44,11 @@ class Server:
     timeout: float = 600.0
     """Limit of a whole request, s."""
 
+    @property
+    def root(self) -> "Server":
+        """The same server beside its API, for health and metrics, which answer soon or never."""
+        return Server(self.url.rstrip("/").removesuffix("/v1"), self.api_key, timeout=10)
+
     async def get(self, path: str) -> Reply:
         """Ask for a path below the address."""
         return await self._exchange("GET", path, b"", None)

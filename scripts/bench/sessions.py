@@ -108,12 +108,12 @@ def _use(
             row = part.rows[0]
             todo.remove((row.workload, row.streams))
             name = session.prefix + row.workload
+            if not server.is_alive:
+                raise ServerDied(f"the server ended during {name}, {row.streams} streams")
             store.add_report(replace(part, rows=[replace(row, workload=name)]))
             if session.has_facts and row.workload == "health":
                 growth = memory.growth / 1024 / row.streams
                 store.add_fact(session.server.label, "sequence KiB", growth)
-            if not server.is_alive:
-                raise ServerDied(f"the server ended during {name}, {row.streams} streams")
 
         run_quickly(run_benchmark(target, parameters, meter, wanted=is_wanted, on_part=keep))
 

@@ -20,6 +20,18 @@ from aiohttp import web
 from tests.unit.cli.bench.fake_server import FakeServer
 web.run_app(FakeServer({options}).app(), host="127.0.0.1", port={port}, print=None)
 """
+MORTAL = """
+import os
+from aiohttp import web
+from tests.unit.cli.bench.fake_server import FakeServer
+class Mortal(FakeServer):
+    async def _chat(self, request):
+        if (await request.json())["max_tokens"] == 8:
+            os._exit(1)
+        return await super()._chat(request)
+web.run_app(Mortal().app(), host="127.0.0.1", port={port}, print=None)
+"""
+"""Dies of the answers that prefill asks for."""
 MODEL = Path("fake.gguf")
 PARAMETERS = Parameters(["decode"], [2], 1, 0.01, 3, 0, ignore_eos=True)
 
@@ -90,6 +102,14 @@ def test_a_broken_server_does_not_keep_others_from_running(store: Store) -> None
     run_round([session(broken), session(fake())], store, 0, has_reuse=False)
     assert store.passes(CORRAL, "decode", 2) == 1
     assert store.problems == ["llama-server: llama-server did not start:\noh no"]
+
+
+def test_a_server_that_dies_is_started_again_for_the_rest(store: Store) -> None:
+    mortal = replace(fake(), arguments=[sys.executable, "-c", MORTAL])
+    run_round([session(mortal, "prefill", "multi-turn")], store, 0, has_reuse=False)
+    assert store.passes(CORRAL, "prefill", 4) == 0
+    assert store.passes(CORRAL, "multi-turn", 4) == 1
+    assert "Corral: the server ended during prefill, 4 streams" in store.problems
 
 
 def test_failed_requests_are_no_pass(store: Store) -> None:

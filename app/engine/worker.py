@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from app.core.errors import CorralError, Draining, EngineFailed, QueueTimeout
-from app.core.events import TokenLogprob
 from app.engine.budget import PrefillBudget
+from app.engine.harvest import Ending, Harvest
 from app.engine.messages import (
     Cancel,
     Command,
@@ -22,12 +22,12 @@ from app.engine.messages import (
 from app.engine.outcome import Outcomes
 from app.engine.placement import Attached, Placement
 from app.engine.prefix.store import ModelPrefixes
-from app.engine.runtime import Float32Array, Runtime
+from app.engine.runtime import Runtime
 from app.engine.sampling import TokenChooser, make_sampler
 from app.engine.scheduler import Limits, Scheduler
 from app.engine.sequence import Sequence
 from app.engine.speculation.speculator import Speculator, make_drafters
-from app.engine.step import Piece, Step
+from app.engine.step import Step
 from app.engine.step_times import StepTimes
 from app.engine.tally import Levels, Tally
 
@@ -75,13 +75,20 @@ class Worker:
             most=config.draft_tokens,
             is_gated=config.gates_speculation,
         )
-        self._chooser = TokenChooser(runtime.vocabulary)
         self._outcomes = Outcomes(runtime.vocabulary)
         self._sequences: dict[str, Sequence] = {}
         self._inbox: deque[Command] = deque()
         self._wake = threading.Event()
         self._is_stopping = False
         self._tally = Tally()
+        self._harvest = Harvest(
+            TokenChooser(runtime.vocabulary),
+            self._placement,
+            self._scheduler.shares,
+            self._speculator,
+            self._outcomes,
+            self._tally,
+        )
         self._publish()
 
     # ---- from any thread
@@ -134,7 +141,9 @@ class Worker:
         if has_decoded:
             self._times.observe(step.n_decode, step.n_prefill, decoded - decoding)
             self._speculator.pass_time(decoded - decoding)
-            self._take(step, n_outputs)
+            logits = self._runtime.logits(n_outputs) if n_outputs else None
+            for ending in self._harvest.take(step, logits):
+                self._conclude(ending)
         else:
             self._make_room()
         self._publish()  # before the outputs: who sees the end of a sequence sees it counted
@@ -227,104 +236,15 @@ class Worker:
             outputs=runtime.max_outputs - step.n_outputs,
         )
 
-    def _take(self, step: Step, n_outputs: int) -> None:
-        """Choose a token for every sequence whose known tokens are all computed now."""
-        logits = self._runtime.logits(n_outputs) if n_outputs else None
-        for piece in step.pieces:
-            sequence = piece.sequence
-            self._placement.cells.extend(sequence.slot, piece.n_tokens)
-            completes = piece.completes
-            if logits is not None and sequence.wants_prompt_logprobs:
-                self._collect_prompt_logprobs(piece, logits)
-                piece.first_logits += piece.count - 1  # the last row predicts the answer
-                piece.first_row += piece.count - 1
-            self._advance(sequence, piece.count)
-            if logits is not None and completes:
-                self._choose(piece, logits)
+    def _conclude(self, ending: Ending) -> None:
+        if isinstance(ending.cause, CorralError):
+            self._fail(ending.sequence, ending.cause)
+        else:
+            self._finish(ending.sequence, ending.cause)
 
-    def _advance(self, sequence: Sequence, count: int) -> None:
-        n_prompt = len(sequence.spec.prompt)
-        left = max(n_prompt - sequence.computed, 0)
-        self._tally.prompt_tokens_computed += min(count, left)
-        self._scheduler.shares.charge(sequence.spec.owner, count)
-        sequence.computed += count
-        if sequence.computed in sequence.checkpoints:
-            self._placement.keep(sequence)
-
-    def _choose(self, piece: Piece, logits: Float32Array) -> None:
-        """Take tokens from a piece's rows for as long as they confirm the guesses behind them."""
-        sequence, drafts = piece.sequence, piece.drafts
-        reason: StopReason | None = None
-        accepted = 0
-        try:
-            for offset in range(len(drafts) + 1):
-                row = logits[piece.first_logits + offset]
-                token, logprob = self._chooser.choose(sequence, row, piece.first_row + offset)
-                guess = drafts[offset] if offset < len(drafts) else None
-                self._speculator.learn(sequence, token, guess)
-                accepted += token == guess
-                reason = self._accept(sequence, token, logprob)
-                if reason is None and token != guess:
-                    reason = self._force(sequence)
-                if reason is not None or token != guess:
-                    break
-        except CorralError as error:  # a constraint that came to its limits: its sequence's own
-            self._settle(sequence, len(drafts), accepted)
-            self._fail(sequence, error)
-            return
-        self._settle(sequence, len(drafts), accepted)
-        if reason is not None:
-            self._outcomes.finish(sequence, reason)
-            self._drop(sequence, reason)
-
-    def _settle(self, sequence: Sequence, drafted: int, accepted: int) -> None:
-        """Keep the cells of confirmed guesses, forget those of the others."""
-        if not drafted:
-            return
-        sequence.computed += accepted
-        sequence.accepted_guesses += accepted
-        sequence.rejected_guesses += drafted - accepted
-        self._tally.drafted_tokens += drafted
-        self._tally.accepted_tokens += accepted
-        if accepted < drafted:
-            self._placement.cut(sequence, sequence.computed)
-
-    def _accept(
-        self, sequence: Sequence, token: int, logprob: TokenLogprob | None
-    ) -> StopReason | None:
-        self._tally.generated_tokens += 1
-        self._scheduler.shares.charge(sequence.spec.owner, 1)
-        return self._outcomes.add_token(sequence, token, logprob)
-
-    def _force(self, sequence: Sequence) -> StopReason | None:
-        """Append what the grammar leaves no choice about: it is computed together with the token
-        before it, without a step each. Log-probabilities would need the rows in between."""
-        constraint = sequence.spec.constraint
-        if constraint is None or sequence.spec.logprobs is not None:
-            return None
-        for token in constraint.forced():
-            if sequence.sampler is not None:
-                sequence.sampler.accept(token)
-            reason = self._accept(sequence, token, None)
-            if reason is not None:
-                return reason
-        return None
-
-    def _collect_prompt_logprobs(self, piece: Piece, logits: Float32Array) -> None:
-        """Row i of the piece predicts the token at the next position."""
-        sequence, spec = piece.sequence, piece.sequence.spec
-        known = len(sequence.prompt_logprobs)  # of tokens 1..known, from before it was parked
-        first = max(sequence.computed, known)
-        last = min(sequence.computed + piece.count, len(spec.prompt) - 1)
-        if first < last:
-            skip = piece.first_logits - sequence.computed
-            sequence.prompt_logprobs += self._chooser.prompt_logprobs(
-                list(spec.prompt[first + 1 : last + 1]),
-                logits[first + skip : last + skip],
-                spec.prompt_logprobs or 0,
-            )
-        if not sequence.wants_prompt_logprobs:
-            self._outcomes.add_prompt_logprobs(sequence)
+    def _finish(self, sequence: Sequence, reason: StopReason) -> None:
+        self._outcomes.finish(sequence, reason)
+        self._drop(sequence, reason)
 
     def _fail(self, sequence: Sequence, error: CorralError) -> None:
         self._outcomes.fail(sequence.spec.id, error)
@@ -337,9 +257,7 @@ class Worker:
         if victim is not None:
             self._park(victim)
             return
-        last = self._scheduler.live[0]
-        self._outcomes.finish(last, "length")
-        self._drop(last, "length")
+        self._finish(self._scheduler.live[0], "length")
 
     def _park(self, sequence: Sequence) -> None:
         """Give one sequence's place to the others; it comes back with what it had computed."""

@@ -177,7 +177,7 @@ def test_forced_tokens_take_no_steps_of_their_own(builtin_model: Model) -> None:
     }
     rig = Rig(builtin_model)
     prompt = vocabulary.tokenize("Say it in JSON: ", add_special=True, parse_special=True)
-    constraint = compiler.compile(JsonSchema(schema))
+    constraint = compiler.compile(JsonSchema(schema, "schema"))
     spec = SequenceSpec("json", tuple(prompt), 60, GREEDY, constraint=constraint)
     rig.worker.send(Submit(spec))
     rig.run()

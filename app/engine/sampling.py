@@ -21,9 +21,13 @@ def needs_sampler(params: SamplingParams) -> bool:
     )
 
 
-def make_sampler(runtime: Runtime, spec: SequenceSpec) -> Sampler | None:
-    """The sampler of a new sequence; None where the choice is a plain argmax."""
-    sampler = None if _reads_logits(spec) else runtime.make_graph_sampler(spec.sampling)
+def make_sampler(
+    runtime: Runtime, spec: SequenceSpec, *, has_guesses: bool = False
+) -> Sampler | None:
+    """The sampler of a new sequence; None where the choice is a plain argmax. `has_guesses`: it may
+    have several rows in a step, and the compute graph chooses for one."""
+    reads_logits = has_guesses or _reads_logits(spec)
+    sampler = None if reads_logits else runtime.make_graph_sampler(spec.sampling)
     if sampler is None and needs_sampler(spec.sampling):
         sampler = runtime.make_sampler(spec.sampling, spec.prompt)
     return sampler

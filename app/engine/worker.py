@@ -210,7 +210,8 @@ class Worker:
     def _announce(self, sequence: Sequence, attached: Attached) -> None:
         sequence.is_announced = True
         spec = sequence.spec
-        sequence.sampler = make_sampler(self._runtime, spec)
+        has_guesses = self._speculator.method_of(spec) is not None
+        sequence.sampler = make_sampler(self._runtime, spec, has_guesses=has_guesses)
         self._tally.prompt_tokens += len(spec.prompt)
         if attached.tier is not None:
             self._tally.cached[attached.tier] += attached.tokens

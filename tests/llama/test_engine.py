@@ -191,3 +191,4 @@ def test_forced_tokens_take_no_steps_of_their_own(builtin_model: Model) -> None:
     assert isinstance(end, SequenceFinished)
     assert rig.worker.stats.steps < 0.7 * end.n_tokens
     rig.close()
+    compiler.close()

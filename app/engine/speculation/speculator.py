@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from app.core.memory import MemoryTraits
 from app.core.options import DraftMethod
+from app.engine.messages import SequenceSpec
 from app.engine.runtime import Runtime
 from app.engine.sequence import Sequence
 from app.engine.speculation.drafters import Drafter, ModelDrafter, NgramDrafter
@@ -45,6 +46,11 @@ class Speculator:
         self._records: dict[Sequence, Record] = {}
         self._step = 0
 
+    def method_of(self, spec: SequenceSpec) -> DraftMethod | None:
+        """Who guesses for a sequence; None where nobody can or should."""
+        wanted = spec.speculation or self._default
+        return wanted if wanted in self._drafters else None
+
     def add_guesses(self, step: Step, *, room: int, outputs: int) -> None:
         """Give decoding sequences guesses, at most `room` tokens and `outputs` rows in all. Beside
         prompts there are none: such a step is long for another reason."""
@@ -81,9 +87,8 @@ class Speculator:
             drafter.close()
 
     def _wants(self, piece: Piece, method: DraftMethod) -> bool:
-        sequence = piece.sequence
-        wanted = sequence.spec.speculation or self._default
-        return wanted == method and piece.completes and sequence.tokens_left > 1
+        is_its = self.method_of(piece.sequence.spec) == method
+        return is_its and piece.completes and piece.sequence.tokens_left > 1
 
     def _guess(self, drafter: Drafter, pieces: list[Piece], step: Step, room: int) -> None:
         records = [self._records.setdefault(piece.sequence, Record()) for piece in pieces]

@@ -64,7 +64,10 @@ def build_service(settings: Settings, on_failure: OnFailure | None = None) -> Se
     default = _choose_default(settings, catalog)
     build = library.build_number()
     metrics = Metrics(version=__version__, llama_build=build, has_aliases=settings.metrics_aliases)
-    pool = _make_pool(settings, catalog, metrics, default)
+    prefixes = PrefixStore(
+        settings.prefix_cache_bytes, settings.prefix_cache_dir, settings.prefix_cache_disk_bytes
+    )
+    pool = _make_pool(settings, catalog, metrics, prefixes, default)
     metrics.watch(pool.stats, pool.states)
     preload = _choose_preload(settings, pool)
     generation = GenerationService(pool, metrics, queue_timeout=settings.queue_timeout)
@@ -83,6 +86,7 @@ def build_service(settings: Settings, on_failure: OnFailure | None = None) -> Se
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        prefixes.start()
         pool.start()
         preloading = asyncio.create_task(_preload(pool, preload, on_failure))
         try:
@@ -93,6 +97,7 @@ def build_service(settings: Settings, on_failure: OnFailure | None = None) -> Se
                 await preloading
             await generation.settled()
             await pool.close()
+            await asyncio.to_thread(prefixes.close)
 
     app.router.lifespan_context = lifespan
     return Service(app, gate, pool, device, keys.is_open)
@@ -108,14 +113,18 @@ async def _preload(pool: ModelPool, names: Sequence[str], on_failure: OnFailure 
 
 
 def _make_pool(
-    settings: Settings, catalog: Sequence[ModelEntry], metrics: Metrics, default: str
+    settings: Settings,
+    catalog: Sequence[ModelEntry],
+    metrics: Metrics,
+    prefixes: PrefixStore,
+    default: str,
 ) -> ModelPool:
     def describe_entry(entry: ModelEntry, state: ModelState, error: str | None) -> ModelInfo:
         return describe(entry, settings, state, error)
 
     return ModelPool(
         catalog,
-        LlamaLoader(settings, load_progress, PrefixStore(settings.prefix_cache_bytes)),
+        LlamaLoader(settings, load_progress, prefixes),
         describe_entry,
         metrics,
         max_loaded=settings.max_loaded_models,

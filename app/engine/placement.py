@@ -1,14 +1,16 @@
 """Where sequences live: in the context's cells while they run, else in the prefix store.
 
-A sequence that is about to be computed first takes over what others know of its tokens. Three
-tiers are asked: a sequence in the context (no copy), the store in host memory (a copy of bytes),
-and, where another sequence is computing the same tokens right now, patience.
+A sequence that is about to be computed first takes over what others know of its tokens: of a
+sequence in the context (no copy), of the store in host memory (a copy of bytes), of the store on
+disk. It waits while another sequence is computing the same tokens, or while they are being read.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.core.stats import CacheTier
 from app.engine.cells import CellLedger
+from app.engine.prefix.disk import Reading
 from app.engine.prefix.store import ModelPrefixes, StoreStats
 from app.engine.prefix.tree import Match, Saved, common_prefix
 from app.engine.runtime import Int32Array, Runtime
@@ -18,6 +20,8 @@ from app.engine.sequence import Sequence
 _WORTH_SAVING = 8
 # a common beginning of so many tokens is worth waiting for while somebody else computes it
 _WORTH_WAITING = 32
+# so many more tokens than are at hand are worth reading a file
+_WORTH_READING = 64
 # where memory cannot be cut, a state is kept so far before the end of a prompt: the next turn of
 # a chat often repeats all of it but the opening of the answer
 _BEFORE_THE_END = 16
@@ -34,35 +38,43 @@ class Attached:
 class Placement:
     """Moves sequences in and out of one runtime, and keeps the books of its cells."""
 
-    def __init__(self, runtime: Runtime, prefixes: ModelPrefixes | None) -> None:
-        """`prefixes` None: nothing is kept of a sequence that leaves."""
+    def __init__(
+        self, runtime: Runtime, prefixes: ModelPrefixes | None, wake: Callable[[], None]
+    ) -> None:
+        """`prefixes` None: nothing is kept of a sequence that leaves. `wake` is called, from
+        another thread, when a sequence that waited for the disk may be attached."""
         self._runtime = runtime
         self._prefixes = prefixes
         self._traits = runtime.memory
+        self._wake = wake
+        self._readings: dict[Sequence, Reading] = {}
         self.cells = CellLedger(shares_cells=self._traits.shares_cells)
 
     def attach(self, sequence: Sequence, live: list[Sequence]) -> Attached | None:
         """Give an admitted sequence what is known of its tokens, all but the last one.
 
         None when it should wait: a sequence before it in `live` is computing more of its tokens
-        than anybody has yet.
+        than anybody has yet, or they are being read from disk.
         """
         wanted = sequence.cacheable
         source, n_live = self._best_live(wanted, sequence, live)
-        match = self._prefixes.match(wanted) if self._prefixes is not None else Match()
+        match = self._find(sequence, wanted, n_live)
+        if match is None:
+            return None
         best = max(n_live, match.usable)
         if self._should_wait(wanted, sequence, live, best):
             return None
         self._plan_checkpoints(sequence, match.known, best)
         attached = Attached(0, None)
         if match.usable > n_live and self._restore(sequence, match):
-            attached = Attached(match.usable, "host")
+            attached = Attached(match.usable, self._tier(sequence, match))
         elif source is not None and n_live:
             self._runtime.share(source.slot, sequence.slot, n_live)
             self.cells.share(source.slot, sequence.slot, n_live)
             attached = Attached(n_live, "live")
         sequence.computed = attached.tokens
         sequence.is_attached = True
+        self._end_reading(sequence)
         self._unpark(sequence)
         return attached
 
@@ -103,6 +115,7 @@ class Placement:
         """Give a sequence's cells back; it has nothing computed any more."""
         self._runtime.remove(sequence.slot, -1, -1)
         self.cells.cut(sequence.slot, 0)
+        self._end_reading(sequence)
         sequence.leave_cache()
 
     def cut(self, sequence: Sequence, length: int) -> None:
@@ -110,8 +123,41 @@ class Placement:
         self._runtime.remove(sequence.slot, length, -1)
         self.cells.cut(sequence.slot, length)
 
+    def abandon(self, sequence: Sequence) -> None:
+        """The context ends with a sequence in it, or parked: the store need not wait for it."""
+        self._end_reading(sequence)
+        self._unpark(sequence)
+
     def store_stats(self) -> StoreStats | None:
         return self._prefixes.stats() if self._prefixes is not None else None
+
+    def _find(self, sequence: Sequence, wanted: Int32Array, n_live: int) -> Match | None:
+        """The best that can be restored now; None while a better one is being read."""
+        if self._prefixes is None:
+            return Match()
+        match = self._prefixes.match(wanted)
+        if match.saved is None or match.saved.is_in_memory or match.usable <= n_live:
+            return match
+        at_hand = self._prefixes.match(wanted, in_memory=True)
+        reading = self._readings.get(sequence)
+        if reading is None:
+            gain = match.usable - max(n_live, at_hand.usable)
+            if gain < (1 if sequence.parked_state is not None else _WORTH_READING):
+                return at_hand
+            reading = self._prefixes.read(match, self._wake)
+            if reading is None:
+                return at_hand
+            self._readings[sequence] = reading
+        return None if reading.is_pending else at_hand
+
+    def _tier(self, sequence: Sequence, match: Match) -> CacheTier:
+        reading = self._readings.get(sequence)
+        return "disk" if reading is not None and reading.saved is match.saved else "host"
+
+    def _end_reading(self, sequence: Sequence) -> None:
+        reading = self._readings.pop(sequence, None)
+        if reading is not None and self._prefixes is not None:
+            self._prefixes.end_reading(reading)
 
     def _best_live(
         self, wanted: Int32Array, sequence: Sequence, live: list[Sequence]

@@ -52,7 +52,8 @@ class Worker:
         a smaller model that guesses ahead."""
         self._runtime = runtime
         self._deliver = deliver
-        self._placement = Placement(runtime, prefixes)
+        self._wake = threading.Event()
+        self._placement = Placement(runtime, prefixes, self._wake.set)
         limits = Limits(
             max_sequences=runtime.max_sequences,
             kv_size=runtime.kv_size,
@@ -78,7 +79,6 @@ class Worker:
         self._outcomes = Outcomes(runtime.vocabulary)
         self._sequences: dict[str, Sequence] = {}
         self._inbox: deque[Command] = deque()
-        self._wake = threading.Event()
         self._is_stopping = False
         self._tally = Tally()
         self._harvest = Harvest(
@@ -309,6 +309,7 @@ class Worker:
             self._outcomes.fail(sequence.spec.id, error)
         self._flush()  # before anything that could fail: somebody waits for each of these
         for sequence in left:
+            self._placement.abandon(sequence)
             if sequence.sampler is not None:
                 sequence.sampler.close()
         self._speculator.close()

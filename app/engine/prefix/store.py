@@ -1,23 +1,23 @@
-"""The host-memory tier: states of finished sequences, bounded in bytes, shared by all engines.
+"""States of finished sequences, in memory and on disk: one tree for both, shared by all engines."""
 
-Each model has a tree of its own, which outlives the model's context: a model that was unloaded
-and comes back finds its prefixes again. Engine threads and the owner of the models meet here, so
-one lock guards trees and books; states themselves never change.
-"""
-
-import threading
-from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 from app.core.memory import SavedRange
 from app.core.stats import CacheTier
-from app.engine.prefix.tree import Match, PrefixTree, Saved, ranges
+from app.engine.prefix import files
+from app.engine.prefix.disk import DiskTier, Reading
+from app.engine.prefix.host import HostTier, Shelf
+from app.engine.prefix.tree import Match, Saved, ranges
 from app.engine.runtime import Int32Array
 
 # a sequence of so many states is restored slowly: its next state is a whole one
 _MOST_PIECES = 32
+# bytes that may wait to be written beside those in the host tier
+_BACKLOG_BYTES = 256 * 1024**2
+_CLOSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,83 +29,60 @@ class StoreStats:
     evictions: int
 
 
-@dataclass(slots=True, eq=False)
-class _Shelf:
-    """One model's tree and books."""
-
-    tree: PrefixTree = field(default_factory=PrefixTree)
-    used_bytes: int = 0
-    entries: int = 0
-    evictions: int = 0
-
-
 class PrefixStore:
-    def __init__(self, capacity_bytes: int) -> None:
-        """Zero keeps nothing."""
-        self._capacity_bytes = capacity_bytes
-        self.lock = threading.RLock()
-        self._shelves: dict[str, _Shelf] = {}
-        # oldest use first; a state is never younger than what it leans on
-        self._kept: OrderedDict[Saved, _Shelf] = OrderedDict()
-        self._used_bytes = 0
+    def __init__(
+        self, capacity_bytes: int, directory: Path | None = None, disk_bytes: int = 0
+    ) -> None:
+        """`capacity_bytes` of memory, and `disk_bytes` of files in `directory`. Nothing is kept
+        where both are zero."""
+        has_disk = directory is not None and disk_bytes > 0
+        self._keeps = has_disk or capacity_bytes > 0
+        self.host = HostTier(capacity_bytes, _BACKLOG_BYTES if has_disk else 0)
+        self.disk = DiskTier(self.host, directory, disk_bytes) if directory and has_disk else None
+
+    def start(self) -> None:
+        """Begin to read the directory; returns at once."""
+        if self.disk is not None:
+            self.disk.start()
+
+    def close(self) -> None:
+        """Bring what is in memory to disk; waits some seconds at most."""
+        if self.disk is not None:
+            self.disk.close(_CLOSE_SECONDS)
 
     def of_model(self, key: str) -> "ModelPrefixes | None":
         """`key` names everything that the bytes of a state depend on: the weights' file, the
         cache's type, the adapter. None where nothing is kept."""
-        if not self._capacity_bytes:
+        if not self._keeps:
             return None
-        with self.lock:
-            return ModelPrefixes(self, self._shelves.setdefault(key, _Shelf()))
-
-    def touch(self, saved: Saved) -> None:
-        """Mark as used just now, with all it leans on."""
-        for piece in saved.chain():
-            self._kept.move_to_end(piece)
-
-    def keep(self, shelf: _Shelf, saved: Saved) -> bool:
-        """Take a new state in, and throw others out for it; False when it cannot fit."""
-        if not self._make_room(saved.size):
-            return False
-        self._kept[saved] = shelf
-        self._used_bytes += saved.size
-        shelf.used_bytes += saved.size
-        shelf.entries += 1
-        return True
-
-    def _make_room(self, size: int) -> bool:
-        if size > self._capacity_bytes:
-            return False
-        while self._used_bytes + size > self._capacity_bytes:
-            victim = next((s for s in self._kept if not s.pins and not s.dependents), None)
-            if victim is None:
-                return False
-            shelf = self._kept.pop(victim)
-            self._used_bytes -= victim.size
-            shelf.used_bytes -= victim.size
-            shelf.entries -= 1
-            shelf.evictions += 1
-            shelf.tree.remove(victim)
-        return True
+        return ModelPrefixes(self, self.host.shelf(files.digest(key.encode())))
 
 
 class ModelPrefixes:
     """One model's part of the store."""
 
-    def __init__(self, store: PrefixStore, shelf: _Shelf) -> None:
-        self._store = store
+    def __init__(self, store: PrefixStore, shelf: Shelf) -> None:
+        self._host, self._disk = store.host, store.disk
+        self._lock = store.host.lock
         self._shelf = shelf
 
     def stats(self) -> StoreStats:
         shelf = self._shelf
-        return StoreStats({"host": shelf.used_bytes}, {"host": shelf.entries}, shelf.evictions)
+        tiers: list[CacheTier] = ["host"] if self._disk is None else ["host", "disk"]
+        return StoreStats(
+            {tier: shelf.used_bytes[tier] for tier in tiers},
+            {tier: shelf.entries[tier] for tier in tiers},
+            shelf.evictions,
+        )
 
-    def match(self, tokens: Int32Array) -> Match:
-        with self._store.lock:
-            return self._shelf.tree.match(tokens)
+    def match(self, tokens: Int32Array, *, in_memory: bool = False) -> Match:
+        """`in_memory`: only of what need not be read from disk."""
+        with self._lock:
+            return self._shelf.tree.match(tokens, in_memory=in_memory)
 
     @contextmanager
     def pieces(self, match: Match) -> Generator[list[SavedRange]]:
-        """What to restore for a match, held in memory meanwhile. Empty when it is gone."""
+        """What to restore for a match, held in memory meanwhile. Empty when it is not there."""
         saved = match.saved
         if saved is None or not self.pin(saved):
             yield []
@@ -128,32 +105,58 @@ class ModelPrefixes:
         """Keep the state of a sequence of `tokens`, saved from `start` on; what comes before is
         that of `match`. None when there is no room."""
         base = match.saved if start else None
-        saved = Saved(state, start, len(tokens), shortest, base)
-        with self._store.lock:
+        saved = Saved(tokens[start:].copy(), start, shortest, len(state), base)
+        with self._lock:
             if base is not None and not base.nodes:
                 return None  # it was thrown away since
-            for piece in saved.chain():
-                piece.pins += 1
-            is_kept = self._store.keep(self._shelf, saved)
-            for piece in saved.chain():
-                piece.pins -= 1
-            if not is_kept:
+            self._pin(saved, 1)
+            has_room = self._host.can_wait(saved.size) or self._host.make_room(saved.size)
+            self._pin(saved, -1)
+            if not has_room:
                 return None
+            self._host.hold(self._shelf, saved, state)
             self._shelf.tree.insert(tokens, saved)
-            self._store.touch(saved)
-        return saved
+            self._touch(saved)
+            if self._disk is not None:
+                self._disk.offer(self._shelf, saved)
+                self._host.make_room()  # where it does not wait to be written, it must fit
+        return saved if saved.nodes else None
 
     def pin(self, saved: Saved) -> bool:
         """Keep a state and all it leans on from being thrown away; False when it already was."""
-        with self._store.lock:
+        with self._lock:
             if not saved.nodes:
                 return False
-            for piece in saved.chain():
-                piece.pins += 1
-            self._store.touch(saved)
+            self._pin(saved, 1)
+            self._touch(saved)
             return True
 
     def unpin(self, saved: Saved) -> None:
-        with self._store.lock:
-            for piece in saved.chain():
-                piece.pins -= 1
+        with self._lock:
+            self._pin(saved, -1)
+            self._host.make_room()
+
+    def read(self, match: Match, wake: Callable[[], None]) -> Reading | None:
+        """Begin to bring a match from disk to memory, and hold it there until `end_reading`;
+        `wake` is called from another thread when that is done. None where it is not possible."""
+        saved = match.saved
+        with self._lock:
+            if self._disk is None or saved is None or not self.pin(saved):
+                return None
+            reading = self._disk.read(saved, wake)
+            if reading is None:
+                self.unpin(saved)
+            return reading
+
+    def end_reading(self, reading: Reading) -> None:
+        reading.is_wanted = False
+        self.unpin(reading.saved)
+
+    def _touch(self, saved: Saved) -> None:
+        self._host.touch(saved)
+        if self._disk is not None:
+            self._disk.touch(saved)
+
+    def _pin(self, saved: Saved, count: int) -> None:
+        for piece in saved.chain():
+            piece.pins += count

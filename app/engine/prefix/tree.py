@@ -27,29 +27,48 @@ def common_prefix(left: Int32Array, right: Int32Array) -> int:
 
 @dataclass(slots=True, eq=False)
 class Saved:
-    """Positions start..end-1 of a sequence; those before `start` are in `base` and its bases.
+    """Positions start..end-1 of a sequence, `tokens`; those before `start` are in `base` and its
+    bases.
 
-    `shortest`: it can be cut back to this many positions, not to fewer. It is not thrown away
-    while it has `pins`, or while `dependents` lean on it. `depth` counts its bases.
+    Its `size` bytes are `state` where they are in memory, and in the `file` of that name where
+    they are on disk. `shortest`: it can be cut back to this many positions, not to fewer. It is
+    not thrown away while it has `pins`, or while `dependents` lean on it. `depth` counts its bases.
     """
 
-    state: memoryview
+    tokens: Int32Array
     start: int
-    end: int
     shortest: int
+    size: int
     base: "Saved | None" = None
+    state: memoryview | None = None
+    file: str = ""
+    is_unwritten: bool = False  # waits to be written to a file
     dependents: int = 0
     pins: int = 0
     nodes: "list[Node]" = field(default_factory=list["Node"])
 
     @property
-    def size(self) -> int:
-        """Bytes."""
-        return len(self.state)
+    def end(self) -> int:
+        return self.start + len(self.tokens)
 
     @property
     def depth(self) -> int:
         return len(list(self.chain())) - 1
+
+    @property
+    def is_in_memory(self) -> bool:
+        """With all it leans on."""
+        return all(piece.state is not None for piece in self.chain())
+
+    @property
+    def path(self) -> Int32Array:
+        """All tokens from position 0 on."""
+        parts: list[Int32Array] = []
+        end = self.end
+        for piece in self.chain():
+            parts.append(piece.tokens[: end - piece.start])
+            end = piece.start
+        return np.concatenate(parts[::-1])
 
     def chain(self) -> "Iterator[Saved]":
         """This state and all that it leans on."""
@@ -88,12 +107,16 @@ class PrefixTree:
     def __init__(self) -> None:
         self._root = Node(np.empty(0, np.int32), 0, None)
 
-    def match(self, tokens: Int32Array) -> Match:
+    def match(self, tokens: Int32Array, *, in_memory: bool = False) -> Match:
+        """`in_memory`: only of what need not be read from a file."""
         known = usable = 0
         found: Saved | None = None
         for node, known in self._walk(tokens):
-            if node.saved is not None and known >= node.saved.shortest:
-                usable, found = known, node.saved
+            saved = node.saved
+            if saved is None or known < saved.shortest:
+                continue
+            if not in_memory or saved.is_in_memory:
+                usable, found = known, saved
         return Match(known, usable, found)
 
     def insert(self, tokens: Int32Array, saved: Saved) -> None:
@@ -120,9 +143,8 @@ class PrefixTree:
             node.saved = None
             self._prune(node)
         saved.nodes.clear()
-        if saved.base is not None:
+        if saved.base is not None:  # stays its base for those who still hold pins
             saved.base.dependents -= 1
-            saved.base = None
 
     def _walk(self, tokens: Int32Array) -> Iterator[tuple[Node, int]]:
         """Nodes along `tokens`, each with the position up to which they agree."""
@@ -171,9 +193,12 @@ def _cover(node: Node, saved: Saved) -> None:
 
 
 def ranges(saved: Saved, end: int) -> list[SavedRange]:
-    """The pieces that make up the first `end` positions, in order."""
+    """The pieces that make up the first `end` positions, in order; none when one of them is not
+    in memory."""
     parts: list[SavedRange] = []
     for piece in saved.chain():
+        if piece.state is None:
+            return []
         parts.append(SavedRange(piece.state, piece.start, end))
         end = piece.start
     return parts[::-1]

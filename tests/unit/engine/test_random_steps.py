@@ -3,11 +3,13 @@
 import random
 from collections import defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from app.core.memory import MemoryTraits
 from app.core.requests import SamplingParams
+from app.core.stats import EngineStats
 from app.engine.messages import (
     Cancel,
     EngineConfig,
@@ -19,12 +21,14 @@ from app.engine.messages import (
     SequenceStarted,
     Submit,
 )
+from app.engine.prefix import files
 from app.engine.prefix.store import PrefixStore
 from app.engine.sequence import Sequence
 from app.engine.worker import Worker
 from tests.support.fake_runtime import FakeRuntime, answer, traits
 
 KV_SIZE = 160
+CAPACITY, DISK_CAPACITY = 4000, 60_000
 MEMORIES = {
     "attention": traits(size=KV_SIZE),
     "per sequence": traits(is_unified=False, size=100),
@@ -68,6 +72,10 @@ class Rig:
 
     def check(self) -> None:
         """Everything that must hold between two steps."""
+        with self.store.host.lock:
+            self._check()
+
+    def _check(self) -> None:
         runtime, live = self.runtime, self.live
         assert runtime.cells_used == self.worker._placement.cells.used
         slots = [sequence.slot for sequence in live]
@@ -83,11 +91,20 @@ class Rig:
         assert {s.spec.id for s in (*live, *waiting)} == set(self.worker._sequences)
         pins = sum(sequence.parked_state is not None for sequence in (*live, *waiting))
         assert not any(sequence.parked_state for sequence in live if sequence.is_attached)
-        kept = self.store._kept
-        assert sum(saved.size for saved in kept) == self.store._used_bytes <= 4000
-        assert sum(saved.dependents for saved in kept) == sum(s.base is not None for s in kept)
-        assert all(saved.nodes or saved.dependents for saved in kept)
-        assert (sum(saved.pins for saved in kept) == 0) == (pins == 0)
+        host, disk = self.store.host, self.store.disk
+        filed = disk._filed if disk is not None else {}
+        everything = {*host.kept, *filed}
+        assert sum(saved.size for saved in host.kept) == host.used_bytes
+        assert all(saved.state is not None for saved in host.kept)
+        assert all((saved in filed) == bool(saved.file) for saved in everything)
+        n_leaning = sum(saved.base is not None for saved in everything)
+        assert sum(saved.dependents for saved in everything) == n_leaning
+        assert all(saved.nodes or saved.dependents for saved in everything)
+        if disk is None:
+            assert host.used_bytes <= CAPACITY
+            assert (sum(saved.pins for saved in host.kept) == 0) == (pins == 0)
+        else:
+            assert disk._used_bytes <= DISK_CAPACITY
 
 
 def text_of(outputs: list[Output | SequenceCancelled]) -> str:
@@ -116,9 +133,34 @@ def random_prediction(chance: random.Random, prompt: list[int], count: int) -> t
 @pytest.mark.parametrize("kind", MEMORIES)
 @pytest.mark.parametrize("seed", range(2))
 def test_ten_thousand_random_steps(kind: str, seed: int) -> None:
+    run_steps(seed, MEMORIES[kind], PrefixStore(CAPACITY))
+
+
+@pytest.mark.parametrize("kind", MEMORIES)
+def test_ten_thousand_random_steps_with_a_disk(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory holds next to nothing, and files come and go beside the steps."""
+    monkeypatch.setattr("app.engine.placement._WORTH_READING", 4)
+    store = PrefixStore(200, tmp_path, DISK_CAPACITY)
+    store.start()
+    stats = run_steps(3, MEMORIES[kind], store)
+    if MEMORIES[kind].is_cuttable:
+        assert stats.cached_tokens_by_tier["disk"] > 0
+    assert stats.cache_entries_by_tier["disk"] > 10
+    store.close()
+    assert not any(saved.pins or saved.is_unwritten for saved in store.host.kept)
+    assert store.host.used_bytes <= 200
+    folder = tmp_path / files.FOLDER
+    used = sum(path.stat().st_size for path in folder.iterdir())
+    prefixes = store.of_model("m")
+    assert prefixes is not None
+    assert used == prefixes.stats().bytes_by_tier["disk"] <= DISK_CAPACITY
+
+
+def run_steps(seed: int, memory: MemoryTraits, store: PrefixStore) -> EngineStats:
     chance = random.Random(seed)
-    memory: MemoryTraits = MEMORIES[kind]
-    rig = Rig(FullRuntime(kv_size=KV_SIZE, max_sequences=5, memory=memory), PrefixStore(4000))
+    rig = Rig(FullRuntime(kv_size=KV_SIZE, max_sequences=5, memory=memory), store)
     specs: dict[str, SequenceSpec] = {}
     seen: list[list[int]] = []
     for number in range(10_000):
@@ -167,3 +209,4 @@ def test_ten_thousand_random_steps(kind: str, seed: int) -> None:
     if memory.is_cuttable:
         assert 500 < stats.accepted_tokens < stats.drafted_tokens
         assert stats.cached_tokens > 0.3 * stats.prompt_tokens
+    return stats

@@ -1,9 +1,14 @@
 """What is computed, and what is not: no token of a common beginning twice."""
 
+import shutil
+import time
+from pathlib import Path
+
 import pytest
 
 from app.core.requests import SamplingParams
 from app.engine.messages import (
+    Cancel,
     EngineConfig,
     Output,
     SequenceCancelled,
@@ -19,11 +24,11 @@ PREFIX = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3] * 10
 
 
 class Rig:
-    def __init__(self, runtime: FakeRuntime, *, capacity: int = 10_000) -> None:
+    def __init__(self, runtime: FakeRuntime, store: PrefixStore | None = None) -> None:
         self.runtime = runtime
         self.cached: dict[str, int] = {}
         config = EngineConfig(step_tokens=24, mixed_step_tokens=24, step_seconds=0)
-        prefixes = PrefixStore(capacity).of_model("m")
+        prefixes = (store or PrefixStore(10_000)).of_model("m")
         self.worker = Worker(runtime, config, self._deliver, prefixes)
 
     def _deliver(self, outputs: list[Output | SequenceCancelled]) -> None:
@@ -128,3 +133,114 @@ def test_an_urgent_request_takes_a_place_and_gives_it_back() -> None:
     r.run()
     assert r.worker.stats.finished == {"length": 7}
     assert r.worker.stats.recomputed_tokens == 0
+
+
+class DiskRig(Rig):
+    """Memory keeps nothing, a directory all."""
+
+    def __init__(self, folder: Path) -> None:
+        memory = traits(size=400)
+        self.store = PrefixStore(0, folder, 10**6)
+        self.store.start()
+        assert self.store.disk is not None
+        assert self.store.disk.is_indexed.wait(10)
+        super().__init__(FakeRuntime(kv_size=400, max_sequences=6, memory=memory), self.store)
+
+    def run(self) -> None:
+        """As the engine's thread does: asleep until it is woken, however long that takes."""
+        while self.worker.step() or self.worker.stats.running:
+            if self.worker._placement._readings and len(self.worker._placement._readings) == len(
+                self.worker._scheduler.live
+            ):
+                assert self.worker._wake.wait(5), "nobody woke an idle engine"
+                self.worker._wake.clear()
+
+    def settle(self) -> None:
+        deadline = time.monotonic() + 5
+        while any(saved.is_unwritten or saved.pins for saved in list(self.store.host.kept)):
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+
+
+def test_a_restart_goes_on_from_disk(tmp_path: Path) -> None:
+    first = DiskRig(tmp_path)
+    first.submit("a", [*PREFIX, 1, 2])
+    first.run()
+    first.settle()
+    again = DiskRig(tmp_path)
+    again.submit("b", [*PREFIX, 3, 7])
+    again.run()
+    stats = again.worker.stats
+    assert stats.prompt_tokens_computed == 2
+    assert again.cached == {"b": 100}
+    assert stats.cached_tokens_by_tier == {"disk": 100}
+    assert stats.cache_entries_by_tier["disk"] >= 1
+
+
+def test_a_prefix_on_disk_that_is_wanted_eight_times_at_once(tmp_path: Path) -> None:
+    first = DiskRig(tmp_path)
+    first.submit("a", [*PREFIX, 1, 2])
+    first.run()
+    first.settle()
+    again = DiskRig(tmp_path)
+    for index in range(8):
+        again.submit(f"s{index}", [*PREFIX, index + 3, 7])
+    again.run()
+    assert again.worker.stats.prompt_tokens_computed == 8 * 2
+    assert list(again.cached.values()) == [100] * 8
+    again.settle()
+    assert not any(saved.pins for saved in again.store.host.kept)
+
+
+def test_others_go_on_while_the_disk_is_read(tmp_path: Path) -> None:
+    rig = DiskRig(tmp_path)
+    rig.submit("a", PREFIX)
+    rig.run()
+    rig.settle()
+    with rig.store.host.lock:  # nothing is read as long as this is held
+        rig.submit("waits", [*PREFIX, 1])
+        rig.submit("goes on", [5] * 10)
+        for _ in range(8):
+            rig.worker.step()
+        assert rig.worker.stats.finished["length"] == 2
+        assert rig.worker.stats.running == 1
+    rig.run()
+    assert rig.cached == {"a": 0, "waits": 100, "goes on": 0}
+
+
+def test_a_cancelled_sequence_lets_go_of_what_is_read_for_it(tmp_path: Path) -> None:
+    rig = DiskRig(tmp_path)
+    rig.submit("a", PREFIX)
+    rig.run()
+    rig.settle()
+    with rig.store.host.lock:
+        rig.submit("leaves", [*PREFIX, 1])
+        rig.worker.step()
+        assert rig.worker._placement._readings
+        rig.worker.send(Cancel("leaves"))
+        rig.worker.step()
+    rig.settle()
+    assert not rig.worker._placement._readings
+    assert rig.store.host.used_bytes == 0
+
+
+def test_a_few_tokens_are_not_worth_reading(tmp_path: Path) -> None:
+    rig = DiskRig(tmp_path)
+    rig.submit("a", PREFIX[:40])
+    rig.run()
+    rig.settle()
+    rig.submit("b", [*PREFIX[:40], 1])
+    rig.run()
+    assert rig.cached == {"a": 0, "b": 0}
+
+
+def test_a_file_that_vanished_is_computed(tmp_path: Path) -> None:
+    rig = DiskRig(tmp_path)
+    rig.submit("a", PREFIX)
+    rig.run()
+    rig.settle()
+    shutil.rmtree(tmp_path)
+    rig.submit("b", [*PREFIX, 1])
+    rig.run()
+    assert rig.cached == {"a": 0, "b": 0}
+    assert rig.worker.stats.finished == {"length": 2}

@@ -19,6 +19,12 @@ from app.llama.stages import draw_seed, has_xtc, make_chain, make_greedy_chain, 
 # a larger k than there are tokens aborts the process, and large ones are as slow as a sort
 _MOST_TOP_K = 1024
 
+# the graph keeps what is above the bound, not what reaches it: here it would keep nothing
+_MOST_MIN_P = 0.99
+
+# the graph multiplies by the inverse, which must not overflow
+_LEAST_TEMPERATURE = 1e-6
+
 _NO_SLOT = -1  # a sequence id that no batch names
 
 
@@ -114,7 +120,13 @@ class GraphSampling:
         if has_penalties(params) or params.dry_multiplier > 0:
             return False
         is_random = params.temperature > 0
-        if is_random and (params.mirostat or has_xtc(params) or params.top_k > self._most_top_k):
+        if is_random and (
+            params.mirostat
+            or has_xtc(params)
+            or params.top_k > self._most_top_k
+            or params.min_p > _MOST_MIN_P
+            or params.temperature < _LEAST_TEMPERATURE
+        ):
             return False
         # what is supported does not depend on numbers other than k
         shape = SamplingParams(

@@ -238,6 +238,8 @@ async def text(stream: OutputStream) -> str:
         replace(HOT, xtc_probability=0.5),
         replace(HOT, mirostat=2),
         replace(HOT, top_k=100_000),
+        replace(HOT, min_p=1.0),
+        replace(HOT, temperature=1e-7),
     ],
 )
 def test_what_the_graph_cannot_do_is_left_to_the_host(
@@ -253,6 +255,19 @@ def test_top_k_of_the_whole_vocabulary(runtime: LlamaRuntime) -> None:
     sampler = graph_sampler(runtime, replace(HOT, top_k=size))
     runtime.seat(0, sampler)
     assert len(set(draws(runtime, sampler, 0, 20))) > 3
+    sampler.close()
+
+
+@pytest.mark.parametrize(
+    "narrow", [{"top_k": 1}, {"top_p": 1e-6}, {"min_p": 0.99}, {"temperature": 1e-6}]
+)
+def test_narrow_choices_are_greedy(
+    runtime: LlamaRuntime, plain: LlamaRuntime, narrow: dict[str, float]
+) -> None:
+    sampler = graph_sampler(runtime, replace(HOT, **narrow))
+    runtime.seat(1, sampler)
+    logits, _ = decode(plain, [(1, PROMPTS[1], 0, 1)])
+    assert set(draws(runtime, sampler, 1, 10)) == {int(logits.argmax())}
     sampler.close()
 
 

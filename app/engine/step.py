@@ -73,15 +73,20 @@ class Step:
         at = outputs = 0
         for piece in self.pieces:
             sequence, start = piece.sequence, piece.sequence.computed
-            end, known = at + piece.n_tokens, at + piece.count
-            batch.token[at:known] = sequence.tokens[start : start + piece.count]
-            if piece.drafts:
-                batch.token[known:end] = piece.drafts
-            batch.position[at:end] = np.arange(start, start + piece.n_tokens)
-            batch.sequence[at:end] = sequence.slot
-            n_outputs = piece.n_outputs
-            batch.output[at : end - n_outputs] = 0
-            batch.output[end - n_outputs : end] = 1
+            n_tokens, n_outputs = piece.n_tokens, piece.n_outputs
+            end = at + n_tokens
+            if n_tokens == 1:  # the usual case: scalars are several times faster than slices
+                batch.token[at] = sequence.tokens[start]
+                batch.position[at] = start
+                batch.sequence[at] = sequence.slot
+                batch.output[at] = n_outputs
+            else:
+                batch.token[at : at + piece.count] = sequence.tokens[start : start + piece.count]
+                batch.token[at + piece.count : end] = piece.drafts
+                batch.position[at:end] = np.arange(start, start + n_tokens)
+                batch.sequence[at:end] = sequence.slot
+                batch.output[at : end - n_outputs] = 0
+                batch.output[end - n_outputs : end] = 1
             piece.first_row, piece.first_logits = end - n_outputs, outputs
             outputs += n_outputs
             at = end

@@ -8,6 +8,7 @@ where the two best tokens are almost equally likely, which Corral is asked for: 
 counted, any other difference ends the command with exit code 1.
 """
 
+import math
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ TOKENS = 64
 TIE = 0.25
 """Largest difference of the two best tokens' log-probabilities that may go either way."""
 WAIT_S = 120.0
+_LONGEST_OVERLAP = 4
 
 SYSTEM = (
     "You are a helpful assistant who looks after a herd of llamas in the mountains. You answer in "
@@ -132,7 +134,7 @@ def expect(peer: httpx.Client, text: str) -> Expected:
     return Expected(prompt, answer, pieces)
 
 
-def check(server: httpx.Client, model: str, mode: Mode, expected: Sequence[Expected]) -> Outcome:
+def compare(server: httpx.Client, model: str, mode: Mode, expected: Sequence[Expected]) -> Outcome:
     """All prompts in one mode; the last round's answers are compared."""
 
     def write(one: Expected) -> str:
@@ -162,22 +164,37 @@ def _look_where_they_part(
     server: httpx.Client, model: str, one: Expected, text: str
 ) -> tuple[float, str]:
     """The difference of the two best log-probabilities there, and the place in words."""
-    agreed, said = 0, ""
-    while agreed < len(one.pieces) and text.startswith(said + one.pieces[agreed]):
-        said += one.pieces[agreed]
+    agreed = 0
+    while agreed < len(one.pieces) and text.startswith("".join(one.pieces[: agreed + 1])):
         agreed += 1
+    top = _best_two(server, model, one, agreed)
+    # " sorry" begins like " " and "h": they may have parted some tokens before the texts do
+    for step in range(agreed, max(-1, agreed - _LONGEST_OVERLAP), -1):
+        best = _best_two(server, model, one, step)
+        said = "".join(one.pieces[:step])
+        own = one.pieces[step] if step < len(one.pieces) else ""
+        if any(piece != own and text.startswith(said + piece) for piece in best if piece):
+            agreed, top = step, best
+            break
+    said = "".join(one.pieces[:agreed])
+    first, second = [*sorted(top.values(), reverse=True), -math.inf][:2]
+    mine, theirs = text[len(said) :][:20], one.text[len(said) :][:20]
+    return first - second, f"token {agreed}: {mine!r} instead of {theirs!r}"
+
+
+def _best_two(server: httpx.Client, model: str, one: Expected, step: int) -> dict[str, float]:
+    """The two most likely tokens after so many of the answer, with their log-probabilities."""
     body = {
         "model": model,
-        "prompt": [*one.prompt, *one.answer[:agreed]],
+        "prompt": [*one.prompt, *one.answer[:step]],
         "max_tokens": 1,
         "temperature": 0,
         "logprobs": 2,
-        "ignore_eos": False,
     }
-    top = _post(server, "/v1/completions", body)["choices"][0]["logprobs"]["top_logprobs"][0]
-    best, second = sorted(top.values(), reverse=True)[:2]
-    rest = one.text[len(said) :]
-    return best - second, f"token {agreed}: {text[len(said) :][:20]!r} instead of {rest[:20]!r}"
+    top: list[dict[str, float]] = _post(server, "/v1/completions", body)["choices"][0]["logprobs"][
+        "top_logprobs"
+    ]
+    return top[0]
 
 
 def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> Any:
@@ -232,7 +249,7 @@ def main(binary: Path, model_file: Path | None, names: Sequence[str], threads: i
             continue
         server, model = _corral_for(model_file, threads, mode)
         with running(server) as found, _client(found.url) as client:
-            outcome = check(client, model, mode, expected[mode.has_system])
+            outcome = compare(client, model, mode, expected[mode.has_system])
         failed = failed or bool(outcome.wrong)
         click.echo(
             f"{mode.name:12}{outcome.equal:4} equal{outcome.ties:4} parted at a tie"

@@ -4,6 +4,7 @@ Runs where CORRAL_LLAMA_SERVER names a llama-server binary; the figures are prin
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,11 @@ from app.catalog.entries import BUILTIN_PATH
 from scripts import compare_tokens
 from scripts.bench.servers import llama_server, running
 from scripts.make_gguf import write_encoder, write_tiny
-from tests.support.server import WAIT_SECONDS, serve
+from tests.support.server import MODEL, WAIT_SECONDS, Server, serve
 
 BINARY = os.environ.get("CORRAL_LLAMA_SERVER", "")
-pytestmark = [
-    pytest.mark.skipif(not BINARY, reason="CORRAL_LLAMA_SERVER names no llama-server"),
-    pytest.mark.timeout(600),
-]
+beside = pytest.mark.skipif(not BINARY, reason="CORRAL_LLAMA_SERVER names no llama-server")
+pytestmark = pytest.mark.timeout(600)
 
 INPUTS = [
     "the llama looks out of the pen",
@@ -43,6 +42,7 @@ MODELS = [
 ]
 
 
+@beside
 @pytest.mark.parametrize("mode", compare_tokens.MODES, ids=lambda mode: mode.name)
 def test_greedy_answers_are_the_same(mode: compare_tokens.Mode) -> None:
     asked = ["--llama-server", BINARY, "--mode", mode.name]
@@ -51,6 +51,7 @@ def test_greedy_answers_are_the_same(mode: compare_tokens.Mode) -> None:
     print(result.output)
 
 
+@beside
 @pytest.mark.parametrize("name", MODELS)
 def test_vectors_are_the_same(name: str, tmp_path: Path) -> None:
     architecture, _, pooling = name.partition("-")
@@ -73,6 +74,18 @@ def test_vectors_are_the_same(name: str, tmp_path: Path) -> None:
     assert np.all(1 - likeness < 1e-4), likeness
     assert 1 - float(ours[0] @ theirs[1]) > 1e-3, "negative control"
     print(f"{name}: furthest cosine distance {float((1 - likeness).max()):.1e}")
+
+
+def test_another_answer_is_noticed(server: Server) -> None:
+    """What no model would say is wrong, and so is a mode that did not happen."""
+    made_up = [compare_tokens.Expected([5 + i, 60, 70], [80], ["no such text"]) for i in range(6)]
+    with httpx.Client(base_url=server.url, timeout=WAIT_SECONDS, trust_env=False) as client:
+        alone = compare_tokens.MODES[0]
+        outcome = compare_tokens.compare(client, MODEL, alone, made_up)
+        assert outcome.equal == 0
+        assert outcome.wrong
+        never = replace(alone, proof="corral_no_such_thing_total")
+        assert "did not happen" in compare_tokens.compare(client, MODEL, never, []).wrong[0]
 
 
 def vectors(url: str) -> npt.NDArray[np.float64]:

@@ -71,15 +71,20 @@ class ConstraintCompiler:
 
         Raises InvalidConstraint or InvalidGrammar, whose `param` is the path of the fault.
         """
-        grammar = self._write(constraint, frame or Frame())
+        body = {**self._write_body(constraint), "name": "body"}
+        outer = (frame or Frame()).wrap(self._find_token, self._tokenizer.eos_tokens)
+        bare = grammar = _spell_grammars(body)
+        if outer is not None:
+            grammar = _spell_grammars({"lark_grammar": outer}, body)
         key = hashlib.sha256(grammar.encode(errors="surrogatepass")).digest()
         with self._lock:
             compiled = self._compiled.get(key)
         if compiled is None:  # without the lock: cached ones need not wait for it
-            compiled = _run_deep(lambda: self._compile(grammar, constraint))
+            compiled = _run_deep(lambda: self._compile(bare, grammar, constraint))
         with self._lock:
             self._keep(key, compiled)
-            return GrammarConstraint(compiled.matcher.deep_copy(), self._bits)
+            matcher = compiled.matcher.deep_copy()
+        return GrammarConstraint(matcher, self._bits, constraint.source)
 
     def close(self) -> None:
         """End what runs beside it."""
@@ -93,13 +98,6 @@ class ConstraintCompiler:
             or sum(one.seconds for one in self._compiled.values()) > _CACHED_SECONDS
         ):
             self._compiled.popitem(last=False)
-
-    def _write(self, constraint: Constraint, frame: Frame) -> str:
-        """llguidance's own form: a list of grammars, the first of which is where to start."""
-        body = {"name": "body", **self._write_body(constraint)}
-        outer = frame.wrap(self._find_token, self._tokenizer.eos_tokens)
-        grammars = [body] if outer is None else [{"lark_grammar": outer}, body]
-        return json.dumps({"grammars": grammars})
 
     def _write_body(self, constraint: Constraint) -> dict[str, Any]:
         source = constraint.source
@@ -131,9 +129,13 @@ class ConstraintCompiler:
         _check_length(lark, MAX_CHARACTERS, source)
         return {"lark_grammar": lark}
 
-    def _compile(self, grammar: str, constraint: Constraint) -> _Compiled:
+    def _compile(self, bare: str, grammar: str, constraint: Constraint) -> _Compiled:
+        """`bare` is the grammar without its frame: its first steps are tried too."""
         source = constraint.source
-        reason = self._rehearse(grammar)
+        reason = None
+        if not isinstance(constraint, JsonObject):  # that grammar is our own
+            for text in dict.fromkeys((bare, grammar)):
+                reason = reason or self._rehearse(text)
         if reason is None:
             started = time.thread_time()
             matcher: Any = llguidance.LLMatcher(
@@ -157,7 +159,7 @@ class ConstraintCompiler:
 
     def _find_fault(self, constraint: JsonSchema) -> str:
         def is_fine(schema: dict[str, Any]) -> bool:
-            return self._rehearse(json.dumps({"grammars": [{"json_schema": schema}]})) is None
+            return self._rehearse(_spell_grammars({"json_schema": schema})) is None
 
         return find_fault(constraint.schema, constraint.source, is_fine)
 
@@ -165,6 +167,11 @@ class ConstraintCompiler:
         tokens = self._tokenizer.tokenize_str(text, parse_special=True)
         is_one = len(tokens) == 1 and self._tokenizer.is_special_token(tokens[0])
         return tokens[0] if is_one else None
+
+
+def _spell_grammars(*grammars: dict[str, Any]) -> str:
+    """llguidance's own form: a list of grammars, the first of which is where to start."""
+    return json.dumps({"grammars": grammars})
 
 
 def _with_options(schema: dict[str, Any], source: str) -> dict[str, Any]:

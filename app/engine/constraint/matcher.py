@@ -47,11 +47,12 @@ class GrammarConstraint:
     would look like an answer that is done. So it is asked after every step.
     """
 
-    def __init__(self, matcher: Any, bits: Int32Array) -> None:
+    def __init__(self, matcher: Any, bits: Int32Array, source: str) -> None:
         """`bits` of shape ((vocabulary size + 31) // 32,) is where masks are computed; all
-        constraints of one engine thread may share it."""
+        constraints of one engine thread may share it. `source`: the field to name in errors."""
         self._matcher = matcher
         self._bits = bits
+        self._source = source
 
     def allows(self, token: int) -> bool:
         return self._matcher.validate_tokens([token]) == 1
@@ -91,7 +92,8 @@ class GrammarConstraint:
         if reason is not None:
             raise ConstraintFailed(
                 f"The answer cannot be held to its format any further: {reason}. Simplify the "
-                f"schema or grammar."
+                f"schema or grammar.",
+                param=self._source,
             )
 
 

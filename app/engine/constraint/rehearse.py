@@ -9,6 +9,7 @@ import resource
 import signal
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 import llguidance
@@ -39,7 +40,8 @@ class _Tokens:
 
 def main() -> None:
     """Reads lines of JSON: first the vocabulary, then grammars; answers each with a line."""
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    with suppress(ValueError, OSError):  # not every system has this limit, or lets it be set
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     vocabulary: dict[str, Any] = json.loads(sys.stdin.readline())
     tokens = _Tokens(vocabulary["size"], vocabulary["special"], vocabulary["end_tokens"])
     wrapper: Any = llguidance.TokenizerWrapper(tokens)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from app.core.stats import CacheTier
 from app.engine.cells import CellLedger
-from app.engine.prefix.disk import Reading
+from app.engine.prefix.reader import Reading
 from app.engine.prefix.store import ModelPrefixes, StoreStats
 from app.engine.prefix.tree import Match, Saved, common_prefix
 from app.engine.runtime import Int32Array, Runtime

@@ -1,8 +1,8 @@
 """The disk tier: the same states as files, found again after a restart.
 
-One thread reads the directory at the start, then writes what the engines keep; another reads what
-they find. Engine threads never wait for either: what cannot be written is not, and a sequence whose
-beginning is being read waits as for another sequence, while the others go on.
+One thread reads the directory at the start, then writes what the engines keep; another (`reader`)
+reads what they find. Engine threads never wait for either: what cannot be written is not, and a
+sequence whose beginning is being read waits as for another sequence, while the others go on.
 
 Several servers may share a directory. Files appear whole under names that say what they hold, so
 none can harm another; each bounds what it knows of, and a file that another has thrown out is
@@ -11,45 +11,28 @@ computed instead.
 
 import logging
 import os
-import queue
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from app.engine.prefix import files
 from app.engine.prefix.files import Damaged, Header
 from app.engine.prefix.host import HostTier, Shelf
+from app.engine.prefix.index import Scan, scan
+from app.engine.prefix.reader import Reader
 from app.engine.prefix.tree import Saved
 
 _log = logging.getLogger(__name__)
 
 _REST_SECONDS = 60.0  # after an error, before writing is tried again; between two warnings
 _NOTE_SECONDS = 5.0  # how late the time of a file's last use is set
-_ABANDONED_SECONDS = 600.0  # nobody writes one file for so long
-_READ_SECONDS, _READ_BYTES_PER_SECOND = 1.0, 50e6  # slower than this is too late
-
-
-@dataclass(slots=True, eq=False)
-class Reading:
-    """A state, and all it leans on, on the way from its files to memory; pinned meanwhile."""
-
-    saved: Saved
-    deadline: float
-    wake: Callable[[], None]
-    is_done: bool = False
-    is_wanted: bool = True
-
-    @property
-    def is_pending(self) -> bool:
-        return not self.is_done and time.monotonic() < self.deadline
 
 
 class DiskTier:
-    """Hold the host tier's lock around `offer`, `touch` and `read`; they never wait."""
+    """Hold the host tier's lock around `offer`, `touch` and `reader.ask`; they never wait."""
 
     def __init__(self, host: HostTier, directory: Path, capacity_bytes: int) -> None:
         self._host = host
@@ -61,19 +44,17 @@ class DiskTier:
         self._used_bytes = 0
         self._offered: OrderedDict[Saved, Shelf] = OrderedDict()
         self._used_lately: dict[Saved, None] = {}
-        self._asked: queue.SimpleQueue[Reading] = queue.SimpleQueue()
-        self._unread: list[Reading] = []
         self._resting_until = 0.0
         self._quiet_until = 0.0
         self._is_closing = False
         self._work = threading.Event()
         self.is_indexed = threading.Event()
         self._writer = threading.Thread(target=self._write_all, name="prefix-writer", daemon=True)
-        self._reader = threading.Thread(target=self._read_all, name="prefix-reader", daemon=True)
+        self.reader = Reader(self._load)
 
     def start(self) -> None:
         self._writer.start()
-        self._reader.start()
+        self.reader.start()
 
     def close(self, seconds: float) -> None:
         """Write what is in memory only, as far as the time allows."""
@@ -103,32 +84,9 @@ class DiskTier:
                 self._used_lately.pop(piece, None)
                 self._used_lately[piece] = None
 
-    def read(self, saved: Saved, wake: Callable[[], None]) -> Reading | None:
-        """Begin to read what is not in memory of a pinned state; `wake` is called at the end,
-        whatever it was. None where the disk does not answer."""
-        now = time.monotonic()
-        self._unread = [reading for reading in self._unread if not reading.is_done]
-        if any(reading.deadline < now for reading in self._unread):
-            return None
-        size = sum(piece.size for piece in saved.chain() if piece.state is None)
-        start = max([now, *(reading.deadline - _READ_SECONDS for reading in self._unread)])
-        deadline = start + _READ_SECONDS + size / _READ_BYTES_PER_SECOND
-        reading = Reading(saved, deadline, wake)
-        self._unread.append(reading)
-        self._asked.put(reading)
-        return reading
-
     # ---- the reader's thread
 
-    def _read_all(self) -> None:
-        while True:
-            reading = self._asked.get()
-            if reading.is_wanted:
-                self._read(reading.saved)
-            reading.is_done = True
-            reading.wake()
-
-    def _read(self, saved: Saved) -> None:
+    def _load(self, saved: Saved) -> None:
         for piece in reversed(list(saved.chain())):
             with self._host.lock:
                 shelf = self._filed.get(piece)
@@ -319,61 +277,36 @@ class DiskTier:
             raise PermissionError(f"others may write to {self._folder}")
 
     def _index(self) -> None:
-        """Read the headers of all files, and know their states from then on."""
+        """Know the states of all files from then on."""
         self._prepare()
         started = time.monotonic()
-        headers: dict[bytes, tuple[Header, float]] = {}
-        useless: dict[str, str] = {}
-        for entry in os.scandir(self._folder):
-            try:
-                if entry.name.endswith(files.UNFINISHED):
-                    if time.time() - entry.stat().st_mtime > _ABANDONED_SECONDS:
-                        self._unlink([entry.name])
-                    continue
-                header = files.read_header(Path(entry.path))
-                headers[header.identity] = header, entry.stat().st_mtime
-            except FileNotFoundError:  # another server has just thrown it out
-                continue
-            except (Damaged, OSError) as error:
-                useless[entry.name] = str(error)
-                if isinstance(error, Damaged) and error.is_ours:
-                    self._unlink([entry.name])
-        self._know(headers)
-        if useless:
-            name, problem = next(iter(useless.items()))
+        found = scan(self._folder)
+        self._know(found)
+        self._unlink(found.doomed)
+        if found.useless:
+            name, problem = next(iter(found.useless.items()))
             _log.warning(
-                "%d files of the prefix cache are not used; %s: %s", len(useless), name, problem
+                "%d files of the prefix cache are not used; %s: %s",
+                len(found.useless),
+                name,
+                problem,
             )
         seconds = time.monotonic() - started
         _log.info("the prefix cache has %d files, read in %.2f s", len(self._filed), seconds)
 
-    def _know(self, headers: dict[bytes, tuple[Header, float]]) -> None:
-        """Take files into the trees, what the others lean on first."""
+    def _know(self, found: Scan) -> None:
         known: dict[bytes, Saved] = {}
-        orphans: list[str] = []
-        for identity, (header, _) in sorted(headers.items(), key=lambda item: item[1][0].start):
+        for header in found.headers:
             base = known.get(header.base)
-            if header.start and not _can_lean(header, base, headers):
-                orphans.append(header.name)
-                continue
             saved = Saved(header.tokens, header.start, header.shortest, header.size, base)
-            with self._host.lock:
+            with self._host.lock:  # for one at a time: engines are at work
                 shelf = self._host.shelf(header.key)
                 shelf.tree.insert(saved.path, saved)
                 self._file(shelf, saved, header)
-            known[identity] = saved
-        self._unlink(orphans)
+            known[header.identity] = saved
         with self._host.lock:
-            for identity in sorted(known, key=lambda identity: headers[identity][1]):
+            for identity in sorted(known, key=found.used.__getitem__):
                 self.touch(known[identity])
             self._used_lately.clear()  # that was long ago
             names = self._make_room(0)
         self._unlink(names)
-
-
-def _can_lean(
-    header: Header, base: Saved | None, headers: dict[bytes, tuple[Header, float]]
-) -> bool:
-    if base is None or headers[header.base][0].key != header.key:
-        return False
-    return base.start < header.start <= base.end and base.shortest <= header.start

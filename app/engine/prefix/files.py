@@ -62,6 +62,10 @@ class Header:
     state_digest: bytes
 
     @property
+    def end(self) -> int:
+        return self.start + len(self.tokens)
+
+    @property
     def identity(self) -> bytes:
         """What it is the state of."""
         places = struct.pack("<III", self.start, len(self.tokens), self.shortest)
@@ -77,8 +81,7 @@ class Header:
 
     def packed(self) -> bytes:
         tokens = self.tokens.astype("<i4", copy=False).tobytes()
-        end = self.start + len(self.tokens)
-        places = (self.start, end, self.shortest, self.size)
+        places = (self.start, self.end, self.shortest, self.size)
         fixed = _FIXED.pack(_MAGIC, self.key, self.base, *places, self.state_digest)
         return fixed + digest(fixed, tokens) + tokens
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from app.core.memory import SavedRange
 from app.core.stats import CacheTier
 from app.engine.prefix import files
-from app.engine.prefix.disk import DiskTier, Reading
+from app.engine.prefix.disk import DiskTier
 from app.engine.prefix.host import HostTier, Shelf
+from app.engine.prefix.reader import Reading
 from app.engine.prefix.tree import Match, Saved, ranges
 from app.engine.runtime import Int32Array
 
@@ -143,7 +144,7 @@ class ModelPrefixes:
         with self._lock:
             if self._disk is None or saved is None or not self.pin(saved):
                 return None
-            reading = self._disk.read(saved, wake)
+            reading = self._disk.reader.ask(saved, wake)
             if reading is None:
                 self.unpin(saved)
             return reading

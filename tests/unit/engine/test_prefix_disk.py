@@ -258,7 +258,7 @@ def test_only_its_owner_may_read_and_write(tmp_path: Path) -> None:
 def test_a_disk_that_does_not_answer_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.engine.prefix.disk._READ_SECONDS", 0.1)
+    monkeypatch.setattr("app.engine.prefix.reader._SECONDS", 0.1)
     store = opened(tmp_path, memory=0)
     put(model(store), SYSTEM)
     settle(store)
@@ -281,3 +281,20 @@ def test_the_end_writes_what_is_in_memory_only(tmp_path: Path) -> None:
     store.disk._resting_until = 0
     store.close()
     assert fetched(model(opened(tmp_path)), SYSTEM) == [1] * 100
+
+
+def test_what_waits_for_the_disk_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.engine.prefix.store._BACKLOG_BYTES", 250)
+    store = PrefixStore(150, tmp_path, 10**6)  # nothing is written before its start
+    for token in range(1, 10):
+        put(model(store), tokens(*[token] * 100))
+        assert model(store).stats().bytes_by_tier["host"] <= 150 + 250
+    kept = [token for token in range(1, 10) if got(model(store), tokens(*[token] * 100))]
+    assert 2 <= len(kept) < 9
+    store.start()
+    settle(store)
+    for token in kept:
+        assert fetched(model(store), tokens(*[token] * 100)) == [token] * 100
+    assert model(store).stats().bytes_by_tier["host"] <= 150

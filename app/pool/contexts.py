@@ -62,7 +62,7 @@ def state_key(settings: Settings, entry: ModelEntry) -> str:
     file = entry.path.stat()
     identity = (str(entry.path.resolve()), file.st_size, file.st_mtime_ns)
     streams = 1 if settings.kv_unified else entry.max_sequences or settings.max_sequences
-    layout = (settings.kv_type, settings.flash_attention, streams)
+    layout = (settings.kv_type, settings.flash_attention, settings.swa_full, streams)
     return f"{identity}, {layout}, {library.build_number()}"
 
 

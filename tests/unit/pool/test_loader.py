@@ -1,5 +1,6 @@
 """The loader on real files: what comes out, and that nothing is left behind on failure."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from app.core.errors import ModelLoadFailed
 from app.core.requests import SamplingParams
 from app.engine.messages import SequenceFinished, SequenceSpec
 from app.engine.prefix.store import PrefixStore
+from app.pool.contexts import state_key
 from app.pool.loader import LlamaLoader
 from scripts.make_gguf import write_encoder, write_tiny, write_tiny_llama
 
@@ -164,3 +166,22 @@ async def test_the_template_is_tried_at_load(
     assert set(info.capabilities) == capabilities
     assert (error or "") in (info.error or "")
     assert (info.error is None) == (error is None)
+
+
+def test_saved_states_serve_the_same_file_and_layout_only(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    write_tiny_llama(path)
+    (entry,) = build_catalog(Manifest(builtin=False), tmp_path, tmp_path)
+    changes: list[dict[str, object]] = [
+        {},
+        {"kv_type": "q8_0"},
+        {"flash_attention": "on"},
+        {"swa_full": True},
+        {"kv_unified": False},
+        {"kv_unified": False, "max_sequences": 3},
+    ]
+    keys = [state_key(SETTINGS.model_copy(update=change), entry) for change in changes]
+    os.utime(path, (0, 0))
+    keys.append(state_key(SETTINGS, entry))
+    assert len(set(keys)) == len(keys)
+    assert state_key(SETTINGS.model_copy(update={"threads": 2, "port": 1}), entry) == keys[-1]

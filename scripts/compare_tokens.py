@@ -53,7 +53,8 @@ QUESTIONS = (
 class Mode:
     """A way in which Corral is made to compute the answers.
 
-    `proof`: a metric that must have counted something, else the mode did not happen.
+    `proof`: a metric that must have counted something, else the mode did not happen. Of one with
+    labels, these are the start.
     """
 
     name: str
@@ -76,9 +77,16 @@ MODES = (
     ),
     Mode("restored", rounds=2, proof="corral_prompt_tokens_cached_total"),
     Mode(
+        "from disk",
+        settings={"LLM_PREFIX_CACHE_DIR": "prefixes", "LLM_PREFIX_CACHE_BYTES": "0"},
+        has_system=True,
+        rounds=2,
+        proof='corral_prefix_cache_tokens_total{model="corral-tiny",tier="disk"}',
+    ),
+    Mode(
         "speculated",
         settings={"LLM_SPECULATION": "ngram"},
-        proof="corral_speculation_accepted_tokens_total",
+        proof="corral_speculation_draft_tokens_total",
     ),
     Mode("split", settings={"LLM_KV_UNIFIED": "false", "LLM_CONTEXT_SIZE": "512"}, parallel=8),
 )

@@ -20,6 +20,8 @@ from app.engine.sequence import Sequence
 _WORTH_SAVING = 8
 # a common beginning of so many tokens is worth waiting for while somebody else computes it
 _WORTH_WAITING = 32
+# a state that is restored takes cells that a shared beginning would not: worth so many more tokens
+_WORTH_COPYING = 64
 # so many more tokens than are at hand are worth reading a file
 _WORTH_READING = 64
 # where memory cannot be cut, a state is kept so far before the end of a prompt: the next turn of
@@ -50,6 +52,14 @@ class Placement:
         self._readings: dict[Sequence, Reading] = {}
         self.cells = CellLedger(shares_cells=self._traits.shares_cells)
 
+    def expected_share(self, sequence: Sequence, live: list[Sequence]) -> int:
+        """How many cells a sequence will share with live ones once they have computed what they
+        are asked to; these need no room."""
+        wanted = sequence.cacheable
+        shared = max((common_prefix(other.known, wanted) for other in live), default=0)
+        known = self._prefixes.match(wanted).usable if self._prefixes is not None else 0
+        return 0 if self._is_worth_copying(known, shared) else shared
+
     def attach(self, sequence: Sequence, live: list[Sequence]) -> Attached | None:
         """Give an admitted sequence what is known of its tokens, all but the last one.
 
@@ -66,7 +76,7 @@ class Placement:
             return None
         self._plan_checkpoints(sequence, match.known, best)
         attached = Attached(0, None)
-        if match.usable > n_live and self._restore(sequence, match):
+        if self._is_worth_copying(match.usable, n_live) and self._restore(sequence, match):
             attached = Attached(match.usable, self._tier(sequence, match))
         elif source is not None and n_live:
             self._runtime.share(source.slot, sequence.slot, n_live)
@@ -201,8 +211,13 @@ class Placement:
             if position >= usable + _WORTH_WAITING:
                 sequence.checkpoints.add(position)
 
+    def _is_worth_copying(self, known: int, shared: int) -> bool:
+        """Whether to restore `known` tokens instead of sharing the cells of `shared`."""
+        return known > shared + (_WORTH_COPYING if shared else 0)
+
     def _restore(self, sequence: Sequence, match: Match) -> bool:
-        if self._prefixes is None:
+        free = self._runtime.kv_size - self.cells.used
+        if self._prefixes is None or (self._traits.shares_cells and match.usable > free):
             return False
         with self._prefixes.pieces(match) as pieces:
             if not pieces or not self._runtime.restore(sequence.slot, pieces):

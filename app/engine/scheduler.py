@@ -6,11 +6,11 @@ the newest sequence of the lowest priority is parked: it gives up its cells and 
 so that requests whose sum exceeds the cache all succeed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.engine.cells import CellLedger
 from app.engine.fairness import FairShare
-from app.engine.prefix.tree import common_prefix
 from app.engine.sequence import Sequence
 from app.engine.step import Piece, Step
 
@@ -31,10 +31,17 @@ class Limits:
 
 
 class Scheduler:
-    def __init__(self, limits: Limits, cells: CellLedger) -> None:
-        """`cells`: the books that `engine.placement` keeps."""
+    def __init__(
+        self,
+        limits: Limits,
+        cells: CellLedger,
+        expected_share: Callable[[Sequence, list[Sequence]], int],
+    ) -> None:
+        """`cells`: the books that `engine.placement` keeps. `expected_share`: how many cells a
+        sequence will share with those that are live."""
         self._limits = limits
         self._cells = cells
+        self._expected_share = expected_share
         self._free_slots = list(range(limits.max_sequences - 1, -1, -1))
         self._admissions = 0
         self.shares = FairShare()
@@ -53,7 +60,7 @@ class Scheduler:
         if head is None or not self._free_slots:
             return None
         if self._limits.shares_cells:
-            head.expected_share = self._expected_share(head)
+            head.expected_share = self._expected_share(head, self.live)
         if self.live and not self._fits(head):
             return None
         self.waiting.remove(head)
@@ -131,11 +138,6 @@ class Scheduler:
         promised = sum(_outstanding(sequence) for sequence in self.live)
         needed = _outstanding(newcomer) + _HEADROOM
         return self._cells.used + promised + needed <= self._limits.kv_size
-
-    def _expected_share(self, sequence: Sequence) -> int:
-        """Tokens that a live sequence has computed or will have, so that they take no cells."""
-        wanted = sequence.cacheable
-        return max((common_prefix(other.known, wanted) for other in self.live), default=0)
 
 
 def _rank(sequence: Sequence) -> tuple[int, int]:

@@ -61,7 +61,7 @@ class Worker:
             max_outputs=runtime.max_outputs,
             shares_cells=runtime.memory.shares_cells,
         )
-        self._scheduler = Scheduler(limits, self._placement.cells)
+        self._scheduler = Scheduler(limits, self._placement.cells, self._placement.expected_share)
         self._times = StepTimes()
         self._budget = PrefillBudget(
             self._times,

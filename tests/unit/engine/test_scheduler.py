@@ -1,6 +1,7 @@
 from app.core.requests import SamplingParams
 from app.engine.cells import CellLedger
 from app.engine.messages import SequenceSpec
+from app.engine.prefix.tree import common_prefix
 from app.engine.scheduler import Limits, Scheduler
 from app.engine.sequence import MOST_PENDING, Sequence
 
@@ -29,10 +30,14 @@ def sequence(
     )
 
 
+def common(sequence: Sequence, live: list[Sequence]) -> int:
+    return max((common_prefix(other.known, sequence.cacheable) for other in live), default=0)
+
+
 def scheduler(
     *sequences: Sequence, kv_size: int = 1000, slots: int = 4, batch: int = 100, outputs: int = 8
 ) -> Scheduler:
-    made = Scheduler(Limits(slots, kv_size, batch, outputs), CellLedger(shares_cells=True))
+    made = Scheduler(Limits(slots, kv_size, batch, outputs), CellLedger(shares_cells=True), common)
     for item in sequences:
         made.enqueue(item)
     return made
@@ -189,7 +194,7 @@ def test_who_waits_for_a_leader_is_left_out() -> None:
 
 def test_room_counts_the_cells_in_use() -> None:
     cells = CellLedger(shares_cells=True)
-    s = Scheduler(Limits(4, 64, 100, 8), cells)
+    s = Scheduler(Limits(4, 64, 100, 8), cells, common)
     s.enqueue(sequence("a", 60))
     admit_all(s)
     step = s.plan(100)

@@ -244,3 +244,27 @@ def test_a_file_that_vanished_is_computed(tmp_path: Path) -> None:
     rig.run()
     assert rig.cached == {"a": 0, "b": 0}
     assert rig.worker.stats.finished == {"length": 2}
+
+
+def test_a_kept_beginning_is_not_copied_where_one_in_the_cache_is_nearly_as_long() -> None:
+    r = rig()
+    r.submit("kept", [*PREFIX, 1, 2, 3], max_tokens=4)
+    r.run()
+    r.submit("live", [*PREFIX, 7], max_tokens=40)
+    for _ in range(4):
+        r.worker.step()
+    r.submit("next", [*PREFIX, 1, 2, 3, 9], max_tokens=4)
+    r.worker.step()
+    assert r.cached["next"] == 100
+    assert r.runtime.cells_used < 150
+
+
+def test_what_is_kept_waits_for_room_instead_of_being_computed() -> None:
+    r = rig()
+    r.submit("kept", [2] * 200)
+    r.run()
+    r.submit("large", [1] * 250, max_tokens=60)
+    r.submit("again", [2] * 210)
+    r.run()
+    assert r.cached["again"] == 200
+    assert r.worker.stats.recomputed_tokens == 0

@@ -212,4 +212,5 @@ async def _constrain(
             for index, spec in enumerate(specs)
         ]
 
-    return await run_in_thread(run)
+    async with compiler.turn:
+        return await run_in_thread(run)

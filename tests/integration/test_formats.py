@@ -54,6 +54,41 @@ def test_streams_follow_their_format(client: OpenAI, kind: str, extra: dict[str,
             assert "".join(one.token for tokens in told for one in tokens).startswith(text)
 
 
+def test_a_format_begins_after_free_thought(client: OpenAI) -> None:
+    """Word for word the thought that the model has without a format."""
+    thinking = {"chat_template_kwargs": {"enable_thinking": True}}
+    thoughts: list[str] = []
+    for fields in ({}, {"json_schema": SCHEMA}):
+        answer = client.chat.completions.create(
+            model=MODEL, messages=ASK, temperature=0, extra_body={**thinking, **fields}
+        )
+        thoughts.append(answer.choices[0].message.model_dump()["reasoning_content"])
+    assert thoughts[0]
+    assert thoughts[0] == thoughts[1]
+    assert re.fullmatch(JSON, answer.choices[0].message.content or "")
+
+
+def test_a_call_is_free_beside_a_format(client: OpenAI) -> None:
+    function = {
+        "name": "get_weather",
+        "description": "Get the current weather in a city",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+    }
+    tools: Any = [{"type": "function", "function": function}]
+    answer = client.chat.completions.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": "What is the weather in Paris?"}],
+        temperature=0,
+        tools=tools,
+        extra_body={"json_schema": SCHEMA},
+    )
+    (choice,) = answer.choices
+    assert choice.finish_reason == "tool_calls"
+    call = (choice.message.tool_calls or [])[0]
+    assert call.type == "function"
+    assert json.loads(call.function.arguments) == {"city": "Paris"}
+
+
 def test_completions_follow_a_format(client: OpenAI) -> None:
     answer = client.completions.create(
         model=MODEL, prompt="The capital", extra_body={"guided_choice": ["Rome", "Paris"]}

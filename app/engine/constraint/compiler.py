@@ -1,5 +1,6 @@
 """From what a caller asked for to constraints, through a cache."""
 
+import asyncio
 import hashlib
 import json
 import threading
@@ -36,6 +37,7 @@ _STACK_BYTES = 256 * 1024 * 1024
 # Between two JSON tokens: a model that may write any amount of space can do so for ever.
 _JSON_OPTIONS = {"whitespace_pattern": r"( |\n[ \t]{0,20})"}
 
+_AT_ONCE = 2
 _TOO_LONG = "compiling it takes too long, or too much memory"
 # With these a step of generation takes 15 ms at most, but for grammars that are made for it.
 _LIMITS: dict[str, Any] = {
@@ -65,6 +67,8 @@ class ConstraintCompiler:
         self._compiled: OrderedDict[bytes, _Compiled] = OrderedDict()
         self._limits = llguidance.LLParserLimits(**_LIMITS)
         self._rehearsal = Rehearsal(tokenizer, _LIMITS)
+        # for callers on the event loop: grammars made to be slow must not take all its threads
+        self.turn = asyncio.Semaphore(_AT_ONCE)
 
     def compile(self, constraint: Constraint, frame: Frame | None = None) -> TokenConstraint:
         """A fresh constraint at the start of its grammar.

@@ -183,6 +183,7 @@ class ScriptedConstraints(ConstraintCompiler):
     def __init__(self) -> None:
         self.compiled: list[Constraint] = []
         self.frames: list[Frame | None] = []
+        self.turn = asyncio.Semaphore(2)
 
     def compile(self, constraint: Constraint, frame: Frame | None = None) -> TokenConstraint:
         self.compiled.append(constraint)

@@ -216,14 +216,20 @@ class Placement:
         return known > shared + (_WORTH_COPYING if shared else 0)
 
     def _restore(self, sequence: Sequence, match: Match) -> bool:
-        free = self._runtime.kv_size - self.cells.used
-        if self._prefixes is None or (self._traits.shares_cells and match.usable > free):
+        if self._prefixes is None or not self._has_room_for(match.saved):
             return False
         with self._prefixes.pieces(match) as pieces:
             if not pieces or not self._runtime.restore(sequence.slot, pieces):
                 return False
         self.cells.extend(sequence.slot, match.usable)
         return True
+
+    def _has_room_for(self, saved: Saved | None) -> bool:
+        """llama.cpp puts a state down whole before what is not wanted is cut off."""
+        if saved is None:
+            return False
+        free = self._runtime.kv_size - self.cells.used
+        return not self._traits.shares_cells or max(piece.end for piece in saved.chain()) <= free
 
     def _unpark(self, sequence: Sequence) -> None:
         if sequence.parked_state is not None and self._prefixes is not None:

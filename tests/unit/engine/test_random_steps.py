@@ -23,6 +23,7 @@ from app.engine.messages import (
 )
 from app.engine.prefix import files
 from app.engine.prefix.store import PrefixStore
+from app.engine.prefix.tree import Saved
 from app.engine.sequence import Sequence
 from app.engine.worker import Worker
 from tests.support.fake_runtime import FakeRuntime, answer, traits
@@ -92,7 +93,7 @@ class Rig:
         pins = sum(sequence.parked_state is not None for sequence in (*live, *waiting))
         assert not any(sequence.parked_state for sequence in live if sequence.is_attached)
         host, disk = self.store.host, self.store.disk
-        filed = disk._filed if disk is not None else {}
+        filed: set[Saved] = set(disk._filed) if disk is not None else set()
         everything = {*host.kept, *filed}
         assert sum(saved.size for saved in host.kept) == host.used_bytes
         assert all(saved.state is not None for saved in host.kept)

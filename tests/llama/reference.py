@@ -1,7 +1,7 @@
 """llama.cpp's own chain over the whole vocabulary, stage after stage: what samplers must equal."""
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,7 @@ STAGES = ("top_k", "typical_p", "top_p", "min_p", "xtc", "temperature")
 
 
 @contextmanager
-def chain(params: SamplingParams, without: str = "", seed: int | None = None) -> Iterator[Any]:
+def chain(params: SamplingParams, without: str = "", seed: int | None = None) -> Generator[Any]:
     """A chain of all active stages but one; it ends with a draw where a seed is given."""
     made = {
         "top_k": lib.llama_sampler_init_top_k(params.top_k),
@@ -48,7 +48,8 @@ def apply(stages: Any, row: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     data = ctypes.cast(items.ctypes.data, lib.llama_token_data_p)
     array = lib.llama_token_data_array(data, len(row), -1, False)
     lib.llama_sampler_apply(stages, ctypes.byref(array))
-    start = ctypes.cast(array.data, ctypes.c_void_p).value - items.ctypes.data
+    first: int = ctypes.addressof(array.data.contents)
+    start = first - items.ctypes.data
     left = items[start // items.itemsize :][: array.size]
     return left["id"].copy(), left["logit"].copy(), array.selected
 

@@ -68,7 +68,7 @@ def random_stage(seed: int) -> SamplingParams:
 
 @pytest.mark.parametrize("make_row", ROWS)
 def test_the_first_stage_keeps_what_llama_cpp_keeps(make_row: Row) -> None:
-    ways = set()
+    ways = set[bool]()
     for seed in range(60):
         params, row = random_stage(seed), make_row(seed)
         finite = np.flatnonzero(row > -np.inf)

@@ -267,9 +267,10 @@ class Settings(BaseSettings):
         default="auto", description="Flash attention: auto, on or off."
     )
     backend_sampling: AutoSwitch = Field(
-        default="auto",
+        default="off",
         description="Choose tokens where the logits are, inside llama.cpp's compute graph, for "
-        "requests whose sampling it can do: `auto` where the model is offloaded to a GPU.",
+        "requests whose sampling it can do: `auto` where the model is offloaded to a GPU. Off until "
+        "it has been measured on one.",
     )
     step_tokens: int = Field(
         default=512,

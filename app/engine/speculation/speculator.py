@@ -55,12 +55,14 @@ class Speculator:
         """Give decoding sequences guesses, at most `room` tokens and `outputs` rows in all. Beside
         prompts there are none: such a step is long for another reason."""
         self._step += 1
-        if step.prefill or not room or not outputs:
-            return
+        room = min(room, outputs)
         for method, drafter in self._drafters.items():
+            if step.prefill or room <= 0:
+                return
             pieces = [piece for piece in step.decode if self._wants(piece, method)]
             if pieces:
-                self._guess(drafter, pieces, step, min(room, outputs))
+                self._guess(drafter, pieces, step, room)
+                room -= sum(len(piece.drafts) for piece in pieces)
 
     def learn(self, sequence: Sequence, token: int, guess: int | None) -> None:
         """The model chose `token` where `guess` was computed, or none."""

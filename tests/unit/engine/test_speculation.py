@@ -41,9 +41,11 @@ def make_spec(
     )
 
 
-def run(*specs: SequenceSpec, draft: FakeRuntime | None = None) -> tuple[FakeRuntime, list[Output]]:
+def run(
+    *specs: SequenceSpec, draft: FakeRuntime | None = None, max_outputs: int = 32
+) -> tuple[FakeRuntime, list[Output]]:
     """Without the gate: every guess is computed."""
-    runtime, outputs = FakeRuntime(max_outputs=32, batch_capacity=64), list[Output]()
+    runtime, outputs = FakeRuntime(max_outputs=max_outputs, batch_capacity=64), list[Output]()
 
     def deliver(new: list[Output | SequenceCancelled]) -> None:
         outputs.extend(output for output in new if not isinstance(output, SequenceCancelled))
@@ -109,6 +111,20 @@ def test_a_small_model_without_room_gives_no_guesses() -> None:
     _, outputs = run(make_spec(speculation="model"), draft=draft)
     assert text_of(outputs) == spelled(answer(PROMPT, 30))
     assert end_of(outputs).accepted_tokens == 0
+
+
+def test_two_ways_to_guess_share_the_rows_of_one_step() -> None:
+    right = tuple(answer(PROMPT, 30))
+    specs = [
+        make_spec("n0", speculation="ngram", prediction=right),
+        make_spec("n1", speculation="ngram", prediction=right),
+        make_spec("m0", prompt=[9] * 3, speculation="model"),
+        make_spec("m1", prompt=[8] * 3, speculation="model"),
+    ]
+    draft = FakeRuntime(max_outputs=32, batch_capacity=64)
+    _, outputs = run(*specs, draft=draft, max_outputs=12)  # all would guess 16 beside their own 4
+    for spec in specs:
+        assert text_of(outputs, spec.id) == spelled(answer(spec.prompt, 30))
 
 
 def sequence(tokens: list[int], prediction: tuple[int, ...] = ()) -> Sequence:

@@ -12,7 +12,7 @@ from app.core.stats import CacheTier
 from app.engine.cells import CellLedger
 from app.engine.prefix.reader import Reading
 from app.engine.prefix.store import ModelPrefixes, StoreStats
-from app.engine.prefix.tree import Match, Saved, common_prefix
+from app.engine.prefix.tree import Match, Saved, cells_to_restore, common_prefix
 from app.engine.runtime import Int32Array, Runtime
 from app.engine.sequence import Sequence
 
@@ -50,15 +50,24 @@ class Placement:
         self._traits = runtime.memory
         self._wake = wake
         self._readings: dict[Sequence, Reading] = {}
+        # what live sequences have need not be restored before the rest is
+        self._restores_ends = self._traits.is_cuttable and self._traits.saves_ranges
         self.cells = CellLedger(shares_cells=self._traits.shares_cells)
 
     def expected_share(self, sequence: Sequence, live: list[Sequence]) -> int:
         """How many cells a sequence will share with live ones once they have computed what they
         are asked to; these need no room."""
-        wanted = sequence.cacheable
-        shared = max((common_prefix(other.known, wanted) for other in live), default=0)
+        wanted, shared = sequence.cacheable, 0
+        for other in live:
+            count = common_prefix(other.known, wanted)
+            # where memory cannot be cut, who has passed the place where they part is of no use
+            if self._traits.is_cuttable or count >= other.computed:
+                shared = max(shared, count)
+        if self._restores_ends:
+            return shared
         known = self._prefixes.match(wanted).usable if self._prefixes is not None else 0
-        return 0 if self._is_worth_copying(known, shared) else shared
+        comes_whole = sequence.parked_state is not None or known > shared + _WORTH_COPYING
+        return 0 if comes_whole else shared
 
     def attach(self, sequence: Sequence, live: list[Sequence]) -> Attached | None:
         """Give an admitted sequence what is known of its tokens, all but the last one.
@@ -75,13 +84,7 @@ class Placement:
         if self._should_wait(wanted, sequence, live, best):
             return None
         self._plan_checkpoints(sequence, match.known, best)
-        attached = Attached(0, None)
-        if self._is_worth_copying(match.usable, n_live) and self._restore(sequence, match):
-            attached = Attached(match.usable, self._tier(sequence, match))
-        elif source is not None and n_live:
-            self._runtime.share(source.slot, sequence.slot, n_live)
-            self.cells.share(source.slot, sequence.slot, n_live)
-            attached = Attached(n_live, "live")
+        attached = self._take_over(sequence, source, n_live, match)
         sequence.computed = attached.tokens
         sequence.is_attached = True
         self._end_reading(sequence)
@@ -104,15 +107,14 @@ class Placement:
         shortest = self._traits.shortest_saved(sequence.computed)
         return self._prefixes.add(computed, state, start, shortest, match)
 
-    def park(self, sequence: Sequence) -> int:
-        """Move a sequence out of the context, to come back; how many of its tokens are lost and
-        must be computed again."""
-        saved, computed = self.keep(sequence, least=1), sequence.computed
+    def park(self, sequence: Sequence) -> None:
+        """Move a sequence out of the context, to come back with its state where that is kept."""
+        saved = self.keep(sequence, least=1)
+        if sequence.is_attached:
+            sequence.computed_before = sequence.computed
         self.free(sequence)
-        if saved is None or self._prefixes is None or not self._prefixes.pin(saved):
-            return computed
-        sequence.parked_state = saved
-        return 0
+        if saved is not None and self._prefixes is not None and self._prefixes.pin(saved):
+            sequence.parked_state = saved
 
     def leave(self, sequence: Sequence) -> None:
         """The sequence has ended: save what is worth it, free its cells, forget a parked state."""
@@ -211,25 +213,48 @@ class Placement:
             if position >= usable + _WORTH_WAITING:
                 sequence.checkpoints.add(position)
 
-    def _is_worth_copying(self, known: int, shared: int) -> bool:
-        """Whether to restore `known` tokens instead of sharing the cells of `shared`."""
-        return known > shared + (_WORTH_COPYING if shared else 0)
+    def _is_worth_copying(self, sequence: Sequence, known: int, shared: int) -> bool:
+        """Whether to restore `known` tokens where the cells of `shared` could be had without."""
+        if self._restores_ends or sequence.parked_state is not None or not shared:
+            return known > shared
+        return known > shared + _WORTH_COPYING
 
-    def _restore(self, sequence: Sequence, match: Match) -> bool:
-        if self._prefixes is None or not self._has_room_for(match.saved):
-            return False
-        with self._prefixes.pieces(match) as pieces:
-            if not pieces or not self._runtime.restore(sequence.slot, pieces):
-                return False
-        self.cells.extend(sequence.slot, match.usable)
-        return True
+    def _take_over(
+        self, sequence: Sequence, source: Sequence | None, n_live: int, match: Match
+    ) -> Attached:
+        """What both `source` and a saved state have is shared where it can be, not restored."""
+        if self._is_worth_copying(sequence, match.usable, n_live):
+            have = n_live if self._restores_ends else 0
+            if source is not None and have:
+                self._share(source, sequence, have)
+            if self._restore(sequence, match, have):
+                return Attached(match.usable, self._tier(sequence, match))
+        if source is None or not n_live:
+            return Attached(0, None)
+        self._share(source, sequence, n_live)
+        return Attached(n_live, "live")
 
-    def _has_room_for(self, saved: Saved | None) -> bool:
-        """llama.cpp puts a state down whole before what is not wanted is cut off."""
-        if saved is None:
+    def _share(self, source: Sequence, target: Sequence, count: int) -> None:
+        self._runtime.share(source.slot, target.slot, count)
+        self.cells.share(source.slot, target.slot, count)
+
+    def _restore(self, sequence: Sequence, match: Match, have: int) -> bool:
+        """Beyond the first `have` tokens, which are there. False, and nothing is there, when it is
+        not possible."""
+        if self._prefixes is not None and self._has_room_for(match, have):
+            with self._prefixes.pieces(match) as pieces:
+                if pieces and self._runtime.restore(sequence.slot, pieces, have):
+                    self.cells.extend(sequence.slot, match.usable - have)
+                    return True
+        self.cut(sequence, 0)
+        return False
+
+    def _has_room_for(self, match: Match, have: int) -> bool:
+        if match.saved is None:
             return False
         free = self._runtime.kv_size - self.cells.used
-        return not self._traits.shares_cells or max(piece.end for piece in saved.chain()) <= free
+        needed = cells_to_restore(match.saved, match.usable, have)
+        return not self._traits.shares_cells or needed <= free
 
     def _unpark(self, sequence: Sequence) -> None:
         if sequence.parked_state is not None and self._prefixes is not None:

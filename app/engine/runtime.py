@@ -129,8 +129,9 @@ class Runtime(Protocol):
         """A copy of a sequence from position `start` on (0 unless `saves_ranges`)."""
         ...
 
-    def restore(self, sequence: int, ranges: Seq[SavedRange]) -> bool:
-        """Fill an empty sequence with adjoining ranges, the first of which starts at 0. False
+    def restore(self, sequence: int, ranges: Seq[SavedRange], have: int = 0) -> bool:
+        """Fill a sequence with adjoining ranges, the first of which starts at 0. It has the first
+        `have` positions already: none unless its memory `saves_ranges` and `is_cuttable`. False
         when there is no room; the sequence is empty then."""
         ...
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from app.engine.cells import CellLedger
 from app.engine.fairness import FairShare
+from app.engine.prefix.tree import cells_to_restore
 from app.engine.sequence import Sequence
 from app.engine.step import Piece, Step
 
@@ -145,7 +146,11 @@ def _rank(sequence: Sequence) -> tuple[int, int]:
 
 
 def _outstanding(sequence: Sequence) -> int:
-    """Cells that the known tokens of a sequence will still take."""
+    """Cells that the known tokens of a sequence will still take, or its parked state meanwhile."""
     if sequence.is_attached:
         return sequence.remaining
-    return sequence.length - sequence.expected_share
+    share, parked = sequence.expected_share, sequence.parked_state
+    needed = sequence.length - share
+    if parked is None:
+        return needed
+    return max(needed, cells_to_restore(parked, sequence.computed_before, share))

@@ -203,6 +203,8 @@ class Worker:
                 continue
             if sequence.is_announced:
                 self._tally.resumes += 1
+                lost = sequence.computed_before - attached.tokens
+                self._tally.recomputed_tokens += max(lost, 0)
             else:
                 self._announce(sequence, attached)
             self._runtime.seat(sequence.slot, sequence.sampler)
@@ -264,7 +266,7 @@ class Worker:
         """Give one sequence's place to the others; it comes back with what it had computed."""
         self._scheduler.release(sequence)
         self._speculator.leave(sequence)
-        self._tally.recomputed_tokens += self._placement.park(sequence)
+        self._placement.park(sequence)
         self._tally.preemptions += 1
         self._scheduler.waiting.append(sequence)
 

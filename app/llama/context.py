@@ -130,8 +130,8 @@ class LlamaRuntime:
     def save(self, sequence: int, start: int) -> memoryview:
         return self._memory.save(sequence, start)
 
-    def restore(self, sequence: int, ranges: Sequence[SavedRange]) -> bool:
-        return self._memory.restore(sequence, ranges)
+    def restore(self, sequence: int, ranges: Sequence[SavedRange], have: int = 0) -> bool:
+        return self._memory.restore(sequence, ranges, have)
 
     def make_sampler(self, params: SamplingParams, prompt: Sequence[int]) -> ChainSampler:
         return ChainSampler(

@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -100,19 +101,22 @@ class Memory:
         finally:
             self.remove(self._scratch, -1, -1)
 
-    def restore(self, sequence: int, ranges: Sequence[SavedRange]) -> bool:
-        """Fill an empty sequence with ranges that follow each other, the first from 0 on.
+    def restore(self, sequence: int, ranges: Sequence[SavedRange], have: int = 0) -> bool:
+        """Fill a sequence with ranges that follow each other, the first from 0 on. In a unified
+        cache of plain attention it may `have` its first positions already.
 
-        False, and still empty, when there is no room, or when a window would have a hole: of each
-        range only what the last token of its state looked at is there.
+        False, and empty, when there is no room, or when a window would have a hole: of each range
+        only what the last token of its state looked at is there.
         """
         oldest = 0
         for part in ranges:
-            start = self._put(sequence, part)
+            if part.end <= have:
+                continue
+            start = self._put(sequence, replace(part, start=max(part.start, have)))
             if start is None:
                 self.remove(sequence, -1, -1)
                 return False
-            if start > part.start:
+            if start > max(part.start, have):
                 oldest = start
         if self.traits.kind == "sliding":
             if oldest > max(0, ranges[-1].end - self._window + 1):

@@ -139,6 +139,23 @@ def test_ranges_saved_at_different_times_join(
     assert_same(go_on(runtime, 1, TOKENS, PROMPT, END), alike, case.tolerance)
 
 
+def test_what_is_shared_already_is_not_restored(runtime: LlamaRuntime, case: Case) -> None:
+    if not (runtime.memory.saves_ranges and runtime.memory.is_cuttable):
+        pytest.skip("comes back whole only")
+    read(runtime, 0, TOKENS[:PROMPT])
+    whole, tail = runtime.save(0, 0), runtime.save(0, 60)
+    alike = go_on(runtime, 0, TOKENS, PROMPT, END)
+    runtime.remove(0, PROMPT, -1)
+    for pieces in (
+        [SavedRange(whole, 0, PROMPT)],
+        [SavedRange(whole, 0, 60), SavedRange(tail, 60, PROMPT)],
+    ):
+        runtime.share(0, 1, 40)
+        assert runtime.restore(1, pieces, 40)
+        assert_same(go_on(runtime, 1, TOKENS, PROMPT, END), alike, ORDER_TOLERANCE)
+        runtime.remove(1, -1, -1)
+
+
 def test_a_range_may_hold_more_than_is_taken(runtime: LlamaRuntime, case: Case) -> None:
     if not (runtime.memory.saves_ranges and runtime.memory.is_cuttable):
         pytest.skip("cannot be cut anywhere")

@@ -186,17 +186,24 @@ class FakeRuntime:
         self.saves += 1
         return memoryview(bytearray(self.tokens(sequence)[start:]))
 
-    def restore(self, sequence: int, ranges: Sequence[SavedRange]) -> bool:
-        assert sequence not in self.cache, "the target must be empty"
+    def restore(self, sequence: int, ranges: Sequence[SavedRange], have: int = 0) -> bool:
+        kept, room = self.cache.get(sequence, []), self.kv_size - self.cells_used
+        assert len(kept) == have
+        assert not have or (self.memory.saves_ranges and self.memory.is_cuttable)
         tokens: list[int] = []
         for part in ranges:
             assert part.start == len(tokens), "ranges must adjoin"
             assert part.start < part.end <= part.start + len(part.state)
             tokens += part.state.tolist()[: part.end - part.start]
         assert self.memory.is_cuttable or ranges[-1].end == ranges[-1].start + len(ranges[-1].state)
-        if self.memory.shares_cells and self.cells_used + len(tokens) > self.kv_size:
-            return False
-        self.cache[sequence] = [Cell(token) for token in tokens]
+        assert tokens[:have] == [cell.token for cell in kept]
+        # a state is put down whole, then cut to what is wanted of it
+        for part in ranges:
+            needed = max(part.start - have, 0) + len(part.state)
+            if self.memory.shares_cells and part.end > have and needed > room:
+                self.cache.pop(sequence, None)
+                return False
+        self.cache[sequence] = [*kept, *(Cell(token) for token in tokens[have:])]
         return True
 
     def make_sampler(self, params: SamplingParams, prompt: Sequence[int]) -> FakeSampler:

@@ -202,3 +202,15 @@ def ranges(saved: Saved, end: int) -> list[SavedRange]:
         parts.append(SavedRange(piece.state, piece.start, end))
         end = piece.start
     return parts[::-1]
+
+
+def cells_to_restore(saved: Saved, end: int, have: int) -> int:
+    """The most cells that restoring the first `end` positions takes at a time, beside those of the
+    first `have`, which are there: each state is put down whole, then cut."""
+    most = 0
+    for piece in saved.chain():
+        if end <= have:
+            break
+        most = max(most, max(piece.start - have, 0) + len(piece.tokens))
+        end = piece.start
+    return most

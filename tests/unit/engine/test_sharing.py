@@ -109,6 +109,35 @@ def test_what_is_parked_comes_back_without_computing() -> None:
     assert r.runtime.computed == 150 + 119 + 150 + 99
 
 
+@pytest.mark.parametrize("is_cuttable", [True, False])
+def test_what_is_parked_with_a_shared_beginning_comes_back_without_computing(
+    is_cuttable: bool,
+) -> None:
+    memory = traits(is_cuttable=is_cuttable, size=250)
+    r = Rig(FakeRuntime(kv_size=250, max_sequences=6, memory=memory))
+    for index in range(8):
+        r.submit(f"s{index}", [*PREFIX, *[index + 1] * 25], max_tokens=60)
+    r.run()
+    stats = r.worker.stats
+    assert stats.finished == {"length": 8}
+    assert 0 < stats.preemptions < 16
+    assert stats.recomputed_tokens == 0
+    assert r.runtime.computed == 100 + 8 * (25 + 59)
+
+
+def test_what_is_saved_beyond_a_live_beginning_takes_no_cells_twice() -> None:
+    memory = traits(size=250)
+    r = Rig(FakeRuntime(kv_size=250, max_sequences=6, memory=memory))
+    for name in "abcdef":
+        r.submit(name, [*PREFIX, *[ord(name) - 96] * 10])
+    r.run()
+    for name in "abcdef":
+        r.submit(f"again {name}", [*PREFIX, *[ord(name) - 96] * 10])
+    r.worker.step()
+    assert [r.cached[f"again {name}"] for name in "abcdef"] == [109] * 6
+    assert r.runtime.cells_used == 100 + 6 * 10
+
+
 def test_without_a_store_the_parked_sequence_is_computed_again() -> None:
     r = rig()
     r.worker._placement._prefixes = None
@@ -246,7 +275,7 @@ def test_a_file_that_vanished_is_computed(tmp_path: Path) -> None:
     assert rig.worker.stats.finished == {"length": 2}
 
 
-def test_a_kept_beginning_is_not_copied_where_one_in_the_cache_is_nearly_as_long() -> None:
+def test_of_a_kept_beginning_only_what_nobody_has_in_the_cache_is_copied() -> None:
     r = rig()
     r.submit("kept", [*PREFIX, 1, 2, 3], max_tokens=4)
     r.run()
@@ -255,7 +284,7 @@ def test_a_kept_beginning_is_not_copied_where_one_in_the_cache_is_nearly_as_long
         r.worker.step()
     r.submit("next", [*PREFIX, 1, 2, 3, 9], max_tokens=4)
     r.worker.step()
-    assert r.cached["next"] == 100
+    assert r.cached["next"] == 103
     assert r.runtime.cells_used < 150
 
 

@@ -304,7 +304,12 @@ class Worker:
         """Fail whatever is left, free the runtime, say so in the stats: first of all, so that
         what is submitted from here on is not waited for (see `Engine.submit`)."""
         self.stats = replace(self.stats, running=0, waiting=0, kv_tokens_used=0, is_alive=False)
-        self._drain_inbox()
+        while self._inbox:
+            command = self._inbox.popleft()
+            if isinstance(command, Submit):
+                self._sequences[command.spec.id] = Sequence.from_spec(command.spec)
+            # who is cancelled now fails with the others: a lost context must not be asked for its
+            # state, and what it says must not be kept
         left = list(self._sequences.values())
         self._sequences.clear()
         for sequence in left:

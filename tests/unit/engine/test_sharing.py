@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from app.core.errors import EngineFailed
 from app.core.requests import SamplingParams
 from app.engine.messages import (
     Cancel,
     EngineConfig,
     Output,
     SequenceCancelled,
+    SequenceFailed,
     SequenceSpec,
     SequenceStarted,
     Submit,
@@ -27,6 +29,7 @@ class Rig:
     def __init__(self, runtime: FakeRuntime, store: PrefixStore | None = None) -> None:
         self.runtime = runtime
         self.cached: dict[str, int] = {}
+        self.failed: set[str] = set()
         config = EngineConfig(step_tokens=24, mixed_step_tokens=24, step_seconds=0)
         prefixes = (store or PrefixStore(10_000)).of_model("m")
         self.worker = Worker(runtime, config, self._deliver, prefixes)
@@ -35,6 +38,8 @@ class Rig:
         for output in outputs:
             if isinstance(output, SequenceStarted):
                 self.cached[output.id] = output.cached_tokens
+            elif isinstance(output, SequenceFailed):
+                self.failed.add(output.id)
 
     def submit(
         self, name: str, prompt: list[int], *, max_tokens: int = 4, priority: int = 0
@@ -136,6 +141,24 @@ def test_what_is_saved_beyond_a_live_beginning_takes_no_cells_twice() -> None:
     r.worker.step()
     assert [r.cached[f"again {name}"] for name in "abcdef"] == [109] * 6
     assert r.runtime.cells_used == 100 + 6 * 10
+
+
+def test_nothing_is_saved_of_a_context_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    r = rig()
+    r.submit("cancelled", PREFIX, max_tokens=50)
+    r.submit("other", [7] * 30, max_tokens=50)
+    for _ in range(8):
+        r.worker.step()
+
+    def die(n_tokens: int) -> bool:
+        r.worker.send(Cancel("cancelled"))
+        raise EngineFailed("status -3")
+
+    monkeypatch.setattr(r.runtime, "decode", die)
+    r.worker.run()
+    assert r.failed == {"cancelled", "other"}
+    assert r.runtime.saves == 0
+    assert r.runtime.is_closed
 
 
 def test_without_a_store_the_parked_sequence_is_computed_again() -> None:

@@ -2,27 +2,45 @@
 
 Start-time fair queueing (Goyal, Vin and Cheng, 1996) over tokens: every owner has a clock that
 advances with the tokens computed for it, and the owner whose clock is behind goes first. Who comes
-back after a pause has saved up nothing.
+back after a pause has saved up nothing, and still owes what it had beyond the others' share.
+Priorities are queues of their own: each has its clocks.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What an owner has at one priority."""
+
+    priority: int
+    owner: str | None
 
 
 class FairShare:
     def __init__(self) -> None:
-        self._served: dict[str | None, int] = {}
+        self._served: dict[Share, int] = {}
 
-    def clock(self, owner: str | None) -> int:
-        """Tokens computed for an owner, counted from where the others stood when it came."""
-        return self._served.get(owner, 0)
+    def clock(self, share: Share) -> int:
+        """Tokens computed for a share, counted from where the others stood when it came."""
+        return self._served.get(share, 0)
 
-    def enter(self, owner: str | None, present: Iterable[str | None]) -> None:
-        """An owner has work. `present`: owners, it may be among them, that had some before."""
-        others = set(present)
-        if owner in others:
-            return
-        self._served = {name: count for name, count in self._served.items() if name in others}
-        self._served[owner] = min(self._served.values(), default=0)
+    def enter(self, share: Share, waiting: Iterable[Share]) -> None:
+        """A sequence begins to wait. `waiting`: the shares of those that wait already. Where nobody
+        does, everybody has had all that was asked for, and clocks start anew."""
+        now: dict[int, int] = {}  # the clock furthest behind, by priority
+        rivals = set(waiting)
+        for rival in rivals:
+            clock = self.clock(rival)
+            now[rival.priority] = min(now.get(rival.priority, clock), clock)
+        self._served = {
+            known: count
+            for known, count in self._served.items()
+            if known in rivals or (known.priority in now and count > now[known.priority])
+        }
+        if share not in rivals:
+            self._served[share] = max(self.clock(share), now.get(share.priority, 0))
 
-    def charge(self, owner: str | None, tokens: int) -> None:
-        self._served[owner] = self._served.get(owner, 0) + tokens
+    def charge(self, share: Share, tokens: int) -> None:
+        self._served[share] = self.clock(share) + tokens

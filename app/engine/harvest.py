@@ -55,7 +55,7 @@ class Harvest:
         n_prompt = len(sequence.spec.prompt)
         left = max(n_prompt - sequence.computed, 0)
         self.tally.prompt_tokens_computed += min(count, left)
-        self.shares.charge(sequence.spec.owner, count)
+        self.shares.charge(sequence.share, count)
         sequence.computed += count
         if sequence.computed in sequence.checkpoints:
             self.placement.keep(sequence)
@@ -99,7 +99,7 @@ class Harvest:
         self, sequence: Sequence, token: int, logprob: TokenLogprob | None
     ) -> StopReason | None:
         self.tally.generated_tokens += 1
-        self.shares.charge(sequence.spec.owner, 1)
+        self.shares.charge(sequence.share, 1)
         return self.outcomes.add_token(sequence, token, logprob)
 
     def _force(self, sequence: Sequence) -> StopReason | None:

@@ -50,8 +50,8 @@ class Scheduler:
         self.live: list[Sequence] = []
 
     def enqueue(self, sequence: Sequence) -> None:
-        owners = {other.spec.owner for other in (*self.waiting, *self.live)}
-        self.shares.enter(sequence.spec.owner, owners)
+        """A sequence waits: a new one, or one that was parked."""
+        self.shares.enter(sequence.share, (other.share for other in self.waiting))
         self.waiting.append(sequence)
 
     def admit(self) -> Sequence | None:
@@ -126,7 +126,7 @@ class Scheduler:
         def rank(sequence: Sequence) -> tuple[int, bool, int, float]:
             spec = sequence.spec
             is_new = not sequence.has_started
-            return spec.priority, is_new, self.shares.clock(spec.owner), sequence.submitted
+            return spec.priority, is_new, self.shares.clock(sequence.share), sequence.submitted
 
         return min(self.waiting, key=rank, default=None)
 

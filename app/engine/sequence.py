@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from app.core.events import TokenLogprob
+from app.engine.fairness import Share
 from app.engine.messages import SequenceSpec
 from app.engine.prefix.tree import Saved
 from app.engine.runtime import Float32Array, Int32Array, Sampler
@@ -25,6 +26,7 @@ class Sequence:
     """
 
     spec: SequenceSpec
+    share: Share
     submitted: float
     tokens: Int32Array
     length: int
@@ -58,6 +60,7 @@ class Sequence:
         tokens[:n_prompt] = spec.prompt
         return cls(
             spec=spec,
+            share=Share(spec.priority, spec.owner),
             submitted=time.monotonic(),
             tokens=tokens,
             length=n_prompt,

@@ -268,7 +268,7 @@ class Worker:
         self._speculator.leave(sequence)
         self._placement.park(sequence)
         self._tally.preemptions += 1
-        self._scheduler.waiting.append(sequence)
+        self._scheduler.enqueue(sequence)
 
     def _drop(self, sequence: Sequence, outcome: str) -> None:
         """Forget a sequence, wherever it is, and free what it holds."""

@@ -1,5 +1,6 @@
 from app.core.requests import SamplingParams
 from app.engine.cells import CellLedger
+from app.engine.fairness import Share
 from app.engine.messages import SequenceSpec
 from app.engine.prefix.tree import common_prefix
 from app.engine.scheduler import Limits, Scheduler
@@ -103,18 +104,70 @@ def test_owners_take_turns_by_the_tokens_they_were_served() -> None:
     s = scheduler(*many, sequence("one", 4, owner="one"), slots=1)
     first = admit_all(s)
     assert [item.spec.id for item in first] == ["many0"]
-    s.shares.charge("many", 12)
+    s.shares.charge(Share(0, "many"), 12)
     s.release(first[0])
     assert [item.spec.id for item in admit_all(s)] == ["one"]
 
 
+def clocks(made: Scheduler, *owners: str, priority: int = 0) -> list[int]:
+    return [made.shares.clock(Share(priority, owner)) for owner in owners]
+
+
 def test_who_comes_late_has_saved_up_nothing() -> None:
-    a = sequence("a", 4, owner="a")
-    s = scheduler(a, slots=1)
+    s = scheduler(sequence("a0", 4, owner="a"), sequence("a1", 4, owner="a"), slots=1)
     admit_all(s)
-    s.shares.charge("a", 1000)
+    s.shares.charge(Share(0, "a"), 1000)
     s.enqueue(sequence("b", 4, owner="b"))
-    assert s.shares.clock("b") == 1000
+    assert clocks(s, "a", "b") == [1000, 1000]
+
+
+def test_nobody_is_behind_where_nobody_waits() -> None:
+    s = scheduler(sequence("a", 4, owner="a"), slots=1)
+    admit_all(s)
+    s.shares.charge(Share(0, "a"), 1000)
+    s.enqueue(sequence("b", 4, owner="b"))
+    assert clocks(s, "a", "b") == [0, 0]
+
+
+def test_who_is_content_with_little_saves_up_nothing_either() -> None:
+    """A long answer that runs holds back no clock: its owner waits for nothing."""
+    small, *many = (
+        sequence("small", 4, owner="small"),
+        *(sequence(f"many{i}", 4, owner="many") for i in range(3)),
+    )
+    s = scheduler(small, *many, slots=2)
+    assert admit_all(s) == [small, many[0]]
+    s.shares.charge(Share(0, "small"), 5)
+    s.shares.charge(Share(0, "many"), 1000)
+    s.enqueue(sequence("new", 4, owner="new"))
+    s.enqueue(sequence("small again", 4, owner="small"))
+    assert clocks(s, "many", "new", "small") == [1000, 1000, 1000]
+
+
+def test_who_leaves_for_a_moment_still_owes() -> None:
+    large, *few = (
+        sequence("large", 4, owner="large"),
+        *(sequence(f"few{i}", 4, owner="few") for i in range(3)),
+    )
+    s = scheduler(large, *few, slots=1)
+    admit_all(s)
+    s.shares.charge(Share(0, "large"), 10_000)
+    s.release(large)
+    s.enqueue(sequence("large again", 4, owner="large"))
+    assert clocks(s, "large", "few") == [10_000, 0]
+
+
+def test_a_class_that_waits_behind_others_holds_back_no_clock_of_theirs() -> None:
+    s = scheduler(
+        *(sequence(f"a{i}", 4, owner="a") for i in range(2)),
+        sequence("starved", 4, owner="c", priority=9),
+        slots=1,
+    )
+    admit_all(s)
+    s.shares.charge(Share(0, "a"), 1000)
+    s.enqueue(sequence("b", 4, owner="b"))
+    assert clocks(s, "a", "b") == [1000, 1000]
+    assert clocks(s, "c", priority=9) == [0]
 
 
 def test_a_parked_sequence_comes_back_before_new_ones() -> None:
@@ -122,7 +175,7 @@ def test_a_parked_sequence_comes_back_before_new_ones() -> None:
     s = scheduler(b, slots=1)
     a.has_started = True
     s.waiting.append(a)
-    s.shares.charge(None, 1000)
+    s.shares.charge(Share(0, None), 1000)
     assert admit_all(s) == [a]
 
 

@@ -269,8 +269,8 @@ class Settings(BaseSettings):
     backend_sampling: AutoSwitch = Field(
         default="off",
         description="Choose tokens where the logits are, inside llama.cpp's compute graph, for "
-        "requests whose sampling it can do: `auto` where the model is offloaded to a GPU. Off until "
-        "it has been measured on one.",
+        "requests whose sampling it can do: `auto` where the model is offloaded to a GPU. Off "
+        "until it has been measured on one.",
     )
     step_tokens: int = Field(
         default=512,

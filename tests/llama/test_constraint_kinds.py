@@ -327,3 +327,22 @@ def test_a_grammar_that_becomes_too_much_fails_its_sequence(
 
     with pytest.raises(ConstraintFailed, match="cannot be held"):
         [step() for _ in range(10)]
+
+
+@pytest.mark.parametrize("opener", ["<think>", "<tool_call>"])
+def test_nobody_is_led_into_a_thought_or_a_call(
+    compiler: ConstraintCompiler, builtin_model: Model, opener: str
+) -> None:
+    """Among the few tokens that a format leaves, an unlikely opener would be the likeliest."""
+    frame = Frame("optional", "<think>", "</think>", "<tool_call>")
+    vocabulary = builtin_model.vocabulary
+    [token] = vocabulary.tokenize(opener, add_special=False, parse_special=True)
+    row = np.zeros(vocabulary.size, np.float32)
+    row[token], row[vocabulary.tokenize("Hello", add_special=False, parse_special=False)] = 5, 6
+    compiler.compile(JsonObject("response_format"), frame).mask(row)
+    assert row[token] == -np.inf
+    assert row.max() == 0
+    row = np.zeros(vocabulary.size, np.float32)
+    row[token] = 6
+    compiler.compile(JsonObject("response_format"), frame).mask(row)
+    assert row[token] == 6

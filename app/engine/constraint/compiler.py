@@ -76,7 +76,8 @@ class ConstraintCompiler:
         Raises InvalidConstraint or InvalidGrammar, whose `param` is the path of the fault.
         """
         body = {**self._write_body(constraint), "name": "body"}
-        outer = (frame or Frame()).wrap(self._find_token, self._tokenizer.eos_tokens)
+        frame = frame or Frame()
+        outer = frame.wrap(self._find_token, self._tokenizer.eos_tokens)
         bare = grammar = _spell_grammars(body)
         if outer is not None:
             grammar = _spell_grammars({"lark_grammar": outer}, body)
@@ -88,7 +89,8 @@ class ConstraintCompiler:
         with self._lock:
             self._keep(key, compiled)
             matcher = compiled.matcher.deep_copy()
-        return GrammarConstraint(matcher, self._bits, constraint.source)
+        openers = frame.openers(self._find_token)
+        return GrammarConstraint(matcher, self._bits, constraint.source, openers)
 
     def close(self) -> None:
         """End what runs beside it."""

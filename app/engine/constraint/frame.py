@@ -24,6 +24,13 @@ class Frame:
     think_close: str = ""
     call_open: str | None = None
 
+    def openers(self, find_token: FindToken) -> tuple[int, ...]:
+        """The tokens that lead away from the format: into a thought or a call that need not be."""
+        texts = [self.think_open] if self.thought == "optional" else []
+        texts += [self.call_open] if self.call_open is not None else []
+        tokens = (find_token(text) for text in texts)
+        return tuple(token for token in tokens if token is not None)
+
     def wrap(self, find_token: FindToken, end_tokens: list[int]) -> str | None:
         """A Lark grammar around the grammar named `body`; None where nothing is to be added.
 

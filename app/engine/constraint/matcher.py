@@ -47,23 +47,36 @@ class GrammarConstraint:
     would look like an answer that is done. So it is asked after every step.
     """
 
-    def __init__(self, matcher: Any, bits: Int32Array, source: str) -> None:
+    def __init__(
+        self, matcher: Any, bits: Int32Array, source: str, openers: tuple[int, ...] = ()
+    ) -> None:
         """`bits` of shape ((vocabulary size + 31) // 32,) is where masks are computed; all
-        constraints of one engine thread may share it. `source`: the field to name in errors."""
+        constraints of one engine thread may share it. `source`: the field to name in errors.
+        `openers`: tokens that the model may choose of itself, and is not to be led to."""
         self._matcher = matcher
         self._bits = bits
         self._source = source
+        self._openers = openers
 
     def allows(self, token: int) -> bool:
         return self._matcher.validate_tokens([token]) == 1
 
     def mask(self, logits: Float32Array) -> None:
         """Where a bias has forbidden every token that the grammar leaves (the end of an answer
-        that should go on), the grammar wins."""
+        that should go on), the grammar wins.
+
+        A thought or a call may be opened only where the model wants that most of all: among the
+        few tokens that a format leaves, its opener would soon be the likeliest.
+        """
+        wanted = int(logits.argmax()) if self._openers else -1
         bits, started = self._bits, time.thread_time()
         self._matcher.unsafe_compute_mask_ptr(bits.ctypes.data, bits.nbytes)
         self._check(started)
         forbidden = np.unpackbits(~bits.view(np.uint8), bitorder="little")[: len(logits)]
+        for opener in self._openers:
+            is_led_to = opener != wanted and not forbidden[opener]
+            if is_led_to and np.count_nonzero(forbidden) < len(forbidden) - 1:
+                forbidden[opener] = 1
         np.copyto(logits, -np.inf, where=forbidden.view(np.bool_))
         if np.count_nonzero(bits) <= 4 and not np.isfinite(logits.max()):
             logits[forbidden == 0] = 0.0

@@ -215,7 +215,8 @@ class Placement:
 
     def _is_worth_copying(self, sequence: Sequence, known: int, shared: int) -> bool:
         """Whether to restore `known` tokens where the cells of `shared` could be had without."""
-        if self._restores_ends or sequence.parked_state is not None or not shared:
+        costs_no_cells = self._restores_ends or not self._traits.shares_cells or not shared
+        if costs_no_cells or sequence.parked_state is not None:
             return known > shared
         return known > shared + _WORTH_COPYING
 

@@ -298,6 +298,18 @@ def test_a_file_that_vanished_is_computed(tmp_path: Path) -> None:
     assert rig.worker.stats.finished == {"length": 2}
 
 
+def test_where_nothing_is_shared_the_longest_beginning_is_copied() -> None:
+    r = rig(is_unified=False)
+    r.submit("kept", [*PREFIX, 1, 2, 3], max_tokens=4)
+    r.run()
+    r.submit("live", [*PREFIX, 7], max_tokens=40)
+    for _ in range(4):
+        r.worker.step()
+    r.submit("next", [*PREFIX, 1, 2, 3, 9], max_tokens=4)
+    r.worker.step()
+    assert r.cached["next"] == 103
+
+
 def test_of_a_kept_beginning_only_what_nobody_has_in_the_cache_is_copied() -> None:
     r = rig()
     r.submit("kept", [*PREFIX, 1, 2, 3], max_tokens=4)

@@ -193,6 +193,8 @@ class Placement:
         for other in live:
             if other is sequence:
                 return False
+            if other.spec.priority > sequence.spec.priority:  # its turn comes after ours
+                continue
             count = common_prefix(other.known, wanted)
             if count <= best or count < _WORTH_WAITING:
                 continue

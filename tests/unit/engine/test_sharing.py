@@ -332,3 +332,14 @@ def test_what_is_kept_waits_for_room_instead_of_being_computed() -> None:
     r.run()
     assert r.cached["again"] == 200
     assert r.worker.stats.recomputed_tokens == 0
+
+
+def test_nobody_waits_for_a_leader_whose_turn_comes_later() -> None:
+    r = rig()
+    r.submit("batch", [*PREFIX, 1], priority=1)
+    r.worker.step()
+    r.submit("urgent", [*PREFIX, 2])
+    r.worker.step()
+    assert r.cached["urgent"] == 24, "what the other had computed by then"
+    r.run()
+    assert r.cached["batch"] == 0

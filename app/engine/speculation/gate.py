@@ -50,43 +50,59 @@ class Gate:
         """A step took so long."""
         self._credit = min(self._credit + _TRIAL_SHARE * seconds, 10.0)
 
+    def can_pay(self, rows: int, n_sequences: int, offers: list[tuple[Record, int]]) -> bool:
+        """Whether any of so many guesses would be computed: asked before they are made, which
+        takes time too."""
+        return self._decide(rows, n_sequences, _gains(offers))[0] > 0
+
     def choose(self, rows: int, n_sequences: int, offers: list[tuple[Record, int]]) -> list[int]:
         """How many guesses of each offer (record, number of guesses) to compute beside `rows` rows
         that bring `n_sequences` tokens. All zero where it does not pay."""
-        gains = sorted(
-            (
-                (record.chance ** (place + 1), index)
-                for index, (record, count) in enumerate(offers)
-                if record.chance >= _LEAST_CHANCE
-                for place in range(count)
-            ),
-            reverse=True,
-        )
-        alone = self._times.decode(rows)
+        gains = _gains(offers)
+        count, wasted = self._decide(rows, n_sequences, gains)
+        self._credit -= wasted
         chosen = [0] * len(offers)
+        for _, index in gains[:count]:
+            chosen[index] += 1
+        return chosen
+
+    def _decide(
+        self, rows: int, n_sequences: int, gains: list[tuple[float, int]]
+    ) -> tuple[int, float]:
+        """How many of the best guesses to compute, and the time that is at stake if it is only a
+        try."""
+        alone = self._times.decode(rows)
         if not alone or not gains:
-            return chosen
+            return 0, 0.0
         best, best_count, expected = n_sequences / alone * _MARGIN, 0, float(n_sequences)
         for count, (gain, _) in enumerate(gains, 1):
             expected += gain
             rate = expected / (self._times.decode(rows + count) + self.guess_seconds)
             if rate > best:
                 best, best_count = rate, count
-        if not best_count:
-            best_count = self._trial(rows, n_sequences, [gain for gain, _ in gains])
-        for _, index in gains[:best_count]:
-            chosen[index] += 1
-        return chosen
+        if best_count:
+            return best_count, 0.0
+        return self._try(rows, n_sequences, [gain for gain, _ in gains])
 
-    def _trial(self, rows: int, n_sequences: int, gains: list[float]) -> int:
+    def _try(self, rows: int, n_sequences: int, gains: list[float]) -> tuple[int, float]:
         """A number of guesses worth a try: it would pay if more rows cost next to nothing, nobody
         has measured what they cost lately, and the time it may waste was saved up."""
         count = len(gains)
         could_pay = 1 + sum(gains) / n_sequences > _MARGIN
         if not could_pay or self._times.is_fresh(rows + count):
-            return 0
+            return 0, 0.0
         wasted = self._times.decode(rows + count) - self._times.decode(rows)
-        if wasted > self._credit:
-            return 0
-        self._credit -= wasted
-        return count
+        return (count, wasted) if wasted <= self._credit else (0, 0.0)
+
+
+def _gains(offers: list[tuple[Record, int]]) -> list[tuple[float, int]]:
+    """The chance of each offered guess, and whose it is; the best first."""
+    return sorted(
+        (
+            (record.chance ** (place + 1), index)
+            for index, (record, count) in enumerate(offers)
+            if record.chance >= _LEAST_CHANCE
+            for place in range(count)
+        ),
+        reverse=True,
+    )

@@ -94,11 +94,7 @@ class Speculator:
 
     def _guess(self, drafter: Drafter, pieces: list[Piece], step: Step, room: int) -> None:
         records = [self._records.setdefault(piece.sequence, Record()) for piece in pieces]
-        is_shadowing = self._gate is not None and self._step % _SHADOW_EVERY == 0
-        can_pay = self._gate is None or any(
-            count for count in self._choose(step, records, [self._most] * len(pieces))
-        )
-        if not (can_pay or is_shadowing):
+        if not self._is_worth_guessing(step, records):
             return
         began = time.perf_counter()
         guesses = drafter.draft([piece.sequence for piece in pieces], self._most)
@@ -114,6 +110,13 @@ class Speculator:
             piece.drafts = offer[: min(count, room)]
             room -= len(piece.drafts)
             record.shadow = [] if piece.drafts else offer
+
+    def _is_worth_guessing(self, step: Step, records: list[Record]) -> bool:
+        """Where no guess can pay, some are made now and then only to be compared."""
+        if self._gate is None or self._step % _SHADOW_EVERY == 0:
+            return True
+        offers = [(record, self._most) for record in records]
+        return self._gate.can_pay(step.n_tokens, len(step.decode), offers)
 
     def _choose(self, step: Step, records: list[Record], counts: list[int]) -> list[int]:
         if self._gate is None:

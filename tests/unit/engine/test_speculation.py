@@ -201,6 +201,15 @@ def test_an_unknown_cost_is_tried_once_the_time_was_saved_up() -> None:
     assert gate.choose(1, 1, offer) == [0], "and not again at once"
 
 
+def test_asking_whether_a_try_could_pay_spends_nothing() -> None:
+    gate = Gate(times(r1=10.0))
+    gate._credit = 50.0  # one try wastes 40
+    offer = [(Record(chance=0.9), 4)]
+    assert gate.can_pay(1, 1, offer)
+    assert gate.choose(1, 1, offer) == [4]
+    assert not gate.can_pay(1, 1, offer)
+
+
 def test_bad_guesses_are_not_tried() -> None:
     gate = Gate(times(r1=10.0))
     gate._credit = 1e9

@@ -23,6 +23,10 @@ class Outcomes:
         self._vocabulary = vocabulary
         self._outputs: list[Output | SequenceCancelled] = []
 
+    @property
+    def has_any(self) -> bool:
+        return bool(self._outputs)
+
     def take(self) -> list[Output | SequenceCancelled]:
         """All that was collected, in order; leaves nothing."""
         outputs, self._outputs = self._outputs, []

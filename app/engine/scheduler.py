@@ -57,8 +57,8 @@ class Scheduler:
     def admit(self) -> Sequence | None:
         """Move the next sequence from the queue into the context; None while it does not fit: a
         large one at the head is waited for, never overtaken for ever."""
-        head = self._head()
-        if head is None or not self._free_slots:
+        head = self._head() if self._free_slots else None
+        if head is None:
             return None
         if self._limits.shares_cells:
             head.expected_share = self._expected_share(head, self.live)
@@ -73,11 +73,11 @@ class Scheduler:
 
     def outranked(self) -> Sequence | None:
         """A live sequence that should make room for one of higher priority in the queue."""
-        head = self._head()
-        if head is None or not self.live:
+        if not (self.waiting and self.live):
             return None
         victim = self._last()
-        return victim if victim.spec.priority > head.spec.priority else None
+        most_urgent = min(sequence.spec.priority for sequence in self.waiting)
+        return victim if victim.spec.priority > most_urgent else None
 
     def plan(self, budget: int) -> Step:
         """Choose the next step's pieces among the attached sequences; `budget` bounds the prompt

@@ -133,8 +133,9 @@ class Worker:
             return False
         self._add_guesses(step)
         n_outputs = step.fill(self._runtime.batch)
-        self._publish()
-        self._flush()  # who starts now learns it before the step, which may be long
+        if self._outcomes.has_any:  # who starts now learns it before the step, which may be long
+            self._publish()
+            self._flush()
         decoding = time.perf_counter()
         has_decoded = self._runtime.decode(step.n_tokens)
         decoded = time.perf_counter()

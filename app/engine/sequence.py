@@ -45,9 +45,8 @@ class Sequence:
     expected_share: int = 0  # tokens that it will probably take over from others in the context
     parked_state: Saved | None = None
     computed_before: int = 0  # tokens that were in the KV cache when it was parked
-    checkpoints: set[int] = field(
-        default_factory=set[int]
-    )  # lengths at which a step stops and the state is saved
+    # lengths at which a step stops and the state is saved
+    checkpoints: set[int] = field(default_factory=set[int])
     accepted_guesses: int = 0
     rejected_guesses: int = 0
     sampler: Sampler | None = None

@@ -174,9 +174,8 @@ def _context_params(options: ContextOptions, max_outputs: int) -> Any:
     # logits, hundreds of megabytes with a large vocabulary
     params.n_outputs_max = max(max_outputs, n_sequences)
     if options.backend_sampling:
-        params.n_outputs_max_per_seq = (
-            0  # as many as there are: a sequence with guesses has several
-        )
+        # as many as there are: a sequence with guesses has several
+        params.n_outputs_max_per_seq = 0
     if options.threads:
         params.n_threads = options.threads
     if options.threads_batch or options.threads:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from app.engine.constraint import ConstraintCompiler
 from app.llama import library
 from app.llama.context import ContextOptions, LlamaRuntime
+from app.llama.grammar import grammar_tokenizer
 from app.llama.model import Model, ModelOptions
 from scripts.make_gguf import write_encoder, write_tiny_llama, write_wide_llama
 from tests.llama.memory_cases import Zoo
@@ -39,6 +41,14 @@ def loaded(path: Path) -> Iterator[Model]:
 @pytest.fixture(scope="session")
 def builtin_model() -> Iterator[Model]:
     yield from loaded(BUILTIN)
+
+
+@pytest.fixture(scope="module")
+def compiler(builtin_model: Model) -> Iterator[ConstraintCompiler]:
+    vocabulary = builtin_model.vocabulary
+    compiler = ConstraintCompiler(grammar_tokenizer(vocabulary), vocabulary.size)
+    yield compiler
+    compiler.close()
 
 
 @pytest.fixture(scope="session")

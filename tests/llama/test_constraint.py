@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -7,7 +6,6 @@ import pytest
 from app.core.errors import InvalidConstraint
 from app.core.requests import JsonObject, JsonSchema
 from app.engine.constraint import ConstraintCompiler
-from app.llama.grammar import grammar_tokenizer
 from app.llama.model import Model
 
 SOURCE = "response_format.json_schema.schema"
@@ -21,14 +19,6 @@ SCHEMA = {
     "required": ["city", "size", "age"],
     "additionalProperties": False,
 }
-
-
-@pytest.fixture(scope="module")
-def compiler(builtin_model: Model) -> Iterator[ConstraintCompiler]:
-    vocabulary = builtin_model.vocabulary
-    compiler = ConstraintCompiler(grammar_tokenizer(vocabulary), vocabulary.size)
-    yield compiler
-    compiler.close()
 
 
 def generate(compiler: ConstraintCompiler, model: Model, schema: JsonSchema, seed: int) -> str:

@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 from app.core.errors import ConstraintFailed, InvalidConstraint, InvalidGrammar
 from app.core.requests import Choice, Constraint, Grammar, JsonObject, JsonSchema, Regex
 from app.engine.constraint import ConstraintCompiler, Frame, TokenConstraint
-from app.llama.grammar import grammar_tokenizer
 from app.llama.model import Model
 from tests.llama.conftest import make_runtime
 from tests.llama.hostile import GRAMMARS, PATTERNS, SCHEMAS
@@ -33,14 +31,6 @@ KINDS: dict[str, tuple[Constraint, str]] = {
     "gbnf": (Grammar('root ::= "(" root ")" | [0-9]', "gbnf", "g"), r"\(*[0-9]\)*"),
     "regular gbnf": (Grammar('root ::= [a-z]{1,9} "x" y?\ny ::= "\\n"', "gbnf", "g"), "[a-z]+x\n?"),
 }
-
-
-@pytest.fixture(scope="module")
-def compiler(builtin_model: Model) -> Iterator[ConstraintCompiler]:
-    vocabulary = builtin_model.vocabulary
-    compiler = ConstraintCompiler(grammar_tokenizer(vocabulary), vocabulary.size)
-    yield compiler
-    compiler.close()
 
 
 def draw(constraint: TokenConstraint, model: Model, seed: int, *, forces: bool = False) -> str:

@@ -20,7 +20,6 @@ from app.engine.messages import (
 from app.engine.prefix.store import PrefixStore
 from app.engine.worker import Worker
 from app.llama.context import ContextOptions, LlamaRuntime
-from app.llama.grammar import grammar_tokenizer
 from app.llama.model import Model
 
 GREEDY = SamplingParams(temperature=0)
@@ -165,10 +164,11 @@ def test_guessed_answers_are_the_same(
     rig.close()
 
 
-def test_forced_tokens_take_no_steps_of_their_own(builtin_model: Model) -> None:
+def test_forced_tokens_take_no_steps_of_their_own(
+    builtin_model: Model, compiler: ConstraintCompiler
+) -> None:
     """A schema that leaves one choice costs one step for all that is forced around it."""
     vocabulary = builtin_model.vocabulary
-    compiler = ConstraintCompiler(grammar_tokenizer(vocabulary), vocabulary.size)
     schema = {
         "type": "object",
         "properties": {"the_only_property_there_is": {"enum": ["first", "other"]}},
@@ -191,4 +191,3 @@ def test_forced_tokens_take_no_steps_of_their_own(builtin_model: Model) -> None:
     assert isinstance(end, SequenceFinished)
     assert rig.worker.stats.steps < 0.7 * end.n_tokens
     rig.close()
-    compiler.close()

@@ -24,6 +24,8 @@ from app.services.models import ModelService
 from tests.unit.services.scripted import RecordingMetrics, Script, ScriptedEngine, ScriptedPool
 
 MODEL = "org/tiny:q8"
+CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
+TOOL = {"type": "function", "function": {"name": "f"}}
 USER = [{"role": "user", "content": "Hi"}]
 
 
@@ -141,3 +143,15 @@ def listen(app: Starlette) -> Generator[str, None, None]:
         finally:
             server.should_exit = True
             thread.join(10)
+
+
+def completion(**fields: Any) -> dict[str, Any]:
+    return {"model": MODEL, "prompt": "abc", **fields}
+
+
+async def refuse(path: str, body: Any, served: Served | None = None) -> dict[str, Any]:
+    response = await (served or serve()).post(path, body)
+    assert response.status_code == 400, response.text
+    error = response.json()["error"]
+    assert error["type"] == "invalid_request_error"
+    return error

@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from tests.unit.api.served import chat, serve
+from tests.unit.api.served import CHAT, chat, serve
 
-CHAT = "/v1/chat/completions"
 ROUTES = [CHAT, "/v1/completions", "/v1/embeddings"]
 
 

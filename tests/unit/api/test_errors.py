@@ -9,9 +9,7 @@ import structlog.testing
 from app.api.errors import OPENAI_ERRORS, error_response, find_status
 from app.core import errors
 from app.core.errors import CorralError
-from tests.unit.api.served import MODEL, Served, chat, serve
-
-CHAT = "/v1/chat/completions"
+from tests.unit.api.served import CHAT, MODEL, Served, chat, serve
 
 
 def leaves(kind: type[CorralError] = CorralError) -> Iterator[type[CorralError]]:

@@ -9,10 +9,9 @@ import structlog.testing
 from pydantic import SecretStr
 
 from app.core.errors import ConfigurationError, QueueFull
-from tests.unit.api.served import chat, serve
+from tests.unit.api.served import CHAT, chat, serve
 from tests.unit.services.scripted import Script
 
-CHAT = "/v1/chat/completions"
 OPS = ["/", "/health", "/livez", "/readyz", "/startupz", "/metrics"]
 
 

@@ -1,8 +1,6 @@
 """Every parameter: good values reach the engine, bad ones are refused by name."""
 
-import asyncio
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +13,18 @@ from app.api.openai.schemas.embeddings import EmbeddingBody
 from app.core.messages import Message, ToolCall
 from app.core.requests import ChatPrompt, GenerationRequest, JsonObject, JsonSchema
 from app.engine.messages import SequenceSpec
-from tests.unit.api.served import MODEL, Served, chat, serve
+from tests.unit.api.served import (
+    CHAT,
+    COMPLETIONS,
+    MODEL,
+    TOOL,
+    Served,
+    chat,
+    completion,
+    refuse,
+    serve,
+)
 from tests.unit.services.scripted import ScriptedConstraints
-
-CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
-TOOL = {"type": "function", "function": {"name": "f"}}
-
-
-def completion(**fields: Any) -> dict[str, Any]:
-    return {"model": MODEL, "prompt": "abc", **fields}
 
 
 async def accept(served: Served, path: str, body: dict[str, Any]) -> SequenceSpec:
@@ -31,14 +32,6 @@ async def accept(served: Served, path: str, body: dict[str, Any]) -> SequenceSpe
     assert response.status_code == 200, response.text
     assert "x-corral-ignored" not in response.headers
     return served.engine.specs[0]
-
-
-async def refuse(path: str, body: Any, served: Served | None = None) -> dict[str, Any]:
-    response = await (served or serve()).post(path, body)
-    assert response.status_code == 400, response.text
-    error = response.json()["error"]
-    assert error["type"] == "invalid_request_error"
-    return error
 
 
 SAMPLING = [
@@ -380,78 +373,6 @@ async def test_parameters_without_effect() -> None:
     fields: dict[str, Any] = dict.fromkeys(NO_EFFECT, "x")
     fields |= {"metadata": {"a": "b"}, "store": True, "parallel_tool_calls": True}
     await accept(serve(), CHAT, chat(**fields, modalities=["text"]))
-
-
-WIDE = [1] * 500_000
-WIDE_CHAT: list[tuple[str, dict[str, Any]]] = [
-    ("stop", {"stop": WIDE}),
-    ("stop", {"stop": ["x"] * len(WIDE)}),
-    ("stop_token_ids", {"stop_token_ids": ["x"] * len(WIDE)}),
-    ("dry_sequence_breakers", {"dry_sequence_breakers": WIDE}),
-    ("logit_bias", {"logit_bias": {str(token): "x" for token in range(100_000)}}),
-    ("logit_bias", {"logit_bias": {str(token): 1 for token in range(1025)}}),
-    ("modalities", {"modalities": WIDE}),
-    ("modalities", {"modalities": ["text"] * 9}),
-    ("tools", {"tools": WIDE}),
-    ("tools", {"tools": [TOOL] * 513}),
-    ("messages", {"messages": [{"role": "user", "content": WIDE}]}),
-    (
-        "messages",
-        {"messages": [{"role": "user", "content": [{"type": "text", "text": ""}] * 1025}]},
-    ),
-    ("messages", {"messages": [{"role": "assistant", "content": "", "tool_calls": WIDE}]}),
-]
-
-
-@pytest.mark.parametrize(("name", "fields"), WIDE_CHAT, ids=[name for name, _ in WIDE_CHAT])
-async def test_wide_arrays_are_refused_at_once(name: str, fields: dict[str, Any]) -> None:
-    """The first wrong element is enough; to describe them all took seconds."""
-    served = serve(max_body_bytes=10_000_000)
-    started = time.perf_counter()
-    error = await refuse(CHAT, chat(**fields), served)
-    assert time.perf_counter() - started < 1.0
-    assert error["param"].partition("[")[0].partition(".")[0] == name
-    assert len(error["message"]) < 600
-
-
-async def test_wide_messages_are_refused_at_once() -> None:
-    served = serve(max_body_bytes=10_000_000, max_messages=1_000_000)
-    started = time.perf_counter()
-    assert (await refuse(CHAT, chat(messages=WIDE), served))["param"] == "messages[0]"
-    assert time.perf_counter() - started < 1.0
-
-
-MANY: list[list[Any]] = [["x"] * 20_000, [[1]] * 20_000, [[]] * 20_000]
-
-
-@pytest.mark.parametrize("value", MANY, ids=["texts", "tokens", "empty"])
-async def test_inputs_are_counted_before_they_are_read(value: list[Any]) -> None:
-    served = serve(max_body_bytes=1_000_000)
-    prompts = await refuse(COMPLETIONS, completion(prompt=value), served)
-    assert prompts["message"] == "'prompt': at most 1024 inputs are taken."
-    inputs = await refuse("/v1/embeddings", {"model": MODEL, "input": value}, served)
-    assert inputs["message"] == "'input': at most 4 inputs are taken."
-
-
-async def test_reading_a_large_body_does_not_hold_up_others() -> None:
-    served = serve(max_body_bytes=20_000_000)
-    late: list[float] = []
-
-    async def watch() -> None:
-        while True:
-            started = time.perf_counter()
-            await asyncio.sleep(0.01)
-            late.append(time.perf_counter() - started)
-
-    watching = asyncio.create_task(watch())
-    body = b'{"model":"x","metadata":[' + b"1," * 8_000_000 + b"1]}"
-    async with served.client() as client:
-        started = time.perf_counter()
-        response = await client.post(CHAT, content=body)
-        whole = time.perf_counter() - started
-    watching.cancel()
-    assert response.status_code == 400
-    assert max(late) < 0.7 * whole
 
 
 async def test_ignored_fields_of_nested_objects_are_named() -> None:

@@ -9,9 +9,8 @@ from pydantic import SecretStr
 from app.api.middleware.keys import read_keys
 from app.core.errors import ConfigurationError
 from app.engine.messages import SequenceSpec
-from tests.unit.api.served import MODEL, Served, chat, serve
+from tests.unit.api.served import CHAT, COMPLETIONS, MODEL, Served, chat, serve
 
-CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 USER_HEADER = "x-openwebui-user-id"
 
 

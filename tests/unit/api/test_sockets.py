@@ -12,10 +12,9 @@ import pytest
 from app.api import sse
 from app.api.openai import routes
 from app.core.errors import QueueTimeout
-from tests.unit.api.served import MODEL, Served, chat, listen, serve
+from tests.unit.api.served import CHAT, MODEL, Served, chat, listen, serve
 from tests.unit.services.scripted import Script
 
-CHAT = "/v1/chat/completions"
 FOREVER = Script(("a",), never_ends=True)
 
 

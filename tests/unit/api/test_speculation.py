@@ -6,10 +6,8 @@ import pytest
 import structlog.testing
 
 from app.engine.messages import SequenceSpec
-from tests.unit.api.served import MODEL, Served, chat, serve
+from tests.unit.api.served import CHAT, COMPLETIONS, MODEL, Served, chat, serve
 from tests.unit.services.scripted import Script
-
-CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 
 
 def expect(content: Any) -> dict[str, Any]:

@@ -10,10 +10,9 @@ from starlette.types import Message
 
 from app.api.disconnect import ClientGone
 from app.api.sse import EventStreamResponse
-from tests.unit.api.served import chat, frames, listen, serve
+from tests.unit.api.served import CHAT, chat, frames, listen, serve
 from tests.unit.services.scripted import Script
 
-CHAT = "/v1/chat/completions"
 SLOW = Script(("a", "b", "c"), pause=0.2)
 
 

@@ -298,8 +298,8 @@ def test_a_file_that_vanished_is_computed(tmp_path: Path) -> None:
     assert rig.worker.stats.finished == {"length": 2}
 
 
-def test_where_nothing_is_shared_the_longest_beginning_is_copied() -> None:
-    r = rig(is_unified=False)
+def begin_after_a_kept_one_and_beside_a_live_one(r: Rig) -> None:
+    """ "next" has 103 tokens in common with what is kept, and 100 with what is live."""
     r.submit("kept", [*PREFIX, 1, 2, 3], max_tokens=4)
     r.run()
     r.submit("live", [*PREFIX, 7], max_tokens=40)
@@ -307,18 +307,17 @@ def test_where_nothing_is_shared_the_longest_beginning_is_copied() -> None:
         r.worker.step()
     r.submit("next", [*PREFIX, 1, 2, 3, 9], max_tokens=4)
     r.worker.step()
+
+
+def test_where_nothing_is_shared_the_longest_beginning_is_copied() -> None:
+    r = rig(is_unified=False)
+    begin_after_a_kept_one_and_beside_a_live_one(r)
     assert r.cached["next"] == 103
 
 
 def test_of_a_kept_beginning_only_what_nobody_has_in_the_cache_is_copied() -> None:
     r = rig()
-    r.submit("kept", [*PREFIX, 1, 2, 3], max_tokens=4)
-    r.run()
-    r.submit("live", [*PREFIX, 7], max_tokens=40)
-    for _ in range(4):
-        r.worker.step()
-    r.submit("next", [*PREFIX, 1, 2, 3, 9], max_tokens=4)
-    r.worker.step()
+    begin_after_a_kept_one_and_beside_a_live_one(r)
     assert r.cached["next"] == 103
     assert r.runtime.cells_used < 150
 

@@ -4,8 +4,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from app.chat.formats import find_format
 from app.chat.markers import THINK_CLOSE, THINK_OPEN
-from app.chat.parsers import choose_parser, find_call_marker
 from app.chat.parsers.base import PlainParser, StreamParser
 from app.chat.template import ChatTemplate, TemplateTooSlow
 from app.core.errors import BadRequest, ContextLengthExceeded, UnsupportedOperation
@@ -42,11 +42,10 @@ class Plan:
         asked = self.request.prompts[index]
         if self.template is None or not isinstance(asked, ChatPrompt):
             return PlainParser()
-        return choose_parser(
-            self.template.source,
-            self.template.traits,
-            tools=bool(asked.tools),
-            starts_in_reasoning=self.prompts[index].opens_reasoning,
+        return find_format(self.template.source).make_parser(
+            asked.tools,
+            thinks=self.template.traits.thinking,
+            prompt_end=THINK_OPEN if self.prompts[index].opens_reasoning else "",
         )
 
 
@@ -187,7 +186,7 @@ def _make_frame(prompt: Prompt, tokenized: TokenizedPrompt, template: ChatTempla
     """Thoughts and tool calls are free: the format is that of the content."""
     if template is None or not isinstance(prompt, ChatPrompt):
         return Frame()
-    call_open = find_call_marker(template.source) if prompt.tools else None
+    call_open = find_format(template.source).calls.openers.texts[0] if prompt.tools else None
     thought = "none"
     if tokenized.opens_reasoning:
         thought = "open"

@@ -3,9 +3,6 @@
 import pytest
 
 from app.chat import template as module
-from app.chat.parsers import choose_parser
-from app.chat.parsers.base import PlainParser
-from app.chat.parsers.hermes import HermesParser
 from app.chat.template import ChatTemplate
 from app.core.errors import BadRequest, TemplateRefused
 from app.core.messages import Message, Tool, ToolCall
@@ -141,19 +138,3 @@ def test_traits() -> None:
     assert plain.traits.problem is None
     assert ChatTemplate(None).traits.tools
     assert "division" in str(ChatTemplate("{{ 1 / 0 }}").traits.problem)
-
-
-def test_the_parser_follows_template_and_request() -> None:
-    plain, thinking = ChatTemplate("{{ messages }}"), ChatTemplate("{{ messages }}</think>")
-
-    def choose(template: ChatTemplate, *, tools: bool, opened: bool = False) -> object:
-        return choose_parser(
-            template.source, template.traits, tools=tools, starts_in_reasoning=opened
-        )
-
-    assert isinstance(choose(plain, tools=False), PlainParser)
-    assert isinstance(choose(plain, tools=True), HermesParser)
-    assert isinstance(choose(thinking, tools=False), HermesParser)
-    opened = choose(plain, tools=False, opened=True)
-    assert isinstance(opened, HermesParser)
-    assert opened.is_reasoning

@@ -1,0 +1,22 @@
+"""Which parser an answer gets."""
+
+from app.chat.formats import HERMES, find_format
+from app.chat.parsers.base import PlainParser
+from app.core.messages import Tool
+
+TOOLS = (Tool("f"),)
+
+
+def test_a_template_without_signs_speaks_hermes() -> None:
+    assert find_format("{{ messages }}") is HERMES
+
+
+def test_an_answer_without_markers_is_not_searched_for_them() -> None:
+    assert isinstance(HERMES.make_parser((), thinks=False), PlainParser)
+
+
+def test_the_parser_starts_where_the_prompt_ends() -> None:
+    assert not HERMES.make_parser(TOOLS, thinks=True).is_reasoning
+    assert HERMES.make_parser((), thinks=False, prompt_end="<think>\n").is_reasoning
+    closed = HERMES.make_parser(TOOLS, thinks=True, prompt_end="<think>\n\n</think>\n\n")
+    assert not closed.is_reasoning

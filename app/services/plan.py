@@ -4,7 +4,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from app.chat.formats import find_format
+from app.chat.formats.registry import find_format
 from app.chat.markers import THINK_CLOSE, THINK_OPEN
 from app.chat.parsers.base import PlainParser, StreamParser
 from app.chat.template import ChatTemplate, TemplateTooSlow

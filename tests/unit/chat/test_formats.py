@@ -1,6 +1,7 @@
 """Which parser an answer gets."""
 
-from app.chat.formats import HERMES, find_format
+from app.chat.formats.json_objects import HERMES
+from app.chat.formats.registry import find_format
 from app.chat.parsers.base import PlainParser
 from app.core.messages import Tool
 

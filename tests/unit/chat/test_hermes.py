@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.chat.formats import HERMES
+from app.chat.formats.json_objects import HERMES
 from app.chat.parsers.base import CallArguments, CallEnd, CallStart, Reasoning, StreamParser, Text
 from app.core.messages import Tool
 from tests.unit.chat.reading import Read, read, read_every_way

@@ -1,4 +1,4 @@
-"""The formats of answers that models write, and which template speaks which."""
+"""What a format of answers is made of."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,21 +6,27 @@ from dataclasses import dataclass
 from app.chat.markers import THINK_CLOSE, THINK_OPEN
 from app.chat.parsers.answer import AnswerParser, CallSyntax, Envelope, Thought
 from app.chat.parsers.base import PlainParser, StreamParser
-from app.chat.parsers.json_calls import JsonCalls
 from app.chat.parsers.toolbox import Toolbox
 from app.core.messages import Tool
 
-_THINK = Thought(THINK_OPEN, THINK_CLOSE)
+THINK = Thought(THINK_OPEN, THINK_CLOSE)
 
 
 @dataclass(frozen=True, slots=True)
 class ChatFormat:
-    """`signs`: a template that has all of these texts speaks this format."""
+    """How a family of models writes thoughts, text and tool calls.
+
+    `name` is what `tool_format:` in models.yaml says. A template that has all of the texts in
+    `signs` speaks this format; without signs only its name chooses it.
+    """
 
     name: str
     signs: tuple[str, ...]
     calls: CallSyntax
-    thought: Thought = _THINK
+    thought: Thought = THINK
+
+    def is_spoken_by(self, template: str) -> bool:
+        return bool(self.signs) and all(sign in template for sign in self.signs)
 
     def make_parser(
         self, tools: Sequence[Tool], *, thinks: bool, prompt_end: str = ""
@@ -37,14 +43,3 @@ class ChatFormat:
             starts_in_thought=starts_in_thought,
         )
         return AnswerParser(self.name, envelope.read)
-
-
-HERMES = ChatFormat("hermes", (), JsonCalls("<tool_call>", "</tool_call>"))
-
-# The more particular come first; the last one is for all the rest.
-FORMATS = (HERMES,)
-
-
-def find_format(source: str) -> ChatFormat:
-    """The format of a template."""
-    return next(one for one in FORMATS if all(sign in source for sign in one.signs))

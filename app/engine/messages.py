@@ -23,6 +23,7 @@ class SequenceSpec:
     - `max_tokens`: at least 1; prompt + max_tokens is at most the context size.
     - `stop`: strings that end the text and are not part of it.
     - `stop_tokens`: token ids that end the text, beside the model's end-of-generation tokens.
+    - `shown_tokens`: control tokens whose spelling is part of the text; others have none.
     - `logprobs`: alternatives wanted beside each chosen token; None for no log-probabilities.
     - `prompt_logprobs`: the same for the prompt's own tokens (completions with `echo`).
     - `constraint`: a compiled grammar (see `engine.constraint`), private to this sequence.
@@ -42,6 +43,7 @@ class SequenceSpec:
     stop: tuple[str, ...] = ()
     stop_tokens: frozenset[int] = frozenset()
     ignore_eos: bool = False
+    shown_tokens: frozenset[int] = frozenset()
     logprobs: int | None = None
     prompt_logprobs: int | None = None
     constraint: Any = None

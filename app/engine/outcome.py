@@ -48,7 +48,8 @@ class Outcomes:
         if token in self._vocabulary.end_tokens or token in spec.stop_tokens:
             self._outputs.append(SequenceOutput(spec.id, "", 1))
             return "stop"
-        released = sequence.text.push(self._vocabulary.piece(token), logprob)
+        piece = self._vocabulary.piece(token, special=token in spec.shown_tokens)
+        released = sequence.text.push(piece, logprob)
         self._outputs.append(SequenceOutput(spec.id, released.text, 1, released.logprobs))
         is_complete = spec.constraint is not None and spec.constraint.is_complete
         if released.has_stopped or is_complete:

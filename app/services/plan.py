@@ -71,6 +71,9 @@ async def make_plan(
         for prompt in prompts
         for index in range(candidates)
     ]
+    if template is not None:
+        shown = _find_markers(request, loaded, template)
+        specs = [replace(spec, shown_tokens=shown) for spec in specs]
     if request.constraint is not None:
         frames = [
             _make_frame(prompt, tokenized, template)
@@ -180,6 +183,20 @@ def _choose_sampling(
         return chosen
     offset = index if candidates > 1 else 0
     return replace(chosen, seed=(chosen.seed + offset) % _SEEDS)
+
+
+def _find_markers(
+    request: GenerationRequest, loaded: LoadedModel, template: ChatTemplate
+) -> frozenset[int]:
+    """The control tokens that the parsers of the answers must see."""
+    has_tools = any(isinstance(prompt, ChatPrompt) and prompt.tools for prompt in request.prompts)
+    tokenizer = loaded.tokenizer
+    return frozenset(
+        token
+        for text in find_format(template.source).markers(has_tools=has_tools)
+        for token in tokenizer.tokenize(text, add_special=False, parse_special=True)
+        if not tokenizer.piece(token)
+    )
 
 
 def _make_frame(prompt: Prompt, tokenized: TokenizedPrompt, template: ChatTemplate | None) -> Frame:

@@ -191,3 +191,21 @@ def test_forced_tokens_take_no_steps_of_their_own(
     assert isinstance(end, SequenceFinished)
     assert rig.worker.stats.steps < 0.7 * end.n_tokens
     rig.close()
+
+
+def test_control_tokens_have_text_only_where_it_is_asked_for(builtin_model: Model) -> None:
+    rig = Rig(builtin_model)
+    opener = builtin_model.vocabulary.tokenize(
+        "<|im_start|>", add_special=False, parse_special=True
+    )
+    always = SamplingParams(temperature=0, logit_bias=((opener[0], 1000.0),))
+    for name, shown in (("hidden", frozenset[int]()), ("shown", frozenset(opener))):
+        spec = SequenceSpec(name, (5, 6, 7), 2, always, shown_tokens=shown)
+        rig.worker.send(Submit(spec))
+    rig.run()
+    texts = {
+        name: "".join(o.text for o in outputs if isinstance(o, SequenceOutput))
+        for name, outputs in rig.outputs.items()
+    }
+    assert texts == {"hidden": "", "shown": "<|im_start|>" * 2}
+    rig.close()

@@ -28,6 +28,12 @@ class ChatFormat:
     def is_spoken_by(self, template: str) -> bool:
         return bool(self.signs) and all(sign in template for sign in self.signs)
 
+    def markers(self, *, has_tools: bool) -> tuple[str, ...]:
+        """What the parser must see of an answer, also where a vocabulary has it as a control token,
+        which otherwise has no text."""
+        thought = (self.thought.open, self.thought.close)
+        return (*thought, *self.calls.markers) if has_tools else thought
+
     def make_parser(
         self, tools: Sequence[Tool], *, thinks: bool, prompt_end: str = ""
     ) -> StreamParser:

@@ -18,6 +18,11 @@ class CallSyntax(Protocol):
         """What a call, or a list of calls, begins with."""
         ...
 
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """All fixed texts, some of which a vocabulary may have as control tokens."""
+        ...
+
     def read(self, scan: Scanner, opener: str, toolbox: Toolbox, /) -> Steps[None]:
         """After `opener`: the calls up to and with what closes them. Raises Malformed."""
         ...

@@ -27,6 +27,10 @@ class JsonCalls:
     def openers(self) -> Markers:
         return Markers(self.open)
 
+    @property
+    def markers(self) -> tuple[str, ...]:
+        return (self.open, self.close)
+
     def read(self, scan: Scanner, _opener: str, _toolbox: Toolbox, /) -> Steps[None]:
         """The calls up to and with the closing marker. Raises Malformed."""
         yield from scan.skip_space()

@@ -31,7 +31,7 @@ from app.engine.messages import (
 from app.engine.runtime import Float32Array
 from app.pool.loaded import LoadedModel
 
-SPECIAL = {256: "<s>", 257: "</s>", 258: "<|im_start|>", 259: "<|im_end|>"}
+SPECIAL = {256: "<s>", 257: "</s>", 258: "<|im_start|>", 259: "<|im_end|>", 263: "<tool_call>"}
 INFILL = (260, 261, 262)
 BOS, EOS = 256, 257
 

@@ -225,6 +225,13 @@ async def test_embedding_models_do_not_generate() -> None:
     assert (await bench.refuse(ask(), UnsupportedOperation)).param == "model"
 
 
+async def test_markers_that_are_control_tokens_are_shown_to_the_parser() -> None:
+    bench = Bench(template="{{ messages[0].content }}{{ tools }}")
+    asked = ChatPrompt((Message("user", "Hi"),), tools=(Tool("f"),))
+    assert (await bench.spec(ask(asked))).shown_tokens == {263}
+    assert (await bench.spec(ask(CHAT))).shown_tokens == frozenset()
+
+
 async def test_tools_need_a_place_in_the_template() -> None:
     prompt = ChatPrompt((Message("user", "Hi"),), tools=(Tool("f"),))
     bench = Bench(template="{{ messages[0].content }}")

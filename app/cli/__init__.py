@@ -10,6 +10,7 @@ from app import __version__
 _COMMANDS = {
     "serve": ("app.cli.serve", "serve", "Serve models over HTTP."),
     "manifest": ("app.cli.manifest", "manifest", "Check models.yaml."),
+    "parse": ("app.cli.parse", "parse", "Read a model's raw output as the API would."),
     "bench": ("app.cli.bench.command", "bench", "Measure an OpenAI-compatible server."),
 }
 

@@ -2,22 +2,17 @@
 
 from dataclasses import dataclass, field
 
-from app.chat.parsers.base import CallArguments, CallEnd, CallStart, Part, StreamParser, Text
+from app.chat.parsers.base import StreamParser
 from app.core.events import (
     Event,
     Failed,
     Finished,
     FinishReason,
-    ReasoningDelta,
     Started,
     TextDelta,
     TokenCandidate,
     TokenLogprob,
-    ToolCallDelta,
-    ToolCallEnd,
-    ToolCallStart,
 )
-from app.core.ids import make_id
 from app.engine.messages import (
     Output,
     PromptLogprobs,
@@ -29,6 +24,7 @@ from app.engine.messages import (
     StopReason,
 )
 from app.services.logprobs import LogprobTrack
+from app.services.parts import PartReader
 from app.services.tokens import TokenizedPrompt
 
 
@@ -75,9 +71,12 @@ class Answer:
     tally: Tally = field(default_factory=Tally)
     is_over: bool = False
     _track: LogprobTrack = field(default_factory=LogprobTrack)
-    _calls: int = 0
-    _whole_calls: int = 0
+    _reader: PartReader = field(init=False)
     _is_echoed: bool = False
+
+    def __post_init__(self) -> None:
+        take = self._track.take if self.wants_logprobs else None
+        self._reader = PartReader(self.choice, take_logprobs=take)
 
     def read(self, output: Output) -> list[Event]:
         match output:
@@ -111,7 +110,7 @@ class Answer:
             return events
         if self.wants_logprobs:
             self._track.add(output.text, output.logprobs)
-        events += self._translate(self.parser.feed(output.text))
+        events += self._reader.read(self.parser.feed(output.text))
         if was_reasoning or self.parser.is_reasoning:
             self.tally.reasoning_tokens += output.n_tokens
         return events
@@ -123,37 +122,17 @@ class Answer:
 
     def _finish(self, reason: StopReason) -> list[Event]:
         self.is_over = True
-        events = self._tell_echo(()) + self._translate(self.parser.finish())
-        if rest := self._track.take_rest(has_markup=self._calls > 0):
+        events = self._tell_echo(()) + self._reader.read(self.parser.finish())
+        if rest := self._track.take_rest(has_markup=self._reader.calls > 0):
             events.append(TextDelta(self.choice, "", rest))
         final: FinishReason = reason
-        if self._whole_calls and reason == "stop":
+        if self._reader.whole_calls and reason == "stop":
             final = "tool_calls"
         if self.is_scoring:
             final = "length"
             self.tally.completion_tokens = 0
         tally = self.tally
         events.append(Finished(self.choice, final, tally.completion_tokens, tally.reasoning_tokens))
-        return events
-
-    def _translate(self, parts: list[Part]) -> list[Event]:
-        events: list[Event] = []
-        for part in parts:
-            match part:
-                case CallStart():
-                    self._calls += 1
-                    call_id = part.id or make_id("call_")
-                    events.append(ToolCallStart(self.choice, self._calls - 1, call_id, part.name))
-                case CallArguments():
-                    events.append(ToolCallDelta(self.choice, self._calls - 1, part.text))
-                case CallEnd():
-                    self._whole_calls += part.is_whole
-                    events.append(ToolCallEnd(self.choice, self._calls - 1))
-                case _:
-                    kind = TextDelta if isinstance(part, Text) else ReasoningDelta
-                    start = part.end - len(part.text)
-                    logprobs = self._track.take(start, part.end) if self.wants_logprobs else ()
-                    events.append(kind(self.choice, part.text, logprobs))
         return events
 
     def _tell_echo(self, logprobs: tuple[TokenLogprob, ...]) -> list[Event]:

@@ -1,23 +1,19 @@
 """From wire bodies to neutral requests."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
-
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from typing import Any, cast
 
 from app.api.openai.constraints import decode_constraint
-from app.api.openai.parameters import REFUSED
 from app.api.openai.schemas.base import (
     GenerationFields,
     SamplingFields,
-    describe,
     find_unknown,
 )
 from app.api.openai.schemas.chat import ChatBody, ChatMessage, Prediction
 from app.api.openai.schemas.completions import CompletionBody
 from app.api.openai.schemas.embeddings import EmbeddingBody
+from app.api.openai.tools import decode_tool
+from app.api.openai.validate import validate
 from app.core.errors import BadRequest, MalformedBody, UnsupportedParameter
 from app.core.ids import digest_of
 from app.core.messages import Message, Tool, ToolCall
@@ -32,7 +28,6 @@ from app.core.requests import (
 )
 from app.services.generation import MAX_CHOICES
 
-B = TypeVar("B", bound=BaseModel)
 _SAMPLING_FIELDS = tuple(SamplingFields.model_fields)
 _RANDOM_SEED = -1
 
@@ -127,41 +122,6 @@ def _check_width(body: dict[str, Any], param: str, most: int) -> None:
     inputs = cast("list[Any]", given)
     if len(inputs) > most and not isinstance(inputs[0], int):
         raise BadRequest(f"'{param}': at most {most} inputs are taken.", param=param)
-
-
-def validate(schema: type[B], body: dict[str, Any]) -> B:
-    """Raises UnsupportedParameter for known parameters that are not offered, else BadRequest."""
-    for name, reason in REFUSED.items():
-        if body.get(name) is not None:
-            raise UnsupportedParameter(f"'{name}' is not supported. {reason}", param=name)
-    given = {name: value for name, value in body.items() if value is not None}
-    try:
-        return schema.model_validate(given)
-    except ValidationError as error:
-        raise _as_bad_request(error.errors(include_url=False)[0]) from None
-
-
-def _as_bad_request(details: ErrorDetails) -> BadRequest:
-    param = _spell_path(details["loc"])
-    if details["type"] == "missing":
-        return BadRequest(f"'{param}' is required.", param=param)
-    problem = details["msg"].removeprefix("Value error, ")
-    if param is None:  # fields that do not go together: the first one named is the one to blame
-        return BadRequest(f"{problem}.", param=problem.partition("'")[2].partition("'")[0] or None)
-    if details["type"].endswith("_type"):
-        problem = f"{problem}, got {describe(details['input'])}"
-    return BadRequest(f"'{param}': {problem[:500]}.", param=param)
-
-
-def _spell_path(parts: Sequence[int | str]) -> str | None:
-    """`messages`, 0, `content` as `messages[0].content`."""
-    path = ""
-    for part in parts:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        else:
-            path += f".{part}" if path else part
-    return path[:200] or None
 
 
 def _decoded(wire: GenerationFields, request: GenerationRequest) -> Decoded:
@@ -261,14 +221,7 @@ def _decode_tools(wire: ChatBody) -> tuple[Tool, ...]:
         )
     if choice == "none":
         return ()
-    return tuple(
-        Tool(
-            name=tool.function.name,
-            description=tool.function.description,
-            parameters=tool.function.parameters,
-        )
-        for tool in wire.tools or ()
-    )
+    return tuple(decode_tool(tool) for tool in wire.tools or ())
 
 
 def _decode_template_kwargs(wire: ChatBody) -> dict[str, Any]:

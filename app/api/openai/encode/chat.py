@@ -16,6 +16,7 @@ from app.core.events import (
 
 OBJECT = "chat.completion"
 CHUNK_OBJECT = "chat.completion.chunk"
+ROLE_DELTA = {"role": "assistant", "content": ""}
 
 
 class ChatChunks(Chunks):
@@ -23,13 +24,12 @@ class ChatChunks(Chunks):
 
     def open(self, choices: int) -> bytes:
         """The first chunk of each choice, in order: the role, here and nowhere else."""
-        role = {"role": "assistant", "content": ""}
-        return b"".join(self._chunk(choice, role) for choice in range(choices))
+        return b"".join(self._chunk(choice, ROLE_DELTA) for choice in range(choices))
 
     def _encode(self, event: Event) -> bytes:
         if isinstance(event, Finished):
             return self._chunk(event.choice, {}, reason=event.reason)
-        delta = _encode_delta(event)
+        delta = encode_delta(event)
         logprobs = event.logprobs if isinstance(event, TextDelta) else ()
         return self._chunk(event.choice, delta, logprobs) if delta else b""
 
@@ -45,7 +45,7 @@ class ChatChunks(Chunks):
         return self._wrap(body)
 
 
-def _encode_delta(event: Event) -> dict[str, Any]:
+def encode_delta(event: Event) -> dict[str, Any]:
     """Empty for events that a chunk has no place for."""
     match event:
         case TextDelta():

@@ -1,0 +1,227 @@
+"""`corral parse`: what the API would make of a model's raw output. No model is needed."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import click
+import orjson
+from pydantic import Field
+
+from app.api.openai.encode.chat import ROLE_DELTA, ChatAnswer, encode_delta
+from app.api.openai.schemas.base import Part
+from app.api.openai.schemas.chat import MAX_TOOLS, ChatTool
+from app.api.openai.tools import decode_tool
+from app.api.openai.validate import validate
+from app.chat.formats.registry import find_format
+from app.chat.parsers.base import StreamParser
+from app.chat.template import ChatTemplate
+from app.cli.refusal import refuse
+from app.core.errors import BadRequest, CorralError
+from app.core.events import Event
+from app.core.messages import Tool
+from app.services.parts import PartReader
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_JINJA = ("{{", "{%")
+
+
+class _Tools(Part):
+    tools: Annotated[list[ChatTool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
+
+    def decode_tools(self) -> tuple[Tool, ...]:
+        return tuple(decode_tool(tool) for tool in self.tools or ())
+
+
+class _Line(_Tools):
+    """One object of `--jsonl`; its other keys are the user's own."""
+
+    template: str
+    output: str
+    prompt_suffix: str = ""
+    chunk: Annotated[int, Field(ge=1)] | None = None
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsing:
+    """One output to read. `chunk`: it arrives in pieces of so many characters, else all at once.
+    `is_partial`: the model has not ended yet."""
+
+    template: ChatTemplate
+    tools: tuple[Tool, ...]
+    prompt_suffix: str
+    output: str
+    chunk: int | None
+    is_partial: bool = False
+
+    def read(self) -> Iterator[list[Event]]:
+        """The events that each piece brings, and those of the end."""
+        parser = self._make_parser()
+        reader = PartReader(choice=0, make_id=str)
+        size = self.chunk or max(len(self.output), 1)
+        for start in range(0, len(self.output), size):
+            yield reader.read(parser.feed(self.output[start : start + size]))
+        if not self.is_partial:
+            yield reader.read(parser.finish())
+
+    def _make_parser(self) -> StreamParser:
+        return find_format(self.template.source).make_parser(
+            self.tools, thinks=self.template.traits.thinking, prompt_end=self.prompt_suffix
+        )
+
+
+@click.command()
+@click.option("--template", type=_FILE, help="The model's chat template (Jinja).")
+@click.option("--tools", type=_FILE, help="JSON array of tools, as in a request's `tools`.")
+@click.option("--prompt-suffix", metavar="TEXT", help="What the prompt ended with: `<think>`.")
+@click.option(
+    "--chunk", type=click.IntRange(1), metavar="N", help="Read N characters at a time, as if live."
+)
+@click.option("--stream", is_flag=True, help="Print the deltas of a stream, not the message.")
+@click.option(
+    "--jsonl", is_flag=True, help="Read a JSON object per line, print a message for each."
+)
+def parse(
+    *,
+    template: Path | None,
+    tools: Path | None,
+    prompt_suffix: str | None,
+    chunk: int | None,
+    stream: bool,
+    jsonl: bool,
+) -> None:
+    """Parse a model's raw output from standard input into the message that the API would send.
+
+    With --jsonl each line is an object with `template` (text or a path) and `output`, and where
+    wanted `tools`, `prompt_suffix`, `chunk`, and `partial` (true: the output goes on). A line that
+    cannot be read is answered with {"error"}, and the exit code is 1 in the end.
+    """
+    source = sys.stdin.buffer
+    if jsonl:
+        _check_alone(template=template, tools=tools, prompt_suffix=prompt_suffix, chunk=chunk)
+        if stream:
+            raise click.UsageError("--jsonl prints messages: it does not go with --stream.")
+        _parse_lines(source)
+        return
+    if template is None:
+        raise click.UsageError("Missing option '--template' (or '--jsonl').")
+    try:
+        parsing = _Parsing(
+            template=_load_template(_read_text(template)),
+            tools=_read_tools(tools) if tools else (),
+            prompt_suffix=prompt_suffix or "",
+            output=_decode(source.read(), "standard input"),
+            chunk=chunk,
+        )
+    except CorralError as error:
+        raise refuse(error) from None
+    if stream:
+        _print_all(_stream(parsing))
+    else:
+        _print_all([_answer(parsing)])
+
+
+def _check_alone(**others: object) -> None:
+    for name, value in others.items():
+        if value is not None:
+            flag = f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"With --jsonl each line has its own '{name}': drop {flag}.")
+
+
+def _parse_lines(source: IO[bytes]) -> None:
+    is_good = True
+    for number, line in enumerate(source, start=1):
+        if not line.strip():
+            continue
+        try:
+            message = _answer(_read_line(line))
+        except CorralError as error:
+            is_good = False
+            message = {"error": f"line {number}: {error.message}"}
+        _print_all([message])
+    if not is_good:
+        raise SystemExit(1)
+
+
+def _read_line(line: bytes) -> _Parsing:
+    given = _load_json(line, "The line")
+    if not isinstance(given, dict):
+        raise BadRequest("The line is not a JSON object.")
+    wire = validate(_Line, given)  # pyright: ignore[reportUnknownArgumentType]
+    is_text = any(sign in wire.template for sign in _JINJA)
+    return _Parsing(
+        template=_load_template(wire.template if is_text else _read_text(Path(wire.template))),
+        tools=wire.decode_tools(),
+        prompt_suffix=wire.prompt_suffix,
+        output=wire.output,
+        chunk=wire.chunk,
+        is_partial=wire.partial,
+    )
+
+
+def _answer(parsing: _Parsing) -> dict[str, Any]:
+    answer = ChatAnswer()
+    for events in parsing.read():
+        for event in events:
+            answer.add(event)
+    message: dict[str, Any] = answer.encode(0, wants_logprobs=False)["message"]
+    _drop_empty_ids(message)
+    return message
+
+
+def _stream(parsing: _Parsing) -> Iterator[dict[str, Any]]:
+    yield ROLE_DELTA
+    for events in parsing.read():
+        for event in events:
+            if delta := encode_delta(event):
+                _drop_empty_ids(delta)
+                yield delta
+
+
+def _drop_empty_ids(message: dict[str, Any]) -> None:
+    """The server makes ids for formats that carry none; here they would only be noise."""
+    for call in message.get("tool_calls", ()):
+        if call.get("id") == "":
+            del call["id"]
+
+
+@cache
+def _load_template(source: str) -> ChatTemplate:
+    return ChatTemplate(source)
+
+
+@cache
+def _read_text(path: Path) -> str:
+    try:
+        return _decode(path.read_bytes(), str(path))
+    except OSError as error:
+        problem = f"'template': there is no file '{path}', and it is no Jinja text"
+        raise BadRequest(f"{problem} ({error.strerror}).", param="template") from None
+
+
+def _read_tools(path: Path) -> tuple[Tool, ...]:
+    given = _load_json(path.read_bytes(), str(path))
+    return validate(_Tools, {"tools": given}).decode_tools()
+
+
+def _load_json(data: bytes, name: str) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"{name} is not JSON: {error}.") from None
+
+
+def _decode(data: bytes, name: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"{name} is not UTF-8: {error}.") from None
+
+
+def _print_all(objects: Iterable[dict[str, Any]]) -> None:
+    for one in objects:
+        click.echo(orjson.dumps(one))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.chat.markers import THINK_CLOSE, THINK_OPEN
-from app.chat.parsers.answer import AnswerParser, CallSyntax, Envelope, Thought
+from app.chat.parsers.answer import AnswerParser, CallSyntax, Envelope, Layout, Thought
 from app.chat.parsers.base import PlainParser, StreamParser
 from app.chat.parsers.toolbox import Toolbox
 from app.core.messages import Tool
@@ -17,13 +17,15 @@ class ChatFormat:
     """How a family of models writes thoughts, text and tool calls.
 
     `name` is what `tool_format:` in models.yaml says. A template that has all of the texts in
-    `signs` speaks this format; without signs only its name chooses it.
+    `signs` speaks this format; without signs only its name chooses it. `layout`: an order of the
+    parts that is not the usual one of `Envelope`.
     """
 
     name: str
     signs: tuple[str, ...]
     calls: CallSyntax
     thought: Thought = THINK
+    layout: type[Layout] | None = None
 
     def is_spoken_by(self, template: str) -> bool:
         return bool(self.signs) and all(sign in template for sign in self.signs)
@@ -31,6 +33,8 @@ class ChatFormat:
     def markers(self, *, has_tools: bool) -> tuple[str, ...]:
         """What the parser must see of an answer, also where a vocabulary has it as a control token,
         which otherwise has no text."""
+        if self.layout is not None:
+            return self.layout.markers
         thought = (self.thought.open, self.thought.close)
         return (*thought, *self.calls.markers) if has_tools else thought
 
@@ -38,6 +42,8 @@ class ChatFormat:
         self, tools: Sequence[Tool], *, thinks: bool, prompt_end: str = ""
     ) -> StreamParser:
         """The parser of one answer to a prompt that ends with `prompt_end`."""
+        if self.layout is not None:
+            return AnswerParser(self.name, self.layout(Toolbox(tools), prompt_end).read)
         starts_in_thought = self.thought.is_open(prompt_end)
         thinks = thinks or starts_in_thought
         if not (tools or thinks):

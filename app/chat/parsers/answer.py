@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from app.chat.parsers.base import Part, Reasoning
 from app.chat.parsers.markers import Markers
@@ -25,6 +25,19 @@ class CallSyntax(Protocol):
 
     def read(self, scan: Scanner, opener: str, toolbox: Toolbox, /) -> Steps[None]:
         """After `opener`: the calls up to and with what closes them. Raises Malformed."""
+        ...
+
+
+class Layout(Protocol):
+    """An order of thoughts, text and calls of its own."""
+
+    markers: ClassVar[tuple[str, ...]]
+    """All fixed texts, some of which a vocabulary may have as control tokens."""
+
+    def __init__(self, toolbox: Toolbox, prompt_end: str) -> None: ...
+
+    def read(self, scan: Scanner, /) -> Steps[None]:
+        """One answer to a prompt that ends with `prompt_end`."""
         ...
 
 

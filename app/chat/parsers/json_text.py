@@ -10,7 +10,7 @@ from app.chat.parsers.scanner import Malformed, Scanner, Steps
 MAX_DEPTH = 64
 _IN_STRING = re.compile(r'[^"\\]+')
 _IN_SCALAR = re.compile(r'[^\s,:{}\[\]"]+')
-_BETWEEN = re.compile(r'[^"{}\[\]]+')
+_BETWEEN = re.compile(r"[\s\w,:.+'-]+")
 _CLOSING = {"}": "{", "]": "["}
 
 
@@ -38,7 +38,9 @@ def read_value(scan: Scanner, tell: Callable[[str], None]) -> Steps[None]:
         elif not char:
             raise Malformed
         elif open_brackets:
-            tell(scan.take_run(_BETWEEN))
+            if not (run := scan.take_run(_BETWEEN)):
+                raise Malformed  # such as the closing marker of a call that forgot its brackets
+            tell(run)
         elif not (yield from _read_scalar(scan, tell)):
             raise Malformed
         if not open_brackets:

@@ -13,11 +13,22 @@ class Toolbox:
     def __contains__(self, name: str) -> bool:
         return name in self._tools
 
+    def __bool__(self) -> bool:
+        return bool(self._tools)
+
+    def code_parameter(self, name: str) -> str | None:
+        """Which parameter takes code that a model writes as it is: the only one, or `code`."""
+        properties = _properties_of(self._tools.get(name))
+        if not properties or "code" in properties:
+            return "code"
+        return next(iter(properties)) if len(properties) == 1 else None
+
     def schema_of(self, name: str, parameter: str) -> Mapping[str, Any] | None:
         """The JSON schema of one parameter; None where the tool does not tell."""
-        tool = self._tools.get(name)
-        properties: Any = (tool.parameters or {}).get("properties") if tool else None
-        if not isinstance(properties, Mapping):
-            return None
-        schema: Any = cast("Mapping[str, Any]", properties).get(parameter)
+        schema: Any = _properties_of(self._tools.get(name)).get(parameter)
         return cast("Mapping[str, Any]", schema) if isinstance(schema, Mapping) else None
+
+
+def _properties_of(tool: Tool | None) -> Mapping[str, Any]:
+    properties: Any = (tool.parameters or {}).get("properties") if tool else None
+    return cast("Mapping[str, Any]", properties) if isinstance(properties, Mapping) else {}

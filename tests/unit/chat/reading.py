@@ -61,3 +61,23 @@ def read_every_way(make: Callable[[], StreamParser], text: str) -> Read:
         assert read(make, text[:at], text[at:]) == whole, f"cut at {at}: {text[:at]!r}"
     assert read(make, *text) == whole
     return whole
+
+
+def read_cut_off(make: Callable[[], StreamParser], text: str) -> None:
+    """End the answer at every place: it is read, and what was told before stays as it was."""
+    before = read(make)
+    for at in range(1, len(text) + 1):
+        told = _read_unfinished(make, text[:at])
+        assert told.content.startswith(before.content)
+        assert told.reasoning.startswith(before.reasoning)
+        for (name, arguments, *rest), known in zip(told.calls, before.calls, strict=False):
+            assert (name, arguments[: len(known[1])], *rest) == tuple(known)
+        assert len(told.calls) >= len(before.calls)
+        before = told
+        read(make, text[:at])
+
+
+def _read_unfinished(make: Callable[[], StreamParser], text: str) -> Read:
+    result = Read()
+    result.add(make().feed(text))
+    return result

@@ -1,0 +1,130 @@
+"""Harmony, the messages of gpt-oss.
+
+`<|start|>assistant to=RECIPIENT<|channel|>CHANNEL <|constrain|>json<|message|>...<|end|>`: thoughts
+are in the channel analysis, text in final and commentary, and a call is a message to a tool. The
+recipient may stand after the channel too. Source: OpenAI's harmony response format.
+"""
+
+import re
+from typing import ClassVar
+
+from app.chat.parsers.base import Reasoning, Text
+from app.chat.parsers.markers import Markers
+from app.chat.parsers.scanner import Malformed, Scanner, Steps
+from app.chat.parsers.tool_message import read_tool_message
+from app.chat.parsers.toolbox import Toolbox
+
+START, CHANNEL, CONSTRAIN, MESSAGE = "<|start|>", "<|channel|>", "<|constrain|>", "<|message|>"
+_CLOSERS = ("<|end|>", "<|call|>", "<|return|>")
+_OUTSIDE = Markers(START, CHANNEL, MESSAGE, *_CLOSERS)
+_HEADER_ENDS = Markers(MESSAGE, START, *_CLOSERS)
+_BODY_ENDS = Markers(START, CHANNEL, *_CLOSERS)
+_CHANNEL_NAME = re.compile(r"<\|channel\|>\s*(\w+)")
+_RECIPIENT = re.compile(r"\bto=([^\s<]+)")
+_NAMESPACE = "functions."
+_NOT_TOOLS = {"assistant", "user", "all"}
+# A model that goes on where it should end says one of these before the next channel.
+_FILLERS = ("assistant", "commentary", "analysis", "final")
+
+
+class Harmony:
+    """Reads the messages of one answer; `prompt_end` may have begun the first.
+
+    A message to a tool where no tools were offered is for nobody: it is dropped, and counted as
+    malformed.
+    """
+
+    markers: ClassVar[tuple[str, ...]] = (START, CHANNEL, CONSTRAIN, MESSAGE, *_CLOSERS)
+
+    def __init__(self, toolbox: Toolbox, prompt_end: str) -> None:
+        self._toolbox = toolbox
+        self._begun = _find_begun(prompt_end)
+
+    def read(self, scan: Scanner) -> Steps[None]:
+        header, has_body = self._begun
+        while True:
+            while not has_body:
+                header = header or (yield from _find_opener(scan))
+                if not header:
+                    return
+                header, has_body = yield from _finish_header(scan, header)
+            marker = yield from self._read_body(scan, header)
+            header, has_body = "" if marker in _CLOSERS else marker, False
+
+    def _read_body(self, scan: Scanner, header: str) -> Steps[str]:
+        """The text of one message and the marker after it; empty when the answer ends."""
+        name = _find_tool(header)
+        if name is None:
+            return (yield from _tell_message(scan, header))
+        if not self._toolbox:
+            scan.malformed += 1
+            return (yield from scan.stream_until(_BODY_ENDS, lambda _: None)) or ""
+        try:
+            marker = yield from read_tool_message(scan, name, self._toolbox, _BODY_ENDS)
+        except Malformed:
+            scan.refuse()
+            marker = ""
+        return marker or (yield from _tell(scan, Text))
+
+
+def _find_begun(prompt_end: str) -> tuple[str, bool]:
+    """How far the prompt has gone into a message: its header, and whether that is finished."""
+    _, start, message = prompt_end.rpartition(START)
+    header, has_body, body = message.partition(MESSAGE)
+    if not start or any(closer in body for closer in _CLOSERS):
+        return "", False
+    header = header.removeprefix("assistant").strip()
+    return header, bool(has_body)
+
+
+def _find_opener(scan: Scanner) -> Steps[str]:
+    """Tell what stands between messages. Returns what the next begins with; empty at the end."""
+    while True:
+        scan.hold()
+        yield from scan.skip_space()
+        yield from scan.take_any(_FILLERS)
+        yield from scan.skip_space()
+        opener = yield from scan.take_any(("to=", START, CHANNEL, MESSAGE))
+        if opener:
+            scan.drop()
+            return opener
+        scan.restore()
+        marker = yield from scan.tell_until(_OUTSIDE)
+        scan.drop()
+        if marker is None:
+            return ""
+        if marker not in _CLOSERS:
+            return marker
+
+
+def _finish_header(scan: Scanner, header: str) -> Steps[tuple[str, bool]]:
+    """What of a header is still to come. False: no text follows it, and so it says nothing."""
+    if header != MESSAGE:
+        pieces = [header]
+        marker = yield from scan.stream_until(_HEADER_ENDS, pieces.append)
+        header = "".join(pieces)
+        if marker != MESSAGE:
+            scan.malformed += _find_tool(header) is not None
+            return START if marker == START else "", False
+    return header, True
+
+
+def _find_tool(header: str) -> str | None:
+    recipients = _RECIPIENT.findall(header)
+    if not recipients or recipients[-1] in _NOT_TOOLS:
+        return None
+    return str(recipients[-1]).removeprefix(_NAMESPACE)
+
+
+def _tell_message(scan: Scanner, header: str) -> Steps[str]:
+    channels = _CHANNEL_NAME.findall(header)
+    scan.is_reasoning = channels[-1:] == ["analysis"]
+    marker = yield from _tell(scan, Reasoning if scan.is_reasoning else Text)
+    scan.is_reasoning = False
+    return marker
+
+
+def _tell(scan: Scanner, kind: type[Text] | type[Reasoning]) -> Steps[str]:
+    marker = yield from scan.tell_until(_BODY_ENDS, kind)
+    scan.drop()
+    return marker or ""

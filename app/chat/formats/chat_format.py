@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.chat.markers import THINK_CLOSE, THINK_OPEN
-from app.chat.parsers.answer import AnswerParser, CallSyntax, Envelope, Layout, Thought
+from app.chat.parsers.answer import AnswerParser, CallSyntax, Envelope, Layout, Reply, Thought
 from app.chat.parsers.base import PlainParser, StreamParser
 from app.chat.parsers.toolbox import Toolbox
 from app.core.messages import Tool
@@ -18,7 +18,7 @@ class ChatFormat:
 
     `name` is what `tool_format:` in models.yaml says. A template that has all of the texts in
     `signs` speaks this format; without signs only its name chooses it. `layout`: an order of the
-    parts that is not the usual one of `Envelope`.
+    parts that is not the usual one of `Envelope`. `reply`: what stands around the text.
     """
 
     name: str
@@ -26,6 +26,7 @@ class ChatFormat:
     calls: CallSyntax
     thought: Thought = THINK
     layout: type[Layout] | None = None
+    reply: Reply | None = None
 
     def is_spoken_by(self, template: str) -> bool:
         return bool(self.signs) and all(sign in template for sign in self.signs)
@@ -36,7 +37,8 @@ class ChatFormat:
         if self.layout is not None:
             return self.layout.markers
         thought = (self.thought.open, self.thought.close)
-        return (*thought, *self.calls.markers) if has_tools else thought
+        reply = (self.reply.open, self.reply.close) if self.reply else ()
+        return (*thought, *reply, *(self.calls.markers if has_tools else ()))
 
     def make_parser(
         self, tools: Sequence[Tool], *, thinks: bool, prompt_end: str = ""
@@ -46,12 +48,13 @@ class ChatFormat:
             return AnswerParser(self.name, self.layout(Toolbox(tools), prompt_end).read)
         starts_in_thought = self.thought.is_open(prompt_end)
         thinks = thinks or starts_in_thought
-        if not (tools or thinks):
+        if not (tools or thinks or self.reply):
             return PlainParser()
         envelope = Envelope(
             thought=self.thought if thinks else None,
             calls=self.calls if tools else None,
             toolbox=Toolbox(tools),
+            reply=self.reply,
             starts_in_thought=starts_in_thought,
         )
         return AnswerParser(self.name, envelope.read)

@@ -3,12 +3,20 @@
 from app.chat.formats.channels import CHANNELS
 from app.chat.formats.chat_format import ChatFormat
 from app.chat.formats.json_objects import HERMES, JSON_OBJECTS
+from app.chat.formats.python_lists import PYTHON_LISTS
 
 # Where a template has the signs of several, the earlier one is meant: the more particular first.
 # Most templates that write tagged parameters also have the signs of JSON objects.
-FORMATS: tuple[ChatFormat, ...] = (*CHANNELS, *JSON_OBJECTS)
+FORMATS: tuple[ChatFormat, ...] = (
+    *CHANNELS,
+    *PYTHON_LISTS,
+    *JSON_OBJECTS,
+)
 
 
-def find_format(template: str) -> ChatFormat:
-    """The format of a template, by its source; for one that says nothing the most common one."""
+def find_format(template: str, name: str | None = None) -> ChatFormat:
+    """The format with this name, or that of a template by its source; for a template that says
+    nothing the most common one. Raises KeyError for a name that does not exist."""
+    if name is not None:
+        return {one.name: one for one in FORMATS}[name]
     return next((one for one in FORMATS if one.is_spoken_by(template)), HERMES)

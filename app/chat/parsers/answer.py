@@ -43,14 +43,23 @@ class Layout(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """The markers of a thinking block."""
+    """The markers of a thinking block. `ends_at_call`: also what opens a call closes it."""
 
     open: str
     close: str
+    ends_at_call: bool = False
 
     def is_open(self, prompt: str) -> bool:
         """Whether the end of a prompt has left a thought open."""
         return prompt.rfind(self.open) > prompt.rfind(self.close)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The markers that some models put around their text. Without `open`, the text just begins."""
+
+    open: str
+    close: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,32 +69,66 @@ class Envelope:
     thought: Thought | None
     calls: CallSyntax | None
     toolbox: Toolbox
+    reply: Reply | None = None
     starts_in_thought: bool = False
 
     def read(self, scan: Scanner) -> Steps[None]:
-        if self.thought is not None:
-            yield from self._read_thought(scan, self.thought)
-        openers = self.calls.openers if self.calls else Markers()
-        while (opener := (yield from scan.tell_until(openers))) is not None:
-            if self.calls is not None:
-                try:
-                    yield from self.calls.read(scan, opener, self.toolbox)
-                except Malformed:
-                    scan.refuse()
+        openers = self.calls.openers.texts if self.calls else ()
+        opener = yield from self._read_thought(scan, openers)
+        if opener is not None:
+            yield from self._read_calls(scan, opener)
+        close = yield from self._open_reply(scan)
+        markers = Markers(*openers, close)
+        while (marker := (yield from scan.tell_until(markers))) is not None:
+            if marker == close:
+                scan.drop()
+            else:
+                yield from self._read_calls(scan, marker)
 
-    def _read_thought(self, scan: Scanner, thought: Thought) -> Steps[None]:
-        if not self.starts_in_thought:
-            scan.hold()
-            yield from scan.skip_space()
-            if not (yield from scan.try_take(thought.open)):
-                scan.restore()
-                return
+    def _read_thought(self, scan: Scanner, openers: tuple[str, ...]) -> Steps[str | None]:
+        """Returns the opener of a call that ended it."""
+        thought = self.thought
+        if thought is None or not (self.starts_in_thought or (yield from _try(scan, thought.open))):
+            return None
         scan.is_reasoning = True
-        marker = yield from scan.tell_until(Markers(thought.close), Reasoning)
+        closers = Markers(thought.close, *(openers if thought.ends_at_call else ()))
+        marker = yield from scan.tell_until(closers, Reasoning)
         scan.is_reasoning = False
-        if marker is not None:
+        if marker == thought.close:
             scan.drop()
             yield from scan.skip_space()
+            return None
+        return marker
+
+    def _open_reply(self, scan: Scanner) -> Steps[str]:
+        """Returns what closes the text."""
+        if self.reply is None:
+            return ""
+        if self.reply.open:
+            if not (yield from _try(scan, self.reply.open)):
+                return ""
+            yield from scan.skip_space()
+        return self.reply.close
+
+    def _read_calls(self, scan: Scanner, opener: str) -> Steps[None]:
+        if self.calls is None:
+            return
+        try:
+            yield from self.calls.read(scan, opener, self.toolbox)
+            scan.drop()
+        except Malformed:
+            scan.refuse()
+
+
+def _try(scan: Scanner, marker: str) -> Steps[bool]:
+    """Take a marker with the white space before it, or nothing."""
+    scan.hold()
+    yield from scan.skip_space()
+    if (yield from scan.try_take(marker)):
+        scan.drop()
+        return True
+    scan.restore()
+    return False
 
 
 class AnswerParser:

@@ -1,79 +1,121 @@
 """Tool calls written as JSON objects: `{"name": ..., "arguments": {...}}` between markers."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
+from app.chat.parsers.call_list import read_calls
 from app.chat.parsers.json_text import parse, read_parsed, read_value
 from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import Malformed, Scanner, Steps
 from app.chat.parsers.toolbox import Toolbox
 
+_WRAPPER = "function"  # OpenAI's own form: {"type": "function", "function": {"name": ...}}
+_BESIDE = frozenset({"type", "id"})  # what may stand before a name
+
 
 @dataclass(frozen=True, slots=True)
 class JsonCalls:
-    """`open` and `close` stand around one call, or around an array of them.
+    """`open` and `close` stand around one call, several, or an array of them; an opener that ends
+    with a bracket opens the array too.
 
     `name_keys`, `argument_keys` and `id_keys`: what the members are called; the first are what the
-    format itself writes.
+    format itself writes. With `id_keys` a call is told when its id is known. Without `name_keys`
+    the name is the key: `{NAME: arguments}`. `other_opens`: what models write for `open` as well.
     """
 
     open: str
-    close: str
+    close: str = ""
     name_keys: tuple[str, ...] = ("name",)
     argument_keys: tuple[str, ...] = ("arguments", "parameters")
     id_keys: tuple[str, ...] = ()
+    other_opens: tuple[str, ...] = ()
 
     @property
     def openers(self) -> Markers:
-        return Markers(self.open)
+        return Markers(self.open, *self.other_opens)
 
     @property
     def markers(self) -> tuple[str, ...]:
-        return (self.open, self.close)
+        return (self.open, *self.other_opens, self.close)
 
-    def read(self, scan: Scanner, _opener: str, _toolbox: Toolbox, /) -> Steps[None]:
+    def read(self, scan: Scanner, opener: str, _toolbox: Toolbox, /) -> Steps[None]:
         """The calls up to and with the closing marker. Raises Malformed."""
-        yield from scan.skip_space()
-        if (yield from scan.try_take("[")):
-            yield from self._read_array(scan)
-        else:
-            yield from self._read_call(scan)
-            scan.end_call()
+        yield from read_calls(
+            scan,
+            lambda: self.read_call(scan),
+            is_start="{".__eq__,
+            is_open=opener.endswith("["),
+        )
         yield from scan.skip_space()
         yield from scan.take_close(self.close)
 
-    def _read_array(self, scan: Scanner) -> Steps[None]:
-        while True:
-            yield from scan.skip_space()
-            if (yield from scan.try_take("]")):
-                return
-            yield from self._read_call(scan)
-            scan.end_call()
+    def read_call(self, scan: Scanner, known: Container[str] | None = None) -> Steps[None]:
+        """One object. The call starts as soon as it has its name, and its id if the format writes
+        one; arguments before that, or in a JSON string, are told when they are whole.
+
+        `known`: objects may be something else; only name and arguments of one of these are a call.
+        """
+        call = _Call(known, waits_for_id=bool(self.id_keys))
+        yield from self._read_members(scan, call)
+        call.start(scan, is_over=True)
+
+    def _read_members(self, scan: Scanner, call: "_Call") -> Steps[None]:
+        yield from scan.take("{")
+        while (key := (yield from _read_key(scan))) is not None:
+            if key == _WRAPPER and call.name is None and (yield from scan.peek()) == "{":
+                yield from self._read_members(scan, call)
+            elif key in self.name_keys and call.name is None:
+                call.set_name((yield from read_parsed(scan)))
+            elif key in self.argument_keys and call.arguments is None:
+                yield from _read_arguments(scan, call)
+            elif key in self.id_keys and call.id is None:
+                call.id = str((yield from read_parsed(scan)))
+            elif not self.name_keys and call.name is None:
+                call.set_name(key)
+                yield from _read_arguments(scan, call)
+            else:
+                call.check_other(key)
+                yield from read_value(scan, _ignore)
+            call.start(scan)
             yield from scan.skip_space()
             yield from scan.try_take(",")
 
-    def _read_call(self, scan: Scanner) -> Steps[None]:
-        """One object. The call starts as soon as its name is known; arguments that stand before
-        the name, or in a JSON string, are told when they are whole."""
-        name: str | None = None
-        arguments: str | None = None
-        yield from scan.take("{")
-        while True:
-            key = yield from _read_key(scan)
-            if key is None:
-                break
-            if key in self.name_keys and name is None:
-                name = _check_name((yield from read_parsed(scan)))
-                scan.start_call(name)
-                scan.add_arguments(arguments or "")
-            elif key in self.argument_keys and arguments is None:
-                arguments = yield from _read_arguments(scan, is_live=name is not None)
-            else:
-                yield from read_value(scan, _ignore)
-            yield from scan.skip_space()
-            yield from scan.try_take(",")
-        if name is None:
+
+class _Call:
+    """One call while its members arrive, in whatever order. Raises Malformed where it is none."""
+
+    def __init__(self, known: Container[str] | None, *, waits_for_id: bool) -> None:
+        self.name: str | None = None
+        self.id: str | None = None
+        self.arguments: str | None = None  # what came of them before the call was started
+        self.is_started = False
+        self._known = known
+        self._waits_for_id = waits_for_id
+
+    def set_name(self, name: Any) -> None:
+        if not isinstance(name, str) or not name:
             raise Malformed
+        if self._known is not None and name not in self._known:
+            raise Malformed
+        self.name = name
+
+    def check_other(self, key: str) -> None:
+        """What may be something else is not read to its end to find out."""
+        if self._known is not None and not self.is_started and key not in _BESIDE:
+            raise Malformed
+
+    def start(self, scan: Scanner, *, is_over: bool = False) -> None:
+        """Tell the start, once enough is known of it."""
+        lacks = self.name is None or (self._known is not None and self.arguments is None)
+        if is_over and lacks:
+            raise Malformed
+        waits = self._waits_for_id and self.id is None and not is_over
+        if self.name is None or self.is_started or lacks or waits:
+            return
+        scan.start_call(self.name, self.id)
+        scan.add_arguments(self.arguments or "")
+        self.is_started = True
 
 
 def _read_key(scan: Scanner) -> Steps[str | None]:
@@ -90,27 +132,24 @@ def _read_key(scan: Scanner) -> Steps[str | None]:
     return str(key)
 
 
-def _read_arguments(scan: Scanner, *, is_live: bool) -> Steps[str]:
+def _read_arguments(scan: Scanner, call: _Call) -> Steps[None]:
     """The arguments' JSON text; told as it comes where the call was started and they are an
     object. Some models write them into a JSON string."""
-    if is_live and (yield from scan.peek()) in {"{", "["}:
+    if call.name is None:
+        call.check_other("arguments")
+    call.arguments = ""
+    call.start(scan)
+    if call.is_started and (yield from scan.peek()) in {"{", "["}:
         yield from read_value(scan, scan.add_arguments)
-        return ""
+        return
     pieces: list[str] = []
     yield from read_value(scan, pieces.append)
     text = "".join(pieces)
     if text.startswith('"'):
         text = str(parse(text))
-    text = "{}" if text in {"", "null"} else text
-    if is_live:
-        scan.add_arguments(text)
-    return text
-
-
-def _check_name(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise Malformed
-    return value
+    call.arguments = "{}" if text in {"", "null"} else text
+    if call.is_started:
+        scan.add_arguments(call.arguments)
 
 
 def _ignore(_piece: str) -> None:

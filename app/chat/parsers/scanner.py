@@ -203,6 +203,10 @@ class Scanner:
         self.malformed += 1
         if self._call is not None:
             self._close(is_whole=False)
+        self.give_back()
+
+    def give_back(self) -> None:
+        """What was held only looked like a call: it is text."""
         if self._held is not None:
             taken, self._at, self._held = self._at, self._held, None
             self._tell(Text, taken)

@@ -1,0 +1,26 @@
+"""Formats whose calls are Python."""
+
+from app.chat.formats.chat_format import ChatFormat
+from app.chat.parsers.python_calls import PythonCalls
+
+PYTHON_LISTS = (
+    ChatFormat(
+        "lfm2",
+        ("List of tools: ",),
+        PythonCalls("<|tool_call_start|>", "<|tool_call_end|>"),
+    ),
+    ChatFormat(
+        "olmo3", ("<function_calls>",), PythonCalls("<function_calls>", "</function_calls>")
+    ),
+    ChatFormat(
+        "llama-4",
+        ("<|header_start|>",),
+        PythonCalls("<|python_start|>", "<|python_end|>", is_bare=True),
+    ),
+    # JSON objects in most answers
+    ChatFormat(
+        "llama-3",
+        ("dictionary of argument name and its value",),
+        PythonCalls("<|python_tag|>", is_bare=True),
+    ),
+)

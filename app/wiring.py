@@ -21,8 +21,9 @@ from app.core.errors import ConfigurationError, CorralError
 from app.core.models import ModelInfo, ModelState
 from app.engine.prefix.store import PrefixStore
 from app.llama import library
+from app.llama.context import LlamaRuntime
 from app.pool.describe import decide_sizes, describe
-from app.pool.loader import LlamaLoader
+from app.pool.loader import LlamaLoader, MakeRuntime
 from app.pool.pool import DEFAULT_NAME, ModelPool
 from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
@@ -51,11 +52,16 @@ class Service:
     is_open: bool
 
 
-def build_service(settings: Settings, on_failure: OnFailure | None = None) -> Service:
+def build_service(
+    settings: Settings,
+    on_failure: OnFailure | None = None,
+    *,
+    make_runtime: MakeRuntime = LlamaRuntime,
+) -> Service:
     """Build everything; nothing runs before the app's lifespan starts.
 
-    `on_failure` is told when a model that should be preloaded cannot be. Raises
-    ConfigurationError.
+    `on_failure` is told when a model that should be preloaded cannot be. `make_runtime` makes what
+    computes a model's answers. Raises ConfigurationError.
     """
     library.init(llama_log_sink)
     device = _choose_device(settings)
@@ -67,7 +73,8 @@ def build_service(settings: Settings, on_failure: OnFailure | None = None) -> Se
     prefixes = PrefixStore(
         settings.prefix_cache_bytes, settings.prefix_cache_dir, settings.prefix_cache_disk_bytes
     )
-    pool = _make_pool(settings, catalog, metrics, prefixes, default)
+    loader = LlamaLoader(settings, load_progress, prefixes, make_runtime)
+    pool = _make_pool(settings, catalog, metrics, loader, default)
     metrics.watch(pool.stats, pool.states)
     preload = _choose_preload(settings, pool)
     generation = GenerationService(pool, metrics, queue_timeout=settings.queue_timeout)
@@ -116,7 +123,7 @@ def _make_pool(
     settings: Settings,
     catalog: Sequence[ModelEntry],
     metrics: Metrics,
-    prefixes: PrefixStore,
+    loader: LlamaLoader,
     default: str,
 ) -> ModelPool:
     def describe_entry(entry: ModelEntry, state: ModelState, error: str | None) -> ModelInfo:
@@ -124,7 +131,7 @@ def _make_pool(
 
     return ModelPool(
         catalog,
-        LlamaLoader(settings, load_progress, prefixes),
+        loader,
         describe_entry,
         metrics,
         max_loaded=settings.max_loaded_models,

@@ -21,7 +21,8 @@ from app.engine.constraint import ConstraintCompiler
 from app.engine.embedder import Embedder
 from app.engine.engine import Engine
 from app.engine.prefix.store import PrefixStore
-from app.llama.context import LlamaRuntime
+from app.engine.runtime import Runtime
+from app.llama.context import ContextOptions, LlamaRuntime
 from app.llama.embedding import EmbeddingOptions
 from app.llama.grammar import grammar_tokenizer
 from app.llama.model import Model, ModelOptions
@@ -31,6 +32,7 @@ from app.pool.lazy_embedding import LazyEmbeddingRuntime
 from app.pool.loaded import LoadedModel, spell
 
 Progress = Callable[[float], None]
+MakeRuntime = Callable[[Model, ContextOptions], Runtime]
 
 _log = structlog.stdlib.get_logger("corral.pool")
 
@@ -60,7 +62,7 @@ class _Parts:
     """What a thread made of a file; the rest is made on the event loop."""
 
     model: Model
-    runtime: LlamaRuntime | None
+    runtime: Runtime | None
     draft: LlamaRuntime | None
     embedding: LazyEmbeddingRuntime | None
     grammar: Any
@@ -76,11 +78,14 @@ class LlamaLoader:
         settings: Settings,
         make_progress: Callable[[str], Progress],
         prefixes: PrefixStore,
+        make_runtime: MakeRuntime = LlamaRuntime,
     ) -> None:
         """`make_progress` gives the callback that shows how far loading a model has come.
-        `prefixes` outlives the models: what one had computed is there when it comes back."""
+        `prefixes` outlives the models: what one had computed is there when it comes back.
+        `make_runtime` makes what computes a model's answers."""
         self._settings = settings
         self._prefixes = prefixes
+        self._make_runtime = make_runtime
         self._make_progress = make_progress
         self._verifier = Verifier()
         self._stopped = threading.Event()
@@ -111,7 +116,7 @@ class LlamaLoader:
                 )
             runtime = draft = grammar = embedding = template = template_error = None
             if model.has_decoder and model.is_causal:
-                runtime = LlamaRuntime(model, context_options(settings, entry, threads))
+                runtime = self._make_runtime(model, context_options(settings, entry, threads))
                 undo.callback(runtime.close)
                 if entry.draft is not None:
                     draft = load_draft(settings, entry, model, threads)

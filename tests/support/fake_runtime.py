@@ -12,6 +12,7 @@ import numpy as np
 
 from app.core.memory import MemoryTraits, SavedRange
 from app.core.requests import SamplingParams
+from app.engine.runtime import Float32Array, Vocabulary
 
 END = 0
 
@@ -27,12 +28,13 @@ class FakeVocabulary:
 
 
 class FakeSampler:
-    def __init__(self, runtime: "FakeRuntime") -> None:
-        self._runtime = runtime
+    """Takes the likeliest of the tokens that nobody has masked."""
+
+    def __init__(self) -> None:
         self.is_closed = False
 
     def sample(self, row: int, logits: np.ndarray) -> int:
-        return self._runtime.next_by_row[row]
+        return int(logits.argmax())
 
     def accept(self, token: int) -> None:
         pass
@@ -100,9 +102,10 @@ class FakeRuntime:
         batch_capacity: int = 32,
         max_outputs: int = 8,
         memory: MemoryTraits | None = None,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         self.memory = memory or traits(size=kv_size)
-        self.vocabulary = FakeVocabulary()
+        self.vocabulary: Vocabulary = vocabulary or FakeVocabulary()
         self.batch = FakeBatch(batch_capacity)
         self.batch_capacity = batch_capacity
         self.max_outputs = max_outputs
@@ -111,7 +114,6 @@ class FakeRuntime:
         self.cache: dict[int, list[Cell]] = {}
         self.computed = 0
         self.saves = 0
-        self.next_by_row: dict[int, int] = {}
         self.steps: list[int] = []
         self.samplers: list[FakeSampler] = []
         self.gate = threading.Event()
@@ -119,7 +121,7 @@ class FakeRuntime:
         self.refuse_decodes = 0
         self.fail_with: Exception | None = None
         self.is_closed = False
-        self._logits = np.zeros((0, FakeVocabulary.size), np.float32)
+        self._logits = np.zeros((0, self.vocabulary.size), np.float32)
 
     def decode(self, n_tokens: int) -> bool:
         assert self.gate.wait(10)
@@ -133,7 +135,6 @@ class FakeRuntime:
             assert self.cells_used + n_tokens <= self.kv_size, "no room"
         self.computed += n_tokens
         self.steps.append(n_tokens)
-        self.next_by_row = {}
         rows: list[np.ndarray] = []
         for row in range(n_tokens):
             slot = int(self.batch.sequence[row])
@@ -143,13 +144,16 @@ class FakeRuntime:
             history.append(Cell(int(self.batch.token[row])))
             assert len(history) <= self.memory.cells_per_sequence
             if self.batch.output[row]:
-                choice = self.next_by_row[row] = next_token([cell.token for cell in history])
-                logits = np.full(FakeVocabulary.size, -1.0, np.float32)
-                logits[choice] = 4.0
-                rows.append(logits)
+                rows.append(self.row_after([cell.token for cell in history]))
         assert len(rows) <= self.max_outputs
         self._logits = np.stack(rows) if rows else self._logits[:0]
         return True
+
+    def row_after(self, tokens: Sequence[int]) -> Float32Array:
+        """The logits that follow `tokens`, of shape (vocabulary size,)."""
+        row = np.full(self.vocabulary.size, -1.0, np.float32)
+        row[next_token(tokens)] = 4.0
+        return row
 
     def logits(self, n_rows: int) -> np.ndarray:
         assert n_rows == len(self._logits)
@@ -207,7 +211,7 @@ class FakeRuntime:
         return True
 
     def make_sampler(self, params: SamplingParams, prompt: Sequence[int]) -> FakeSampler:
-        self.samplers.append(FakeSampler(self))
+        self.samplers.append(FakeSampler())
         return self.samplers[-1]
 
     def make_graph_sampler(self, params: SamplingParams) -> None:

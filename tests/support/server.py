@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,9 @@ MODEL = "corral-tiny"
 HOST = "127.0.0.1"
 START_SECONDS = 90.0
 WAIT_SECONDS = 60.0
+ROOT = Path(__file__).resolve().parents[2]
+SERVE = (str(Path(sys.executable).parent / "corral"), "serve")
+SCRIPTED = (sys.executable, "-m", "tests.support.scripted_server")
 # What the log says when something went wrong that no request should be able to cause.
 ALARMS = ("Traceback", "request failed", "engine died", "Exception in ASGI", "never retrieved")
 
@@ -32,6 +35,7 @@ DEFAULTS = {
     "LLM_USE_GPU": "false",
     "LLM_LOG_FORMAT": "json",
     "LLM_DRAIN_TIMEOUT": "10",
+    "PYTHONPATH": str(ROOT),
     "PYTHONUNBUFFERED": "1",
 }
 
@@ -129,9 +133,9 @@ def wait_until(
 
 
 @contextmanager
-def serve(folder: Path, **settings: str) -> Generator[Server]:
+def serve(folder: Path, command: Sequence[str] = SERVE, **settings: str) -> Generator[Server]:
     """A server that is ready, in `folder`; `settings` are environment variables."""
-    server = launch(folder, **settings)
+    server = launch(folder, command, **settings)
     try:
         wait_until(lambda: is_ready(server), "the server to be ready", START_SECONDS, pause=0.1)
         yield server
@@ -139,7 +143,7 @@ def serve(folder: Path, **settings: str) -> Generator[Server]:
         stop(server)
 
 
-def launch(folder: Path, **settings: str) -> Server:
+def launch(folder: Path, command: Sequence[str] = SERVE, **settings: str) -> Server:
     """Starts the process and does not wait for it; whoever calls this must `stop` it."""
     port = pick_port()
     models = folder / "models"
@@ -153,7 +157,7 @@ def launch(folder: Path, **settings: str) -> Server:
         **settings,
     }
     process = subprocess.Popen(
-        [str(Path(sys.executable).parent / "corral"), "serve"],
+        command,
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -5,6 +5,7 @@ SHELL := /bin/sh
 
 VENV := .venv
 BIN := $(VENV)/bin
+CLIENTS := $(VENV)/clients
 NODE := tests/clients/node
 IMAGE ?= corral:dev
 # A CMAKE_ARGS that differs from the installed build's asks for another build.
@@ -25,7 +26,7 @@ help: ## List the commands
 serve: $(VENV)/.project ## Install what is missing and start Corral on 127.0.0.1:11434
 	@$(BIN)/corral serve $(ARGS)
 
-test: $(VENV)/.dev $(NODE)/node_modules/.installed ## Run all tests
+test: $(VENV)/.dev $(CLIENTS)/.installed $(NODE)/node_modules/.installed ## Run all tests
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev ## Check locks, format, lint, types and import rules
@@ -77,7 +78,14 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.project
 	@$(BIN)/python scripts/install.py requirements/dev.txt
 	@touch $@
 
+# Clients that are tried depend on much; none of it may decide what Corral itself runs with.
+$(CLIENTS)/.installed: requirements/clients.txt $(VENV)/.dev
+	@echo "Installing the Python clients that are tried."
+	@$(BIN)/python -m venv --clear $(CLIENTS)
+	@$(CLIENTS)/bin/python -m pip install -q --require-hashes -r requirements/clients.txt
+	@touch $@
+
 $(NODE)/node_modules/.installed: $(NODE)/package-lock.json
 	@if command -v npm >/dev/null; then \
-		cd $(NODE) && npm ci --no-audit --no-fund && touch node_modules/.installed; \
-	else echo "npm is not here: the tests of the Node client will be skipped."; fi
+		cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund && touch node_modules/.installed; \
+	else echo "npm is not here: the tests of Node's clients and of OpenCode will be skipped."; fi

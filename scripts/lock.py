@@ -45,10 +45,9 @@ def locks() -> list[Lock]:
     project = pyproject["project"]
     runtime = [project["requires-python"], project["dependencies"]]
     extras = [project["optional-dependencies"]["bench"], pyproject["dependency-groups"]["dev"]]
-    build = [line for line in (DIRECTORY / "build.in").read_text().splitlines() if line[:1] != "#"]
     backend = pyproject["build-system"]["requires"]
     return [
-        Lock("build", "requirements/build.in", (), [build, backend]),
+        Lock("build", "requirements/build.in", (), [_wanted("build.in"), backend]),
         Lock("runtime", "pyproject.toml", ("-c", "requirements/build.txt"), runtime),
         Lock(
             "dev",
@@ -56,7 +55,13 @@ def locks() -> list[Lock]:
             ("--extra", "bench", "--group", "dev", "-c", "requirements/runtime.txt"),
             [runtime, extras],
         ),
+        Lock("clients", "requirements/clients.in", (), _wanted("clients.in")),
     ]
+
+
+def _wanted(name: str) -> list[str]:
+    lines = (DIRECTORY / name).read_text().splitlines()
+    return [line for line in lines if line[:1] != "#"]
 
 
 def write(lock: Lock, upgrade: bool) -> None:

@@ -1,9 +1,9 @@
-// What a live server says to OpenAI's client for Node. CORRAL_URL is the server's base URL.
+// What live servers say to OpenAI's client for Node: see ai.test.mjs for their addresses.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import OpenAI from "openai";
-import { zodResponseFormat } from "openai/helpers/zod";
+import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
 import { z } from "zod";
 
 const MODEL = "corral-tiny";
@@ -178,4 +178,46 @@ test("an aborted stream ends", async () => {
     if (++chunks === 3) stream.controller.abort();
   }
   assert.ok(chunks >= 3);
+});
+
+test("parsed tools: calls are streamed, run and answered over two rounds", async () => {
+  const scripted = new OpenAI({
+    baseURL: process.env.SCRIPTED_URL,
+    apiKey: "unused",
+    maxRetries: 0,
+  });
+  const sums = [];
+  const add = zodFunction({
+    name: "add",
+    description: "Add two numbers",
+    parameters: z.object({ a: z.number(), b: z.number() }),
+    function: ({ a, b }) => {
+      sums.push(a + b);
+      return `the sum is ${a + b}`;
+    },
+  });
+  const script = [
+    'call add {"a": 1, "b": 2}',
+    'call add {"a": 3, "b": 4}',
+    "then",
+    'call add {"a": 5, "b": 6.5}',
+  ].join("\n");
+  const runner = scripted.chat.completions.runTools({
+    model: MODEL,
+    messages: [{ role: "user", content: script }],
+    stream: true,
+    tools: [add],
+  });
+  assert.match(await runner.finalContent(), /the sum is 7; the sum is 11.5/);
+  assert.deepEqual(sums, [3, 7, 11.5]);
+
+  const answer = await scripted.chat.completions.parse({
+    model: MODEL,
+    messages: [{ role: "user", content: 'call add {"a": 1, "b": 2}' }],
+    tools: [add],
+  });
+  assert.deepEqual(answer.choices[0].message.tool_calls[0].function.parsed_arguments, {
+    a: 1,
+    b: 2,
+  });
 });

@@ -4,13 +4,18 @@ from app.chat.formats.chat_format import ChatFormat
 from app.chat.parsers.answer import Thought
 from app.chat.parsers.harmony import Harmony
 from app.chat.parsers.named_calls import NamedCalls
+from app.chat.parsers.recipients import Recipients
 
 GPT_OSS = ChatFormat(
     "gpt-oss",
     ("<|start|>", "<|channel|>", "<|message|>"),
     NamedCalls("<|channel|>commentary to=functions.", "<|constrain|>json<|message|>", "<|call|>"),
     Thought("<|channel|>analysis<|message|>", "<|end|>"),
-    Harmony,
+    layout=Harmony,
 )
 
-CHANNELS = (GPT_OSS,)
+FUNCTIONARY_V3_2 = ChatFormat(
+    "functionary-v3.2", (">>>all",), NamedCalls(">>>", "\n"), layout=Recipients
+)
+
+CHANNELS = (GPT_OSS, FUNCTIONARY_V3_2)

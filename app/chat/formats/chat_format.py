@@ -18,13 +18,15 @@ class ChatFormat:
 
     `name` is what `tool_format:` in models.yaml says. A template that has all of the texts in
     `signs` speaks this format; without signs only its name chooses it. `layout`: an order of the
-    parts that is not the usual one of `Envelope`. `reply`: what stands around the text.
+    parts that is not the usual one of `Envelope`. `reply`: what stands around the text. `strays`:
+    markup between the parts that says nothing.
     """
 
     name: str
     signs: tuple[str, ...]
     calls: CallSyntax
     thought: Thought = THINK
+    strays: tuple[str, ...] = ()
     layout: type[Layout] | None = None
     reply: Reply | None = None
 
@@ -38,7 +40,8 @@ class ChatFormat:
             return self.layout.markers
         thought = (self.thought.open, self.thought.close)
         reply = (self.reply.open, self.reply.close) if self.reply else ()
-        return (*thought, *reply, *(self.calls.markers if has_tools else ()))
+        calls = self.calls.markers if has_tools else ()
+        return (*thought, *reply, *self.strays, *calls)
 
     def make_parser(
         self, tools: Sequence[Tool], *, thinks: bool, prompt_end: str = ""
@@ -48,13 +51,14 @@ class ChatFormat:
             return AnswerParser(self.name, self.layout(Toolbox(tools), prompt_end).read)
         starts_in_thought = self.thought.is_open(prompt_end)
         thinks = thinks or starts_in_thought
-        if not (tools or thinks or self.reply):
+        if not (tools or thinks or self.reply or self.strays):
             return PlainParser()
         envelope = Envelope(
             thought=self.thought if thinks else None,
             calls=self.calls if tools else None,
             toolbox=Toolbox(tools),
             reply=self.reply,
+            strays=self.strays,
             starts_in_thought=starts_in_thought,
         )
         return AnswerParser(self.name, envelope.read)

@@ -2,13 +2,17 @@
 
 from app.chat.formats.channels import CHANNELS
 from app.chat.formats.chat_format import ChatFormat
+from app.chat.formats.gemma import GEMMA_4
 from app.chat.formats.json_objects import HERMES, JSON_OBJECTS
+from app.chat.formats.named_arguments import NAMED_ARGUMENTS
 from app.chat.formats.python_lists import PYTHON_LISTS
 
 # Where a template has the signs of several, the earlier one is meant: the more particular first.
 # Most templates that write tagged parameters also have the signs of JSON objects.
 FORMATS: tuple[ChatFormat, ...] = (
     *CHANNELS,
+    GEMMA_4,
+    *NAMED_ARGUMENTS,
     *PYTHON_LISTS,
     *JSON_OBJECTS,
 )

@@ -6,7 +6,7 @@ from typing import ClassVar, Protocol
 
 from app.chat.parsers.base import Part, Reasoning
 from app.chat.parsers.markers import Markers
-from app.chat.parsers.scanner import Malformed, Scanner, Steps
+from app.chat.parsers.scanner import SPACE, Malformed, Scanner, Steps
 from app.chat.parsers.toolbox import Toolbox
 
 
@@ -43,15 +43,47 @@ class Layout(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """The markers of a thinking block. `ends_at_call`: also what opens a call closes it."""
+    """The markers of a thinking block.
+
+    `label`: a word that may stand after `open`. `ends_at_call`: also what opens a call closes it.
+    `recurs`: there may be thoughts after the first text too.
+    """
 
     open: str
     close: str
+    label: str = ""
     ends_at_call: bool = False
+    recurs: bool = False
 
     def is_open(self, prompt: str) -> bool:
         """Whether the end of a prompt has left a thought open."""
         return prompt.rfind(self.open) > prompt.rfind(self.close)
+
+    def read(self, scan: Scanner, call_marks: tuple[str, ...]) -> Steps[None]:
+        """After `open`. Some models write it again where the prompt did."""
+        scan.drop()
+        scan.is_reasoning = True
+        yield from scan.skip_space()
+        while (yield from scan.try_take(self.open)):
+            yield from scan.skip_space()
+        if self.label:
+            yield from self._skip_label(scan)
+        ends = (self.close, *(call_marks if self.ends_at_call else ()))
+        marker = yield from scan.tell_until(Markers(*ends), Reasoning)
+        scan.is_reasoning = False
+        if marker == self.close:
+            scan.drop()
+            yield from scan.skip_space()
+        else:
+            scan.restore()
+
+    def _skip_label(self, scan: Scanner) -> Steps[None]:
+        scan.hold()
+        if (yield from scan.try_take(self.label)):
+            after = yield from scan.peek()
+            if not after or after in SPACE or self.close.startswith(after):
+                scan.drop()
+        scan.restore()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,41 +96,36 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Reasoning counts only at the start of an answer. `calls` None: calls are text."""
+    """Reasoning counts only at the start of an answer, unless it recurs. `calls` None: calls are
+    text. `strays`: markup between the parts that says nothing."""
 
     thought: Thought | None
     calls: CallSyntax | None
     toolbox: Toolbox
     reply: Reply | None = None
+    strays: tuple[str, ...] = ()
     starts_in_thought: bool = False
 
     def read(self, scan: Scanner) -> Steps[None]:
-        openers = self.calls.openers.texts if self.calls else ()
-        opener = yield from self._read_thought(scan, openers)
-        if opener is not None:
-            yield from self._read_calls(scan, opener)
+        thought, calls = self.thought, self.calls
+        openers = calls.openers.texts if calls is not None else ()
+        call_marks = (*openers, *self.strays)
+        if thought and (self.starts_in_thought or (yield from _try(scan, thought.open))):
+            yield from thought.read(scan, call_marks)
         close = yield from self._open_reply(scan)
-        markers = Markers(*openers, close)
+        recurring = thought.open if thought and thought.recurs else ""
+        markers = Markers(*call_marks, close, recurring)
         while (marker := (yield from scan.tell_until(markers))) is not None:
-            if marker == close:
-                scan.drop()
+            if thought and marker == recurring:
+                yield from thought.read(scan, call_marks)
+            elif calls and marker in openers:
+                try:
+                    yield from calls.read(scan, marker, self.toolbox)
+                    scan.drop()
+                except Malformed:
+                    scan.refuse()
             else:
-                yield from self._read_calls(scan, marker)
-
-    def _read_thought(self, scan: Scanner, openers: tuple[str, ...]) -> Steps[str | None]:
-        """Returns the opener of a call that ended it."""
-        thought = self.thought
-        if thought is None or not (self.starts_in_thought or (yield from _try(scan, thought.open))):
-            return None
-        scan.is_reasoning = True
-        closers = Markers(thought.close, *(openers if thought.ends_at_call else ()))
-        marker = yield from scan.tell_until(closers, Reasoning)
-        scan.is_reasoning = False
-        if marker == thought.close:
-            scan.drop()
-            yield from scan.skip_space()
-            return None
-        return marker
+                scan.drop()
 
     def _open_reply(self, scan: Scanner) -> Steps[str]:
         """Returns what closes the text."""
@@ -109,15 +136,6 @@ class Envelope:
                 return ""
             yield from scan.skip_space()
         return self.reply.close
-
-    def _read_calls(self, scan: Scanner, opener: str) -> Steps[None]:
-        if self.calls is None:
-            return
-        try:
-            yield from self.calls.read(scan, opener, self.toolbox)
-            scan.drop()
-        except Malformed:
-            scan.refuse()
 
 
 def _try(scan: Scanner, marker: str) -> Steps[bool]:

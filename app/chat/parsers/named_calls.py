@@ -3,9 +3,11 @@
 import re
 from dataclasses import dataclass
 
+from app.chat.parsers.json_calls import JsonCalls
 from app.chat.parsers.json_text import read_value
 from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import Malformed, Scanner, Steps
+from app.chat.parsers.tool_message import read_tool_message
 from app.chat.parsers.toolbox import Toolbox
 
 _NAME = re.compile(r"[^\s<>{}\[\]\"`|｜]+")
@@ -17,7 +19,9 @@ class NamedCalls:
     """`open` NAME `arguments` JSON `close`, with any white space between.
 
     Where the format carries an id, it stands after the name behind `id_open`, or before it in front
-    of `name_open`; or the name itself is one, as in `functions.NAME:0` (`is_numbered`).
+    of `name_open`; or the name itself is one, as in `functions.NAME:0` (`is_numbered`). `code_open`
+    begins code for the tool `python`, which goes on to the end. `listed`: the older form of the
+    family, an array of JSON objects.
     """
 
     open: str
@@ -26,19 +30,31 @@ class NamedCalls:
     id_open: str = ""
     name_open: str = ""
     is_numbered: bool = False
+    code_open: str = ""
+    listed: JsonCalls | None = None
 
     @property
     def openers(self) -> Markers:
-        return Markers(self.open)
+        return Markers(self.open, self.code_open)
 
     @property
     def markers(self) -> tuple[str, ...]:
-        return tuple(
-            filter(None, (self.open, self.id_open, self.name_open, self.arguments, self.close))
-        )
+        inner = (self.id_open, self.name_open, self.arguments, self.close)
+        return tuple(text for text in (self.open, *inner, self.code_open) if text)
 
-    def read(self, scan: Scanner, _opener: str, _toolbox: Toolbox, /) -> Steps[None]:
+    def read(self, scan: Scanner, opener: str, toolbox: Toolbox, /) -> Steps[None]:
         """One call up to and with the closing marker. Raises Malformed."""
+        if opener == self.code_open:
+            yield from read_tool_message(scan, "python", toolbox, Markers())
+            return
+        if self.listed is not None:
+            yield from scan.skip_space()
+            if (yield from scan.peek()) == "[":
+                yield from self.listed.read(scan, opener, toolbox)
+                return
+        yield from self._read_call(scan)
+
+    def _read_call(self, scan: Scanner) -> Steps[None]:
         name, call_id = yield from self._read_name(scan)
         if not name or not (yield from self._take_open(scan)):
             raise Malformed

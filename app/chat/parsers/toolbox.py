@@ -16,6 +16,10 @@ class Toolbox:
     def __bool__(self) -> bool:
         return bool(self._tools)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._tools)
+
     def code_parameter(self, name: str) -> str | None:
         """Which parameter takes code that a model writes as it is: the only one, or `code`."""
         properties = _properties_of(self._tools.get(name))

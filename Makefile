@@ -79,10 +79,10 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.project
 	@touch $@
 
 # Clients that are tried depend on much; none of it may decide what Corral itself runs with.
-$(CLIENTS)/.installed: requirements/clients.txt $(VENV)/.dev
+$(CLIENTS)/.installed: requirements/clients.txt | $(VENV)/.dev
 	@echo "Installing the Python clients that are tried."
-	@$(BIN)/python -m venv --clear $(CLIENTS)
-	@$(CLIENTS)/bin/python -m pip install -q --require-hashes -r requirements/clients.txt
+	@$(BIN)/python -m venv --clear --without-pip $(CLIENTS)
+	@$(BIN)/python -m pip --python $(CLIENTS)/bin/python install -q --no-compile --require-hashes -r $<
 	@touch $@
 
 $(NODE)/node_modules/.installed: $(NODE)/package-lock.json

@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cached_property
 from typing import Any, cast
 
 from jinja2 import TemplateError
@@ -29,9 +30,25 @@ class OutOfTime(TooMuch):
 
 
 class Budget:
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, given: Any = None) -> None:
         self._deadline = time.monotonic() + seconds
         self._operations = MAX_OPERATIONS
+        self._given = given
+
+    @cached_property
+    def given(self) -> frozenset[int]:
+        """Identities of the lists that the template was given; few templates need them."""
+        found: set[int] = set()
+        left = [self._given]
+        while left:
+            one = left.pop()
+            if isinstance(one, Mapping):
+                left.extend(cast("Mapping[Any, Any]", one).values())
+            elif isinstance(one, list):
+                items = cast("list[Any]", one)
+                found.add(id(items))
+                left.extend(items)
+        return frozenset(found)
 
     def spend(self, operations: int = 1) -> None:
         self._operations -= operations
@@ -45,13 +62,19 @@ _current: ContextVar[Budget | None] = ContextVar("template_budget", default=None
 
 
 @contextmanager
-def budget(seconds: float) -> Generator[None]:
-    """What runs inside spends from one budget."""
-    token = _current.set(Budget(seconds))
+def budget(seconds: float, given: Any = None) -> Generator[None]:
+    """What runs inside spends from one budget, and leaves the lists in `given` as they are."""
+    token = _current.set(Budget(seconds, given))
     try:
         yield
     finally:
         _current.reset(token)
+
+
+def is_given(value: list[Any]) -> bool:
+    """Whether a list came with the request: such a list is not the template's to change."""
+    current = _current.get()
+    return current is None or id(value) in current.given
 
 
 def spend(operations: int = 1) -> None:

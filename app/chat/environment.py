@@ -5,14 +5,17 @@ from datetime import datetime
 from typing import Any, Never, cast
 
 from jinja2 import TemplateError, nodes, pass_context
+from jinja2.ext import Extension
+from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from app.chat.budget import check_size, check_value, spend, spend_on
+from app.chat.budget import check_size, check_value, is_given, spend, spend_on
 from app.chat.operations import (
     COMPARING,
     FORBIDDEN_METHODS,
+    LIST_METHODS,
     OPERATORS,
     bounded_filters,
     check_method,
@@ -55,11 +58,24 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         return spend_on(super().call_binop(context, operator, left, right))
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        if isinstance(obj, list) and attr in LIST_METHODS:
+            return not is_given(cast("list[Any]", obj))
         return attr not in FORBIDDEN_METHODS and super().is_safe_attribute(obj, attr, value)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
         return cast("nodes.Template", _Metering().visit(tree))
+
+
+class _Generation(Extension):
+    """`{% generation %}`: marks what a model wrote, for those who train it. Here it is text."""
+
+    tags = frozenset({"generation"})  # pyright: ignore[reportAssignmentType] - Jinja's is a set
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.Scope(body, lineno=line)
 
 
 class _Metering(NodeTransformer):
@@ -130,7 +146,7 @@ def make_environment() -> BoundedEnvironment:
     made = BoundedEnvironment(
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=["jinja2.ext.loopcontrols"],
+        extensions=["jinja2.ext.loopcontrols", _Generation],
         optimized=False,  # nothing is computed while compiling
         finalize=_finalize,
     )

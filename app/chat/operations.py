@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from string import Formatter
 from typing import Any, cast
@@ -24,6 +24,8 @@ COMPARING = frozenset(
     {"sort", "min", "max", "unique", "groupby", "dictsort", "in", "eq", "equalto", "==", "ne", "!="}
     | {"lt", "lessthan", "<", "le", "<=", "gt", "greaterthan", ">", "ge", ">="}
 )
+# methods that change a list; a template may use them on its own lists
+LIST_METHODS = frozenset({"append", "extend", "insert", "pop"})
 _MAX_BITS = 4096
 _MAX_INDENT = 16
 _LONG_NUMBER = re.compile(r"\d{5}")
@@ -89,6 +91,8 @@ def check_method(called: Any, args: tuple[Any, ...], more: dict[str, Any]) -> tu
         check_value(more)
         return args
     owner = getattr(called, "__self__", None)
+    if isinstance(owner, list) and name in LIST_METHODS:
+        return _check_list(name, cast("list[Any]", owner), args)
     if name == "expandtabs" and isinstance(owner, str | bytes):
         check_size(len(owner) * max((8, *args, *more.values())))
     if not isinstance(owner, str | bytes) or not args:
@@ -100,6 +104,24 @@ def check_method(called: Any, args: tuple[Any, ...], more: dict[str, Any]) -> tu
     elif name == "replace" and len(args) > 1:
         _check_replace(owner, args[0], args[1])
     return args
+
+
+def _check_list(name: str, owner: list[Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
+    if name == "extend" and args:
+        args = (_listed(args[0]), *args[1:])
+        spend(len(args[0]))
+        check_size(len(owner) + len(args[0]))
+    check_size(len(owner) + 1)
+    return args
+
+
+def _listed(items: Iterable[Any]) -> list[Any]:
+    listed: list[Any] = []
+    for item in items:
+        spend()
+        check_size(len(listed))
+        listed.append(item)
+    return listed
 
 
 def _joinable(separator: str | bytes, items: Iterable[Any]) -> list[Any]:
@@ -152,11 +174,26 @@ def to_json(
     if indent is not None and (len(indent) if isinstance(indent, str) else indent) > _MAX_INDENT:
         raise TooMuch("it indents too far")
     encoder = json.JSONEncoder(
-        indent=indent, ensure_ascii=ensure_ascii, separators=separators, sort_keys=sort_keys
+        indent=indent,
+        ensure_ascii=ensure_ascii,
+        separators=separators,
+        sort_keys=sort_keys,
+        default=_encode_other,
     )
     if indent is None:
         return encoder.encode(value)
     return "".join(_joinable("", encoder.iterencode(value)))
+
+
+def _encode_other(value: Any) -> Any:
+    """What filters such as `map` give is a list to whoever wrote the template."""
+    if isinstance(value, Iterator):
+        return _listed(cast("Iterator[Any]", value))
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+def from_json(text: str) -> Any:
+    return json.loads(text)
 
 
 def bounded_filters(original: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
@@ -197,5 +234,5 @@ def bounded_filters(original: dict[str, Callable[..., Any]]) -> dict[str, Callab
 
     kept = {name: value for name, value in original.items() if name not in FORBIDDEN_FILTERS}
     kept |= {"replace": replace, "format": format_, "indent": indent, "join": join, "sum": sum_}
-    kept |= {"string": write, "round": round_, "tojson": to_json}
+    kept |= {"string": write, "round": round_, "tojson": to_json, "from_json": from_json}
     return {name: metered(value, compares=name in COMPARING) for name, value in kept.items()}

@@ -1,46 +1,40 @@
 """A model's chat template: messages in, prompt text out."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
 
-from jinja2 import Template
-
-from app.chat.budget import RENDER_SECONDS, OutOfTime, budget
+from app.chat.budget import RENDER_SECONDS
+from app.chat.compiled import CompiledTemplate, TemplateTooSlow
+from app.chat.conventions import Conventions, write_messages
 from app.chat.default_template import CHATML
-from app.chat.environment import TemplateRaised, make_environment
-from app.chat.markers import THINK_CLOSE, THINK_OPEN
+from app.chat.parsers.answer import Thought
+from app.chat.probe import TemplateTraits, probe
+from app.chat.thinking import steer
+from app.chat.tool_text import write_function, write_tools
 from app.core.errors import BadRequest, TemplateRefused
-from app.core.messages import Message, Tool, ToolCall
+from app.core.messages import Message, Tool
 
-MAX_PROMPT_CHARACTERS = 16 * 1024 * 1024
-MAX_TEMPLATE_CHARACTERS = 1024 * 1024
+__all__ = ["ChatTemplate", "RenderedPrompt", "TemplateTooSlow", "TemplateTraits"]
+
 _PROBE_SECONDS = 1.0
 _RESERVED = frozenset({"messages", "tools", "add_generation_prompt", "bos_token", "eos_token"})
-
-
-@dataclass(frozen=True, slots=True)
-class TemplateTraits:
-    """What a template can do, found by trying it once.
-
-    `thinking`: the template knows `<think>`. `problem`: why it cannot render one plain message.
-    """
-
-    tools: bool
-    thinking: bool
-    problem: str | None = None
-
-
-class TemplateTooSlow(TemplateRefused):
-    """The template took longer than it was given."""
+_PREFILL = "sentinelprefill"  # stands for the beginning of an answer while its prompt is made
+_THINK = Thought("<think>", "</think>")
+_TAIL = 256
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedPrompt:
-    """`opens_reasoning`: the model's first token is already inside a thinking block."""
+    """`suffix` is the prompt's text after the last message, with the beginning of an answer that
+    is to be continued: what the reader of the answer must know. `opens_reasoning`: it leaves a
+    thought open."""
 
     text: str
+    suffix: str
     opens_reasoning: bool
 
 
@@ -49,14 +43,10 @@ class ChatTemplate:
     thread."""
 
     def __init__(self, source: str | None, *, bos_token: str = "", eos_token: str = "") -> None:
+        """`source` None: ChatML. Raises TemplateRefused for what is no template."""
         self.source = CHATML if source is None else source
         self._names = {"bos_token": bos_token, "eos_token": eos_token}
-        if len(self.source) > MAX_TEMPLATE_CHARACTERS:
-            raise TemplateRefused("The model's chat template is broken: it is too large.")
-        try:
-            self._template: Template = make_environment().from_string(self.source)
-        except Exception as error:  # Python's compiler has limits of its own
-            raise TemplateRefused(f"The model's chat template is broken: {error}") from error
+        self._compiled = CompiledTemplate(self.source)
         self.traits = self._probe()
 
     def render(
@@ -64,150 +54,164 @@ class ChatTemplate:
         messages: Sequence[Message],
         *,
         tools: Sequence[Tool] = (),
+        thinking: bool | None = None,
+        effort: str | None = None,
         variables: Mapping[str, Any] | None = None,
         seconds: float | None = None,
+        generation: bool = True,
     ) -> RenderedPrompt:
         """The prompt after which the model writes the next assistant message.
 
-        A last message of the assistant's own (without tool calls) is continued: the prompt ends
-        with its text. Raises TemplateRefused with the template's message, TemplateTooSlow when it
-        takes longer than `seconds` (by default RENDER_SECONDS).
+        `thinking` and `effort` (OpenAI's, with `none`) become the variables that the template
+        reads; `variables` are given to it as they are. A last message of the assistant's own
+        (without tool calls) is continued: the prompt ends with its text. `generation` false
+        renders the messages alone. Raises TemplateRefused with the template's message,
+        TemplateTooSlow when it takes longer than `seconds` (by default RENDER_SECONDS).
         """
         extra = variables or {}
         for name in extra:
             if name in _RESERVED:
                 param = f"chat_template_kwargs.{name}"
                 raise BadRequest(f"'{param}' is set by the server.", param=param)
-        prefill = _prefill_of(messages)
-        history = messages[:-1] if prefill else messages
-        text = self._run(
-            messages=[_as_dict(message) for message in history],
-            tools=[_as_tool(tool) for tool in tools] or None,
-            variables=extra,
-            seconds=RENDER_SECONDS if seconds is None else seconds,
+        if not messages:
+            raise BadRequest("'messages' is empty.", param="messages")
+        if thinking is None and isinstance(extra.get("enable_thinking"), bool):
+            thinking = extra["enable_thinking"]
+        steering = steer(thinking, effort, self.traits.switch, self.traits.effort)
+        rendering = _Rendering(
+            self, tools, steering | dict(extra), RENDER_SECONDS if seconds is None else seconds
         )
-        if prefill:
-            return self._continue(text, prefill)
-        return RenderedPrompt(text, opens_reasoning=_is_open(text))
+        last = messages[-1]
+        if not generation:
+            text, suffix = rendering.run(messages, generation=False), ""
+        elif last.role == "assistant" and not last.tool_calls:
+            text, suffix = rendering.run_prefill(messages[:-1], last)
+        else:
+            text, suffix = rendering.run_open(messages)
+            if (thinking is False or effort == "none") and self.traits.switch is None:
+                ended = _end_thought(suffix, self.traits)
+                text, suffix = text + ended, suffix + ended
+        return RenderedPrompt(text, suffix, (self.traits.thought or _THINK).is_open(suffix))
 
-    def _continue(self, text: str, prefill: Message) -> RenderedPrompt:
-        """Append the start of an answer, closing or adding the thinking before it."""
-        content, reasoning = prefill.content or "", prefill.reasoning or ""
-        if _is_open(text):
-            if not content:
-                return RenderedPrompt(text + reasoning, opens_reasoning=True)
-            text += f"{reasoning}\n{THINK_CLOSE}\n\n"
-        elif reasoning:
-            text += f"{THINK_OPEN}\n{reasoning}"
-            if not content:
-                return RenderedPrompt(text, opens_reasoning=True)
-            text += f"\n{THINK_CLOSE}\n\n"
-        return RenderedPrompt(text + content, opens_reasoning=False)
-
-    def _run(
+    def run(
         self,
+        messages: Sequence[Message],
+        said: Conventions,
         *,
-        messages: list[dict[str, Any]],
-        tools: list[Any] | None,
+        tools: Sequence[Tool] = (),
         variables: Mapping[str, Any],
         seconds: float,
+        generation: bool = True,
     ) -> str:
-        values = {
-            "add_generation_prompt": True,
-            **self._names,
-            **variables,
-            "messages": messages,
-            "tools": tools,
-        }
-        try:
-            with budget(seconds):
-                return _join_bounded(self._template.generate(values))
-        except TemplateRefused:
-            raise
-        except OutOfTime as error:
-            raise TemplateTooSlow(
-                f"The chat template cannot render these messages: {error}.", param="messages"
-            ) from error
-        except TemplateRaised as error:
-            raise TemplateRefused(str(error), param="messages") from error
-        except Exception as error:  # whatever a foreign template does, the caller gets a 400
-            raise TemplateRefused(
-                f"The chat template cannot render these messages: {error}", param="messages"
-            ) from error
+        """Render messages written in the form `said`."""
+        values: dict[str, Any] = {**self._names, **self._make_extras(tools), **variables}
+        values["add_generation_prompt"] = generation
+        values["messages"] = write_messages(messages, said, tools)
+        if tools and said.tools == "field":
+            values["tools"] = write_tools(tools)
+        elif said.no_tools != "undefined":
+            values["tools"] = None if said.no_tools == "none" else []
+        return self._compiled.run(values, seconds)
+
+    def _make_extras(self, tools: Sequence[Tool]) -> dict[str, str]:
+        """Variables of FireFunction's, which other templates use as names of their own."""
+        made: dict[str, str] = {}
+        if "functions" in self._compiled.reads:
+            made["functions"] = json.dumps([write_function(tool) for tool in tools], indent=4)
+        if "datetime" in self._compiled.reads:
+            made["datetime"] = datetime.now().astimezone().strftime("%B %d, %Y")
+        return made
 
     def _probe(self) -> TemplateTraits:
-        """Try the template on small conversations and look for what should be in the prompt."""
-        user = Message("user", "probe-user")
-        tool = Tool("probe_tool", "A probe", {"type": "object", "properties": {}})
-        problem = None
-        try:
-            self.render((user,), seconds=_PROBE_SECONDS)
-        except TemplateRefused as refusal:
-            problem = refusal.message
-        try:
-            with_tool = self.render((user,), tools=(tool,), seconds=_PROBE_SECONDS).text
-        except TemplateRefused:
-            with_tool = ""
-        return TemplateTraits(
-            tools="probe_tool" in with_tool,
-            thinking=THINK_OPEN in self.source or THINK_CLOSE in self.source,
-            problem=problem,
+        deadline = time.monotonic() + _PROBE_SECONDS
+
+        def run(messages: Sequence[Message], said: Conventions, **options: Any) -> str:
+            left = max(deadline - time.monotonic(), 0.0)
+            return self.run(messages, said, seconds=left, **options)
+
+        return probe(run, self.source, self._compiled.reads)
+
+
+class _Rendering:
+    """One conversation on its way to a prompt, in one time limit."""
+
+    def __init__(
+        self,
+        template: ChatTemplate,
+        tools: Sequence[Tool],
+        variables: Mapping[str, Any],
+        seconds: float,
+    ) -> None:
+        self._template = template
+        self._tools = tools
+        self._variables = variables
+        self._deadline = time.monotonic() + seconds
+
+    def run(self, messages: Sequence[Message], *, generation: bool = True) -> str:
+        return self._template.run(
+            messages,
+            self._template.traits.conventions,
+            tools=self._tools,
+            variables=self._variables,
+            seconds=self._deadline - time.monotonic(),
+            generation=generation,
         )
 
+    def run_open(self, messages: Sequence[Message]) -> tuple[str, str]:
+        """A prompt and its text after the last message."""
+        text = self.run(messages)
+        said = (messages[-1].content or "").strip()
+        place = text.rfind(said) if said else -1
+        if place >= 0:
+            return text, text[place + len(said) :]
+        try:  # the content was written in another form
+            closed = self.run(messages, generation=False)
+        except TemplateRefused:
+            closed = ""
+        if closed and text.startswith(closed):
+            return text, text[len(closed) :]
+        return text, text[-_TAIL:]
 
-def _prefill_of(messages: Sequence[Message]) -> Message | None:
-    last = messages[-1] if messages else None
-    if last and last.role == "assistant" and not last.tool_calls:
-        return last
-    return None
+    def run_prefill(self, history: Sequence[Message], begun: Message) -> tuple[str, str]:
+        """A prompt that ends with the beginning of an answer.
 
+        The template writes the answer, so that all that belongs before its text is there. What it
+        leaves out, or refuses, is put after the prompt for an answer that is not begun.
+        """
+        content, reasoning = begun.content or "", begun.reasoning or ""
+        if not content and not reasoning:
+            return self.run_open(history) if history else ("", "")
+        mark = replace(begun, parts=(), content=_PREFILL)
+        if not content:
+            mark = replace(begun, parts=(), content="", reasoning=_PREFILL)
+        try:
+            text = self.run([*history, mark], generation=False)
+        except TemplateTooSlow:
+            raise
+        except TemplateRefused:
+            text = ""
+        before, found, _ = text.rpartition(_PREFILL)
+        if not found or (content and reasoning and reasoning.strip() not in before):
+            return self._append(history, content, reasoning)
+        start = before.rfind((history[-1].content or "").strip()) if history else 0
+        return before + (content or reasoning), before[max(start, 0) :] + (content or reasoning)
 
-def _is_open(text: str) -> bool:
-    return text.rstrip().endswith(THINK_OPEN)
-
-
-def _join_bounded(pieces: Iterator[str]) -> str:
-    parts: list[str] = []
-    size = 0
-    for piece in pieces:
-        size += len(piece)
-        if size > MAX_PROMPT_CHARACTERS:
-            raise TemplateRefused("The rendered prompt is too large.", param="messages")
-        parts.append(piece)
-    return "".join(parts)
-
-
-def _as_dict(message: Message) -> dict[str, Any]:
-    """A message as templates expect it: text content always a string, arguments as objects."""
-    role = "system" if message.role == "developer" else message.role
-    made: dict[str, Any] = {"role": role, "content": message.content or ""}
-    if message.reasoning:
-        made["reasoning_content"] = message.reasoning
-    if message.tool_calls:
-        made["tool_calls"] = [_as_call(call) for call in message.tool_calls]
-    if message.tool_call_id is not None:
-        made["tool_call_id"] = message.tool_call_id
-    if message.name is not None:
-        made["name"] = message.name
-    return made
-
-
-def _as_call(call: ToolCall) -> dict[str, Any]:
-    arguments: Any = call.arguments
-    try:
-        parsed: Any = json.loads(call.arguments) if call.arguments.strip() else {}
-    except (ValueError, RecursionError):
-        parsed = None
-    if isinstance(parsed, dict):
-        arguments = cast("dict[str, Any]", parsed)
-    return {
-        "id": call.id,
-        "type": "function",
-        "function": {"name": call.name, "arguments": arguments},
-    }
+    def _append(self, history: Sequence[Message], content: str, reasoning: str) -> tuple[str, str]:
+        text, suffix = self.run_open(history)
+        thought = self._template.traits.thought or _THINK
+        begun = ""
+        if reasoning or thought.is_open(suffix):
+            begun = reasoning if thought.is_open(suffix) else f"{thought.open}\n{reasoning}"
+            if content:
+                begun += f"\n{thought.close}\n\n"
+        return text + begun + content, suffix + begun + content
 
 
-def _as_tool(tool: Tool) -> dict[str, Any]:
-    function: dict[str, Any] = {"name": tool.name, "description": tool.description or ""}
-    function["parameters"] = dict(tool.parameters or {"type": "object", "properties": {}})
-    return {"type": "function", "function": function}
+def _end_thought(suffix: str, traits: TemplateTraits) -> str:
+    """What ends a thought at once, where the template has no way to ask for none."""
+    thought = traits.thought
+    if thought is None or traits.effort is not None:
+        return ""
+    if thought.is_open(suffix):
+        return f"\n{thought.close}\n\n"
+    return "" if thought.close in suffix else f"{thought.open}\n\n{thought.close}\n\n"

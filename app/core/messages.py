@@ -18,7 +18,10 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. Content parts are already joined: `content` is plain text, or None when absent."""
+    """One turn. Content parts are already joined: `content` is plain text, or None when absent.
+
+    `parts` are those parts, where there were several: some templates join them in a way of theirs.
+    """
 
     role: Role
     content: str | None = None
@@ -26,6 +29,7 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     name: str | None = None
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from app.llama.context import LlamaRuntime
 from app.pool.describe import decide_sizes, describe
 from app.pool.loader import LlamaLoader, MakeRuntime
 from app.pool.pool import DEFAULT_NAME, ModelPool
+from app.pool.templates import check_templates
 from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
 from app.services.models import ModelService
@@ -163,6 +164,7 @@ def _read_catalog(settings: Settings) -> tuple[ModelEntry, ...]:
     if "models_dir" in settings.model_fields_set and not settings.models_dir.is_dir():
         _log.warning("LLM_MODELS_DIR is not a directory", path=str(settings.models_dir))
     catalog = build_catalog(manifest, base, settings.models_dir)
+    check_templates(manifest, catalog)
     for entry in catalog:
         _warn_about(entry, settings)
     return catalog

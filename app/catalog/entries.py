@@ -9,6 +9,7 @@ from typing import TypeVar
 from app.catalog.gguf import GgufError, GgufHeader, read_header
 from app.config.manifest import (
     BUILTIN_MODEL,
+    CHATML,
     Defaults,
     Draft,
     Entry,
@@ -21,6 +22,7 @@ from app.core.requests import SamplingOverrides
 
 BUILTIN_PATH = Path(__file__).parent / "builtin" / f"{BUILTIN_MODEL}.gguf"
 T = TypeVar("T")
+_TEMPLATE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})$")
 
 
@@ -46,6 +48,8 @@ class ModelEntry:
     max_sequences: int | None = None
     sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
     chat_template: str | None = None
+    chat_template_name: str | None = None
+    system_prompt: str | None = None
     serves_embeddings: bool = True
     pooling: Pooling | None = None
     sha256: str | None = None
@@ -73,7 +77,12 @@ def build_catalog(
     Raises ConfigurationError where the manifest names a file that is not there, or nothing is
     left to serve. A damaged file stays in the list with its error, so that the others are served.
     """
-    entries = [_from_manifest(entry, manifest.defaults, manifest_dir) for entry in manifest.models]
+    entries = [
+        _with_template(
+            _from_manifest(entry, manifest.defaults, manifest_dir), manifest, index, manifest_dir
+        )
+        for index, entry in enumerate(manifest.models)
+    ]
     taken_names = {name for entry in entries for name in (entry.id, *entry.aliases)}
     taken_paths = {path.resolve() for entry in entries for path in entry.paths}
     for found in discover(models_dir, manifest.defaults):
@@ -134,7 +143,7 @@ def find_parts(path: Path) -> tuple[Path, ...]:
 
 def _from_manifest(entry: Entry, defaults: Defaults, base: Path) -> ModelEntry:
     paths = _find_files(entry.id, entry, base)
-    made = _make_entry(entry.id, paths, defaults, entry, _read_template(entry, base))
+    made = _make_entry(entry.id, paths, defaults, entry)
     if entry.draft is None:
         return made
     name = f"{entry.id} (draft)"
@@ -164,7 +173,6 @@ def _make_entry(
     paths: tuple[Path, ...],
     defaults: Defaults,
     entry: Entry | None = None,
-    chat_template: str | None = None,
 ) -> ModelEntry:
     """An entry from what the manifest says of it, over the manifest's defaults."""
     header, error = _read_headers(paths)
@@ -187,7 +195,7 @@ def _make_entry(
         gpu_layers=_first(said.gpu_layers, defaults.gpu_layers),
         max_sequences=_first(said.max_sequences, defaults.max_sequences),
         sampling=sampling,
-        chat_template=chat_template,
+        system_prompt=entry.system_prompt if entry else None,
         serves_embeddings=entry.embedding.enabled if entry else True,
         pooling=entry.embedding.pooling if entry else None,
         sha256=_lower(entry.sha256) if entry else None,
@@ -220,13 +228,30 @@ def _read_headers(paths: Sequence[Path]) -> tuple[GgufHeader | None, str | None]
     return first, None
 
 
-def _read_template(entry: Entry, base: Path) -> str | None:
-    if entry.chat_template_file is None:
-        return entry.chat_template
-    path = base / Path(entry.chat_template_file).expanduser()
+def _with_template(made: ModelEntry, manifest: Manifest, index: int, base: Path) -> ModelEntry:
+    """The entry with what `chat_template` says: a name, the path of a file, or the text itself."""
+    said = manifest.models[index].chat_template
+    place = manifest.locate("models", index, "chat_template")
+    if said is None:
+        return made
+    if "{{" in said or "{%" in said:
+        return replace(made, chat_template=said)
+    if not _TEMPLATE_NAME.fullmatch(said):
+        return replace(made, chat_template=_read_template(base / Path(said).expanduser(), place))
+    known = list(made.header.chat_templates) if made.header else []
+    if said != CHATML and said not in known:
+        there = f"the model's file has {', '.join(known)}" if known else "the model's file has none"
+        raise ConfigurationError(
+            f"{place}: there is no template {said!r}: {there}, and {CHATML} is built in "
+            f"(a file needs its ending or ./ before its name)"
+        )
+    return replace(made, chat_template_name=said)
+
+
+def _read_template(path: Path, place: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"model {entry.id}: chat_template_file {path} cannot be read: {error}"
-        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"{place}: {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{place}: {path} is not UTF-8 (byte {error.start})") from None

@@ -25,6 +25,9 @@ MAX_HEADER = 512 * 1024 * 1024
 MAX_DIMENSIONS = 4
 DEFAULT_ALIGNMENT = 32
 
+DEFAULT_TEMPLATE = "default"
+
+_TEMPLATE = "tokenizer.chat_template"
 _CHUNK = 4 * 1024 * 1024
 _STRING, _ARRAY, _BOOL = 8, 9, 7
 _SCALARS = {
@@ -93,8 +96,15 @@ class GgufHeader:
         return FILE_TYPES.get(value) if value is not None else None
 
     @property
-    def chat_template(self) -> str | None:
-        return self.text("tokenizer.chat_template")
+    def chat_templates(self) -> dict[str, str]:
+        """The file's templates by name; its main one, if it has one, is the first."""
+        found: dict[str, str] = {}
+        for key, value in sorted(self.metadata.items()):
+            if isinstance(value, str) and key == _TEMPLATE:
+                found[DEFAULT_TEMPLATE] = value
+            elif isinstance(value, str) and key.startswith(f"{_TEMPLATE}."):
+                found[key.removeprefix(f"{_TEMPLATE}.")] = value
+        return found
 
     @property
     def is_causal(self) -> bool:

@@ -81,6 +81,11 @@ class TemplateTraits:
     problem: str | None = None
 
     @property
+    def takes_tools(self) -> bool:
+        """Whether tools get into the prompt in one way or another."""
+        return self.tools or self.conventions.tools != "field"
+
+    @property
     def thinking(self) -> bool:
         return self.thought is not None
 

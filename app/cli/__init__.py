@@ -11,6 +11,7 @@ _COMMANDS = {
     "serve": ("app.cli.serve", "serve", "Serve models over HTTP."),
     "manifest": ("app.cli.manifest", "manifest", "Check models.yaml."),
     "parse": ("app.cli.parse", "parse", "Read a model's raw output as the API would."),
+    "render": ("app.cli.render", "render", "Print the prompt that a chat template makes."),
     "bench": ("app.cli.bench.command", "bench", "Measure an OpenAI-compatible server."),
 }
 

@@ -23,6 +23,9 @@ def check(path: Path) -> None:
     try:
         parsed = read_manifest(path)
         catalog = build_catalog(parsed, path.absolute().parent, path.parent / "no-discovery")
+        from app.pool.templates import check_templates  # noqa: PLC0415  # half a second
+
+        check_templates(parsed, catalog)
     except ConfigurationError as error:
         raise refuse(error) from None
     broken = [entry for entry in catalog if entry.error is not None]

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from app.config.positions import Document, read_document
 from app.core.errors import ConfigurationError
@@ -18,6 +26,7 @@ from app.core.requests import SamplingOverrides
 
 BUILTIN_SCHEME = "builtin://"
 BUILTIN_MODEL = "corral-tiny"
+CHATML = "chatml"  # the name of the built-in chat template
 _ID = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}"
 _DOWNLOADS = {"hf", "http", "https", "ollama", "s3"}
 
@@ -158,11 +167,14 @@ class Entry(Defaults):
         default_factory=list[ModelId], description="Further names that requests may use; unique."
     )
     pin: bool = Field(default=False, description="Never leaves memory once loaded.")
-    chat_template: str | None = Field(
-        default=None, description="Jinja chat template, instead of the one in the file."
+    chat_template: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="Chat template, instead of the file's own: the name of one (`chatml`, or of "
+        "one in the model's file, such as `tool_use`), a file relative to the manifest, or the "
+        "Jinja text itself.",
     )
-    chat_template_file: str | None = Field(
-        default=None, description="File with the chat template, relative to the manifest."
+    system_prompt: str | None = Field(
+        default=None, description="System message of conversations that have none."
     )
     draft: Draft | None = Field(
         default=None,
@@ -173,12 +185,6 @@ class Entry(Defaults):
         default_factory=Embedding,
         description="How the model makes vectors.",
     )
-
-    @model_validator(mode="after")
-    def _check_template(self) -> Self:
-        if self.chat_template is not None and self.chat_template_file is not None:
-            raise ValueError("give chat_template or chat_template_file, not both")
-        return self
 
     @model_validator(mode="after")
     def _check_draft(self) -> Self:
@@ -196,6 +202,11 @@ class Manifest(_Strict):
         description="What holds for every entry that does not say otherwise.",
     )
     models: list[Entry] = Field(default_factory=list[Entry], description="The models.")
+    _document: Document | None = PrivateAttr(default=None)
+
+    def locate(self, *location: int | str) -> str:
+        """`models.yaml:7: models[0].source` for the path of keys and indices to a value."""
+        return (self._document or Document("models.yaml", None, None)).locate(location)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -206,6 +217,7 @@ def read_manifest(path: Path) -> Manifest:
     document = read_document(path)
     try:
         manifest = Manifest.model_validate(document.value)
+        manifest._document = document  # pyright: ignore[reportPrivateUsage]
     except ValidationError as error:
         lines = [document.explain(dict(item), Manifest) for item in error.errors()]
         raise ConfigurationError("\n".join(lines)) from None

@@ -7,11 +7,37 @@ ModelState = Literal["cold", "loading", "hot", "draining", "failed"]
 Capability = Literal["chat", "completion", "embedding", "infill", "tools", "reasoning"]
 
 
+TemplateSource = Literal["gguf", "manifest", "chatml"]
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateInfo:
+    """What trying a model's chat template has shown.
+
+    `source`: the model's file, the manifest, or ChatML because the file has none. `variants`: the
+    names of the file's templates. `tools`: who tells the model of tools, its template or `text`
+    that the server adds; None where neither works. `content_parts`: the template itself joins a
+    message's parts. `thinking_switch`: the variable that turns thinking on and off.
+    `reasoning_efforts`: those that the template tells apart.
+    """
+
+    source: TemplateSource
+    variants: tuple[str, ...]
+    system: bool
+    tools: Literal["template", "text"] | None
+    parallel_tool_calls: bool
+    content_parts: bool
+    thinking: bool
+    thinking_switch: str | None
+    reasoning_efforts: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """A row of the model list. Sizes in bytes, contexts in tokens, `created` in Unix seconds.
 
-    Figures that only a loaded model can tell (`gpu_layers`, `device`) are None while it is cold.
+    What only a loaded model can tell (`gpu_layers`, `device`, `chat_template`) is None while it is
+    cold.
     `context_window` is what a request may use here, `context_trained` what the model declares.
     """
 
@@ -32,4 +58,5 @@ class ModelInfo:
     capabilities: tuple[Capability, ...] = ()
     device: str | None = None
     gpu_layers: int | None = None
+    chat_template: TemplateInfo | None = None
     error: str | None = None

@@ -67,10 +67,15 @@ class SamplingOverrides(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class ChatPrompt:
-    """A conversation to render with the model's chat template."""
+    """A conversation to render with the model's chat template.
+
+    `effort` is OpenAI's, or `none`. `template_kwargs` are given to the template as they are.
+    """
 
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
+    thinking: bool | None = None
+    effort: str | None = None
     template_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 

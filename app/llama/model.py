@@ -62,8 +62,6 @@ class Model:
         # absent means causal; encoders such as BERT declare false
         self.is_causal = self._metadata_of("attention.causal") != "false"
         self.description = _read_text(lib.llama_model_desc, handle)
-        template = lib.llama_model_chat_template(handle, None)
-        self.chat_template: str | None = template.decode("utf-8") if template else None
         self.gpu_layers_offloaded, self.device = _placement(options, self.layers)
 
     @classmethod

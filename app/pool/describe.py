@@ -6,11 +6,10 @@ from typing import get_args
 
 from app.catalog.entries import ModelEntry
 from app.catalog.gguf import GgufHeader
-from app.chat.markers import THINK_OPEN
-from app.chat.template import TemplateTraits
+from app.chat.thinking import spot_thought
 from app.config.hardware import usable_memory
 from app.config.settings import DEFAULT_CONTEXT_CAP, Settings
-from app.core.models import Capability, ModelInfo, ModelState
+from app.core.models import Capability, ModelInfo, ModelState, TemplateInfo
 
 EMBEDDING_CAP = 4096
 # parts of a split cache are whole multiples of this many cells
@@ -95,13 +94,13 @@ def describe(
 
 
 def adjust_capabilities(
-    guessed: tuple[Capability, ...], traits: TemplateTraits | None
+    guessed: tuple[Capability, ...], template: TemplateInfo | None
 ) -> tuple[Capability, ...]:
     """What a loaded model can do: its template was tried. Without one that works, no chat."""
     can: dict[Capability, bool] = {
-        "chat": traits is not None,
-        "tools": traits is not None and traits.tools,
-        "reasoning": traits is not None and traits.thinking,
+        "chat": template is not None,
+        "tools": template is not None and template.tools is not None,
+        "reasoning": template is not None and template.thinking,
     }
     order: tuple[Capability, ...] = get_args(Capability)
     return tuple(name for name in order if can.get(name, name in guessed))
@@ -112,12 +111,10 @@ def _capabilities(entry: ModelEntry, header: GgufHeader) -> tuple[Capability, ..
     if header.is_encoder_decoder:
         return ()
     found: list[Capability] = []
-    template = entry.chat_template or header.chat_template or ""
+    template = entry.chat_template or "".join(header.chat_templates.values())
     if header.is_causal:
-        found.extend(("chat", "completion"))
-        if "tools" in template:
-            found.append("tools")
-        if THINK_OPEN in template:
+        found.extend(("chat", "completion", "tools"))
+        if spot_thought(template) is not None:
             found.append("reasoning")
         if any(key in header.metadata for key in _INFILL_KEYS):
             found.append("infill")

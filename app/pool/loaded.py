@@ -53,7 +53,9 @@ def spell(tokenizer: Tokenizer, token: int | None) -> str:
 class LoadedModel:
     """`engine` is None for encoder-only models, `embedder` None where embeddings are refused,
     `template` None where the model does not chat; `template_error` says what is wrong with it.
-    `speculation` are the ways to guess tokens ahead that a request may choose from."""
+    `tool_template` is there where the model has another template for requests with tools.
+    `system_prompt` is for requests without a system message. `speculation` are the ways to guess
+    tokens ahead that a request may choose from."""
 
     info: ModelInfo
     tokenizer: Tokenizer
@@ -64,3 +66,5 @@ class LoadedModel:
     constraints: ConstraintCompiler | None
     template_error: str | None = None
     speculation: frozenset[DraftMethod] = frozenset({"off", "ngram"})
+    tool_template: ChatTemplate | None = None
+    system_prompt: str | None = None

@@ -7,14 +7,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import structlog
-
 from app.catalog.entries import ModelEntry
 from app.catalog.verify import Verifier
-from app.chat.template import ChatTemplate
 from app.config.hardware import usable_cores
 from app.config.settings import Settings
-from app.core.errors import ModelLoadFailed, TemplateRefused, UnsupportedOperation
+from app.core.errors import ModelLoadFailed, UnsupportedOperation
 from app.core.options import DraftMethod
 from app.core.requests import SamplingParams
 from app.engine.constraint import ConstraintCompiler
@@ -29,12 +26,11 @@ from app.llama.model import Model, ModelOptions
 from app.pool.contexts import context_options, engine_config, gpu_layers, load_draft, state_key
 from app.pool.describe import adjust_capabilities, decide_sizes, describe
 from app.pool.lazy_embedding import LazyEmbeddingRuntime
-from app.pool.loaded import LoadedModel, spell
+from app.pool.loaded import LoadedModel
+from app.pool.templates import Templates, make_templates
 
 Progress = Callable[[float], None]
 MakeRuntime = Callable[[Model, ContextOptions], Runtime]
-
-_log = structlog.stdlib.get_logger("corral.pool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +62,7 @@ class _Parts:
     draft: LlamaRuntime | None
     embedding: LazyEmbeddingRuntime | None
     grammar: Any
-    template: ChatTemplate | None
-    template_error: str | None
+    templates: Templates | None
 
 
 class LlamaLoader:
@@ -114,7 +109,7 @@ class LlamaLoader:
                     f"decoder ({model.architecture}) are not supported. Please choose another.",
                     param="model",
                 )
-            runtime = draft = grammar = embedding = template = template_error = None
+            runtime = draft = grammar = embedding = templates = None
             if model.has_decoder and model.is_causal:
                 runtime = self._make_runtime(model, context_options(settings, entry, threads))
                 undo.callback(runtime.close)
@@ -122,14 +117,14 @@ class LlamaLoader:
                     draft = load_draft(settings, entry, model, threads)
                     undo.callback(draft.close)
                 grammar = grammar_tokenizer(model.vocabulary)
-                template, template_error = _make_template(entry, model)
+                templates = make_templates(entry, model.vocabulary)
             if entry.serves_embeddings:
                 longest = decide_sizes(entry, settings).embedding
                 embedding = LazyEmbeddingRuntime(
                     model, EmbeddingOptions(longest, threads, entry.pooling)
                 )
             undo.pop_all()
-        return _Parts(model, runtime, draft, embedding, grammar, template, template_error)
+        return _Parts(model, runtime, draft, embedding, grammar, templates)
 
     def _watch(self, model: str) -> Callable[[float], bool]:
         """The progress callback: shows how far it is, and says whether to go on."""
@@ -152,25 +147,29 @@ class LlamaLoader:
         if parts.embedding is not None:
             waiting = max(settings.max_queue, settings.max_embedding_inputs)
             embedder = Embedder(parts.embedding, name=entry.id, max_queue=waiting)
-        info = describe(entry, settings, "hot", parts.template_error)
-        traits = parts.template.traits if parts.template is not None else None
+        templates = parts.templates or Templates(None, None, None, None)
+        info = describe(entry, settings, "hot", templates.error)
+        problem = templates.plain.traits.problem if templates.plain is not None else None
         loaded = LoadedModel(
             info=replace(
                 info,
-                capabilities=adjust_capabilities(info.capabilities, traits),
-                error=info.error or (traits.problem if traits is not None else None),
+                capabilities=adjust_capabilities(info.capabilities, templates.info),
+                chat_template=templates.info,
+                error=info.error or problem,
                 parameters=model.parameters,
                 device=model.device,
                 gpu_layers=model.gpu_layers_offloaded,
             ),
             tokenizer=model.vocabulary,
             sampling=merge_sampling(entry, model.sampling_defaults),
-            template=parts.template,
-            template_error=parts.template_error,
+            template=templates.plain,
+            template_error=templates.error,
             engine=engine,
             embedder=embedder,
             constraints=constraints,
             speculation=_speculation(parts),
+            tool_template=templates.tools,
+            system_prompt=entry.system_prompt,
         )
 
         async def close() -> None:
@@ -193,27 +192,6 @@ def _speculation(parts: _Parts) -> frozenset[DraftMethod]:
         if parts.draft is not None:
             found.add("model")
     return frozenset(found)
-
-
-def _make_template(entry: ModelEntry, model: Model) -> tuple[ChatTemplate | None, str | None]:
-    """The model's chat template, compiled and tried, or what is wrong with it.
-
-    A model whose template is broken is served all the same: it completes and embeds.
-    """
-    vocabulary = model.vocabulary
-    template, error = None, None
-    try:
-        template = ChatTemplate(
-            entry.chat_template or model.chat_template,
-            bos_token=spell(vocabulary, vocabulary.bos_token),
-            eos_token=spell(vocabulary, vocabulary.eos_token),
-        )
-    except TemplateRefused as refusal:
-        error = refusal.message
-    problem = error or (template.traits.problem if template is not None else None)
-    if problem is not None:
-        _log.warning("chat template does not work", model=entry.id, reason=problem)
-    return template, error
 
 
 def merge_sampling(entry: ModelEntry, recommended: dict[str, float]) -> SamplingParams:

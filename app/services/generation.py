@@ -68,8 +68,7 @@ class GenerationService:
         accepted: float,
     ) -> Generation:
         loaded = await lease.enter_async_context(self._pool.lease(info.id))
-        is_chat = any(isinstance(prompt, ChatPrompt) for prompt in request.prompts)
-        template = _template_of(loaded) if is_chat else None
+        template = _template_for(request, loaded)
         plan = await make_plan(request, loaded, template, queue_timeout=self._queue_timeout)
         return Generation(
             plan,
@@ -86,11 +85,16 @@ class GenerationService:
         task.add_done_callback(self._settling.discard)
 
 
-def _template_of(loaded: LoadedModel) -> ChatTemplate | None:
+def _template_for(request: GenerationRequest, loaded: LoadedModel) -> ChatTemplate | None:
+    chats = [prompt for prompt in request.prompts if isinstance(prompt, ChatPrompt)]
+    if not chats:
+        return None
     if loaded.template_error is not None:
         raise TemplateRefused(
             f"The model '{loaded.info.id}' cannot chat: {loaded.template_error}", param="model"
         )
+    if loaded.tool_template is not None and any(chat.tools for chat in chats):
+        return loaded.tool_template
     return loaded.template
 
 

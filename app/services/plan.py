@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from app.chat.formats.registry import find_format
-from app.chat.markers import THINK_CLOSE, THINK_OPEN
 from app.chat.parsers.base import PlainParser, StreamParser
 from app.chat.template import ChatTemplate, TemplateTooSlow
 from app.core.errors import BadRequest, ContextLengthExceeded, UnsupportedOperation
@@ -45,7 +44,7 @@ class Plan:
         return find_format(self.template.source).make_parser(
             asked.tools,
             thinks=self.template.traits.thinking,
-            prompt_end=THINK_OPEN if self.prompts[index].opens_reasoning else "",
+            prompt_end=self.prompts[index].suffix,
         )
 
 
@@ -204,12 +203,13 @@ def _make_frame(prompt: Prompt, tokenized: TokenizedPrompt, template: ChatTempla
     if template is None or not isinstance(prompt, ChatPrompt):
         return Frame()
     call_open = find_format(template.source).calls.openers.texts[0] if prompt.tools else None
-    thought = "none"
-    if tokenized.opens_reasoning:
-        thought = "open"
-    elif template.traits.thinking and not tokenized.text.rstrip().endswith(THINK_CLOSE):
-        thought = "optional"
-    return Frame(thought, THINK_OPEN, THINK_CLOSE, call_open)
+    thought = template.traits.thought
+    if thought is None:
+        return Frame(call_open=call_open)
+    state = "open" if tokenized.opens_reasoning else "optional"
+    if state == "optional" and thought.close in tokenized.suffix:
+        state = "none"
+    return Frame(state, thought.open, thought.close, call_open)
 
 
 async def _constrain(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.chat.template import ChatTemplate
 from app.core.errors import BadRequest, ContextLengthExceeded, UnsupportedOperation
+from app.core.messages import Message
 from app.core.requests import ChatPrompt, Prompt, TokenPrompt
 from app.pool.loaded import LoadedModel, Tokenizer, spell
 
@@ -12,12 +13,13 @@ from app.pool.loaded import LoadedModel, Tokenizer, spell
 @dataclass(frozen=True, slots=True)
 class TokenizedPrompt:
     """`text` is what `echo` returns, of token ids only made for it; `has_added_bos`: the first
-    token is not in the text."""
+    token is not in the text. `suffix`: what of a chat's text the reader of the answer needs."""
 
     tokens: tuple[int, ...]
     text: str
     has_added_bos: bool = False
     opens_reasoning: bool = False
+    suffix: str = ""
 
 
 def tokenize_prompt(
@@ -57,18 +59,31 @@ def check_tokens(tokens: Sequence[int], tokenizer: Tokenizer, *, param: str) -> 
 def _tokenize_chat(
     prompt: ChatPrompt, loaded: LoadedModel, template: ChatTemplate, seconds: float | None
 ) -> TokenizedPrompt:
-    if prompt.tools and not template.traits.tools:
+    if prompt.tools and not template.traits.takes_tools:
         raise UnsupportedOperation(
             f"The chat template of '{loaded.info.id}' has no place for tools.", param="tools"
         )
     rendered = template.render(
-        prompt.messages, tools=prompt.tools, variables=prompt.template_kwargs, seconds=seconds
+        _with_system(prompt.messages, loaded.system_prompt),
+        tools=prompt.tools,
+        thinking=prompt.thinking,
+        effort=prompt.effort,
+        variables=prompt.template_kwargs,
+        seconds=seconds,
     )
     return TokenizedPrompt(
         tokens=tuple(_with_special(loaded.tokenizer, rendered.text)),
         text=rendered.text,
         opens_reasoning=rendered.opens_reasoning,
+        suffix=rendered.suffix,
     )
+
+
+def _with_system(messages: tuple[Message, ...], prompt: str | None) -> tuple[Message, ...]:
+    """The model's system prompt stands in where the request has none."""
+    if prompt is None or any(message.role in ("system", "developer") for message in messages):
+        return messages
+    return (Message("system", prompt), *messages)
 
 
 def _with_special(tokenizer: Tokenizer, text: str) -> list[int]:

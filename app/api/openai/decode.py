@@ -64,7 +64,9 @@ def decode_chat(body: dict[str, Any], caller: Caller, limits: Limits) -> Decoded
     prompt = ChatPrompt(
         messages=tuple(_decode_message(message) for message in wire.messages),
         tools=_decode_tools(wire),
-        template_kwargs=_decode_template_kwargs(wire),
+        thinking=wire.enable_thinking,
+        effort=wire.reasoning_effort,
+        template_kwargs=wire.chat_template_kwargs or {},
     )
     limit = wire.max_completion_tokens or wire.max_tokens
     logprobs = (wire.top_logprobs or 0) if wire.logprobs else None
@@ -202,6 +204,7 @@ def _decode_message(message: ChatMessage) -> Message:
         tool_calls=calls,
         tool_call_id=message.tool_call_id,
         name=message.name,
+        parts=_decode_parts(message),
     )
 
 
@@ -210,6 +213,11 @@ def _decode_content(message: ChatMessage) -> str | None:
     if message.content is None:
         return message.refusal
     return "\n".join(part.words or "" for part in message.content)
+
+
+def _decode_parts(message: ChatMessage) -> tuple[str, ...]:
+    parts = message.content or ()
+    return tuple(part.words or "" for part in parts) if len(parts) > 1 else ()
 
 
 def _decode_tools(wire: ChatBody) -> tuple[Tool, ...]:
@@ -222,17 +230,6 @@ def _decode_tools(wire: ChatBody) -> tuple[Tool, ...]:
     if choice == "none":
         return ()
     return tuple(decode_tool(tool) for tool in wire.tools or ())
-
-
-def _decode_template_kwargs(wire: ChatBody) -> dict[str, Any]:
-    """Explicit template arguments win over the two parameters that stand for some of them."""
-    made: dict[str, Any] = {}
-    if wire.reasoning_effort is not None:
-        made["reasoning_effort"] = wire.reasoning_effort
-        made["enable_thinking"] = wire.reasoning_effort != "none"
-    if wire.enable_thinking is not None:
-        made["enable_thinking"] = wire.enable_thinking
-    return made | (wire.chat_template_kwargs or {})
 
 
 def _decode_prediction(wanted: Prediction | None) -> str | None:

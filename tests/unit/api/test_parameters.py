@@ -281,7 +281,7 @@ async def test_point_18_messages() -> None:
     )
     assert prompt.messages == (
         Message("developer", "d"),
-        Message("user", "a\nb"),
+        Message("user", "a\nb", parts=("a", "b")),
         Message("assistant", None, reasoning="hm", tool_calls=(ToolCall("c1", "f", "{}"),)),
         Message("tool", "r", tool_call_id="c1"),
         Message("assistant", "no", name="n"),
@@ -331,14 +331,11 @@ async def test_tools() -> None:
 
 async def test_thinking_switches() -> None:
     spy = Spy(serve().pool)
-    assert (await spy.prompt(enable_thinking=True)).template_kwargs == {"enable_thinking": True}
-    assert (await spy.prompt(reasoning_effort="none")).template_kwargs == {
-        "reasoning_effort": "none",
-        "enable_thinking": False,
-    }
+    assert (await spy.prompt(enable_thinking=True)).thinking is True
+    assert (await spy.prompt(reasoning_effort="none")).effort == "none"
     given = {"enable_thinking": False, "x": 1}
     prompt = await spy.prompt(reasoning_effort="low", chat_template_kwargs=given)
-    assert prompt.template_kwargs == {"reasoning_effort": "low", **given}
+    assert (prompt.thinking, prompt.effort, prompt.template_kwargs) == (None, "low", given)
 
 
 async def test_prefill_reaches_the_prompt() -> None:

@@ -11,7 +11,7 @@ import pytest
 from app.catalog import verify
 from app.catalog.entries import BUILTIN_PATH, ModelEntry, build_catalog
 from app.catalog.verify import Verifier
-from app.config.manifest import Manifest
+from app.config.manifest import Manifest, read_manifest
 from app.core.errors import ConfigurationError, ModelLoadFailed
 from scripts.make_gguf import write_tiny_llama
 
@@ -104,19 +104,39 @@ def test_mistakes_that_end_the_start(tiny: Path, tmp_path: Path) -> None:
         return caught.value.message
 
     assert refused(source="q.gguf") == f"model a: there is no file {tmp_path / 'q.gguf'}"
-    template = refused(source="x.gguf", chat_template_file="t.jinja")
-    assert template.startswith("model a: chat_template_file")
+    template = refused(source="x.gguf", chat_template="t.jinja")
+    assert template.endswith(f"{tmp_path / 't.jinja'} cannot be read: No such file or directory")
+    unknown = refused(source="x.gguf", chat_template="rag")
+    assert "models[0].chat_template: there is no template 'rag'" in unknown
     assert "one file" in refused(source="m-00001-of-00002.gguf", sha256="0" * 64)
     with pytest.raises(ConfigurationError, match="no models to serve"):
         build_catalog(manifest(), tmp_path, absent)
 
 
-def test_a_template_from_a_file(tiny: Path, tmp_path: Path) -> None:
+def test_a_template_is_a_name_a_file_or_text(tiny: Path, tmp_path: Path) -> None:
     place(tiny, tmp_path, "x.gguf")
     (tmp_path / "t.jinja").write_text("{{ messages }}")
-    model = {"id": "a", "source": "x.gguf", "chat_template_file": "t.jinja"}
-    (entry,) = build_catalog(manifest(models=[model]), tmp_path, tmp_path)
-    assert entry.chat_template == "{{ messages }}"
+    (tmp_path / "plain").write_text("Hi")
+
+    def chosen(text: str) -> tuple[str | None, str | None]:
+        model = {"id": "a", "source": "x.gguf", "chat_template": text, "system_prompt": "Hm"}
+        (entry,) = build_catalog(manifest(models=[model]), tmp_path, tmp_path)
+        assert entry.system_prompt == "Hm"
+        return entry.chat_template, entry.chat_template_name
+
+    assert chosen("t.jinja") == ("{{ messages }}", None)
+    assert chosen("./plain") == ("Hi", None)
+    assert chosen("{{ x }}") == ("{{ x }}", None)
+    assert chosen("chatml") == (None, "chatml")
+
+
+def test_a_template_mistake_names_file_line_and_key(tiny: Path, tmp_path: Path) -> None:
+    place(tiny, tmp_path, "x.gguf")
+    path = tmp_path / "models.yaml"
+    path.write_text("models:\n  - id: a\n    source: x.gguf\n    chat_template: tool_use\n")
+    with pytest.raises(ConfigurationError) as caught:
+        build_catalog(read_manifest(path), tmp_path, tmp_path)
+    assert caught.value.message.startswith(f"{path}:4: models[0].chat_template: there is no")
 
 
 @pytest.mark.skipif(not BUILTIN_PATH.is_file(), reason="the built-in model is not built")

@@ -94,7 +94,7 @@ def test_an_encoder_is_recognised(tmp_path: Path) -> None:
 def test_the_builtin_model() -> None:
     header = read_header(BUILTIN_PATH)
     assert header.context_trained == 32_768
-    assert header.chat_template
+    assert list(header.chat_templates) == ["default"]
     assert 1_000_000 < header.parameters < 20_000_000
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.chat import template as module
+from app.chat import compiled
 from app.chat.template import ChatTemplate
 from app.core.errors import BadRequest, TemplateRefused
 from app.core.messages import Message, Tool, ToolCall
@@ -76,7 +76,7 @@ def test_a_template_that_is_no_template() -> None:
 
 
 def test_the_size_of_a_prompt_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_PROMPT_CHARACTERS", 1000)
+    monkeypatch.setattr(compiled, "MAX_PROMPT_CHARACTERS", 1000)
     with pytest.raises(TemplateRefused, match="too large"):
         render("{% for i in range(99999) %}{{ messages[0].content }}{% endfor %}")
 
@@ -84,13 +84,15 @@ def test_the_size_of_a_prompt_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_developer_is_system_and_arguments_are_objects() -> None:
     source = (
         "{% for m in messages %}{{ m.role }}:{{ m.content }};"
-        "{% for c in m.tool_calls %}{{ c.function.arguments.a }}{% endfor %}{% endfor %}"
+        "{% for c in m.tool_calls %}{{ c.function.name }}"
+        "{% for k, v in c.function.arguments.items() %}{{ k }}{{ v }}{% endfor %}"
+        "{% endfor %}{% endfor %}"
     )
     call = ToolCall("call_1", "f", '{"a": 5}')
     text = render(
         source, Message("developer", "d"), Message("assistant", None, tool_calls=(call,)), USER
     )
-    assert text == "system:d;assistant:;5user:Hi;"
+    assert text == "system:d;assistant:;fa5user:Hi;"
 
 
 @pytest.mark.parametrize("arguments", ["not json", "[1]", "5", "[" * 100_000])
@@ -133,8 +135,8 @@ def test_reserved_names_cannot_be_set() -> None:
 
 def test_traits() -> None:
     plain = ChatTemplate("{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}")
-    assert not plain.traits.tools
+    assert not plain.traits.takes_tools
     assert not plain.traits.thinking
     assert plain.traits.problem is None
-    assert ChatTemplate(None).traits.tools
+    assert ChatTemplate(None).traits.takes_tools
     assert "division" in str(ChatTemplate("{{ 1 / 0 }}").traits.problem)

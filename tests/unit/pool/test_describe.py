@@ -83,7 +83,8 @@ def test_an_encoder_takes_what_it_was_trained_on(entries: dict[str, ModelEntry])
 
 def test_capabilities(entries: dict[str, ModelEntry]) -> None:
     llama = entries["llama"]
-    assert describe(llama, Settings(), "cold").capabilities == ("chat", "completion", "embedding")
+    plain = describe(llama, Settings(), "cold").capabilities
+    assert plain == ("chat", "completion", "tools", "embedding")
     templated = replace(llama, chat_template="{{ tools }}<think>", serves_embeddings=False)
     capabilities = describe(templated, Settings(), "cold").capabilities
     assert capabilities == ("chat", "completion", "tools", "reasoning")

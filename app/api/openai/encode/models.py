@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.core.models import ModelInfo
+from app.core.models import ModelInfo, TemplateInfo
 
 OWNER = "corral"
 
@@ -24,6 +24,7 @@ def encode_model(info: ModelInfo) -> dict[str, Any]:
         "state": info.state,
         "device": info.device,
         "gpu_layers": info.gpu_layers,
+        "chat_template": _encode_template(info.chat_template),
         "error": info.error,
         "meta": {
             "n_ctx_train": info.context_trained,
@@ -34,6 +35,21 @@ def encode_model(info: ModelInfo) -> dict[str, Any]:
             "quantization": info.quantization,
             "architecture": info.architecture,
         },
+    }
+
+
+def _encode_template(info: TemplateInfo | None) -> dict[str, Any] | None:
+    if info is None:
+        return None
+    reasoning = {"switch": info.thinking_switch, "efforts": list(info.reasoning_efforts)}
+    return {
+        "source": info.source,
+        "variants": list(info.variants),
+        "system_role": info.system,
+        "tools": info.tools,
+        "parallel_tool_calls": info.parallel_tool_calls,
+        "content_parts": info.content_parts,
+        "reasoning": reasoning if info.thinking else None,
     }
 
 

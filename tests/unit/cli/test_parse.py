@@ -126,7 +126,7 @@ BAD_LINES = [
     ('{"template": "{{ messages }}", "output": 3}', "'output': "),
     ('{"template": "{{ messages }}", "output": "", "chunk": 0}', "'chunk': "),
     ('{"template": "missing.jinja", "output": ""}', "there is no file 'missing.jinja'"),
-    ('{"template": "{% if %}", "output": ""}', "The model's chat template is broken"),
+    ('{"template": "{% if %}", "output": ""}', "The chat template is broken"),
     (
         '{"template": "{{ messages }}", "output": "", "tools": [{"type": "function"}]}',
         "'tools[0].function' is required.",

@@ -1,11 +1,13 @@
 """Which template speaks which format."""
 
+from app.chat.formats.argument_pairs import ARGUMENT_PAIRS
 from app.chat.formats.channels import CHANNELS
 from app.chat.formats.chat_format import ChatFormat
 from app.chat.formats.gemma import GEMMA_4
 from app.chat.formats.json_objects import HERMES, JSON_OBJECTS
 from app.chat.formats.named_arguments import NAMED_ARGUMENTS
 from app.chat.formats.python_lists import PYTHON_LISTS
+from app.chat.formats.tagged_parameters import TAGGED_PARAMETERS
 
 # Where a template has the signs of several, the earlier one is meant: the more particular first.
 # Most templates that write tagged parameters also have the signs of JSON objects.
@@ -13,6 +15,8 @@ FORMATS: tuple[ChatFormat, ...] = (
     *CHANNELS,
     GEMMA_4,
     *NAMED_ARGUMENTS,
+    *TAGGED_PARAMETERS,
+    *ARGUMENT_PAIRS,
     *PYTHON_LISTS,
     *JSON_OBJECTS,
 )

@@ -42,6 +42,7 @@ class Scanner:
         self._call: list[str] | None = None  # the arguments told so far of the call that is open
         self._parts: list[Part] = []
         self._is_over = False
+        self._is_after_call = False
 
     # --- for who feeds it
 
@@ -83,7 +84,7 @@ class Scanner:
         return self._text[self._at]
 
     def skip(self, count: int) -> None:
-        """Take characters that are there."""
+        """Take characters that are there; a negative `count` gives back those taken last."""
         self._at += count
 
     def take_run(self, pattern: re.Pattern[str]) -> str:
@@ -118,10 +119,28 @@ class Scanner:
         if not (yield from self.try_take(literal)):
             raise Malformed
 
-    def take_close(self, literal: str) -> Steps[None]:
-        """Take a closing marker if it comes next, or what the end of the text left of it."""
-        if not (yield from self.try_take(literal)) and literal.startswith(self.rest):
-            self._at += len(self.rest)
+    def take_close(self, literal: str) -> Steps[bool]:
+        """Take a closing marker if it comes next, or what the end of the text left of it.
+
+        False: nothing of it was there.
+        """
+        if (yield from self.try_take(literal)):
+            return True
+        left = self.rest
+        if not left or not literal.startswith(left):
+            return False
+        self._at += len(left)
+        return True
+
+    def looks_at(self, *literals: str) -> Steps[bool]:
+        """Whether one of `literals` comes next after white space, or what the end of the text left
+        of one. Nothing is taken; not for text that is held."""
+        self.hold()
+        yield from self.skip_space()
+        found = yield from self.take_any(literals)
+        is_cut = any(literal.startswith(self.rest) for literal in literals)
+        self.restore()
+        return bool(found) or is_cut
 
     def take_any(self, literals: tuple[str, ...]) -> Steps[str]:
         """Take the first of `literals` that comes next; empty when none does."""
@@ -169,7 +188,7 @@ class Scanner:
         The marker is taken and returned, and text is held from it on: it is told after all if
         `refuse` is called before a call was started. None: the text ended, and was told.
         """
-        if self.n_calls or kind is Reasoning:
+        if self._is_after_call or kind is Reasoning:
             yield from self.skip_space()
         while True:
             found = markers.find(self._text, self._at, is_over=self._is_over)
@@ -223,6 +242,7 @@ class Scanner:
         if end > self._at:
             self._parts.append(kind(self._text[self._at : end], self._before + end))
             self._at = end
+            self._is_after_call = False
 
     # --- telling calls
 
@@ -247,6 +267,7 @@ class Scanner:
 
     def _close(self, *, is_whole: bool) -> None:
         self._call = None
+        self._is_after_call = True
         self._parts.append(CallEnd(is_whole))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from app.chat.parsers.schema import Schema
 from app.core.messages import Tool
 
 
@@ -27,10 +28,11 @@ class Toolbox:
             return "code"
         return next(iter(properties)) if len(properties) == 1 else None
 
-    def schema_of(self, name: str, parameter: str) -> Mapping[str, Any] | None:
-        """The JSON schema of one parameter; None where the tool does not tell."""
-        schema: Any = _properties_of(self._tools.get(name)).get(parameter)
-        return cast("Mapping[str, Any]", schema) if isinstance(schema, Mapping) else None
+    def parameters_of(self, name: str) -> Schema:
+        """The schema of a tool's arguments; one that allows everything where there is none."""
+        tool = self._tools.get(name)
+        parameters = (tool.parameters if tool else None) or {}
+        return Schema(parameters, parameters)
 
 
 def _properties_of(tool: Tool | None) -> Mapping[str, Any]:

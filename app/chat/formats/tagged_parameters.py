@@ -1,0 +1,70 @@
+"""Formats whose calls have their parameters between tags."""
+
+from app.chat.formats.chat_format import ChatFormat
+from app.chat.parsers.answer import Thought
+from app.chat.parsers.tagged_calls import Tag, TaggedCalls
+
+_FUNCTION = Tag("<function=", "</function>")
+_PARAMETER = Tag("<parameter=", "</parameter>")
+
+
+def _attribute(tag: str, name: str = "name", end: str = ">", prefix: str = "") -> Tag:
+    """A tag that carries its name in an attribute."""
+    return Tag(f'<{prefix}{tag} {name}="', f"</{prefix}{tag}>", name_end='"', end=end)
+
+
+QWEN3_CODER = ChatFormat(
+    "qwen3-coder",
+    ("<tool_call>", "<function=", "<parameter="),
+    TaggedCalls("<tool_call>", "</tool_call>", _FUNCTION, _PARAMETER, is_bare=True, pad="\n"),
+)
+SEED_OSS = ChatFormat(
+    "seed-oss",
+    ("<seed:tool_call>", "<function=", "<parameter="),
+    TaggedCalls("<seed:tool_call>", "</seed:tool_call>", _FUNCTION, _PARAMETER, is_bare=True),
+    Thought("<seed:think>", "</seed:think>"),
+)
+MINIMAX_M2 = ChatFormat(
+    "minimax-m2",
+    ("<minimax:tool_call>", "<invoke name="),
+    TaggedCalls(
+        "<minimax:tool_call>",
+        "</minimax:tool_call>",
+        _attribute("invoke"),
+        _attribute("parameter"),
+        is_bare=True,
+    ),
+)
+
+
+def _dsml(name: str, block: str) -> ChatFormat:
+    mark = "｜DSML｜"
+    return ChatFormat(
+        name,
+        (mark, block, "invoke name="),
+        TaggedCalls(
+            f"<{mark}{block}>",
+            f"</{mark}{block}>",
+            _attribute("invoke", prefix=mark),
+            _attribute("parameter", prefix=mark),
+            is_bare=True,
+        ),
+    )
+
+
+DEEPSEEK_V3_2 = _dsml("deepseek-v3.2", "function_calls")
+DEEPSEEK_V4 = _dsml("deepseek-v4", "tool_calls")
+MINICPM5 = ChatFormat(
+    "minicpm5",
+    ('<function name="', '<param name="'),
+    TaggedCalls(
+        "",
+        "",
+        _attribute("function"),
+        _attribute("param"),
+        is_bare=True,
+        quotes=("<![CDATA[", "]]>"),
+    ),
+)
+
+TAGGED_PARAMETERS = (QWEN3_CODER, SEED_OSS, MINIMAX_M2, DEEPSEEK_V3_2, DEEPSEEK_V4, MINICPM5)

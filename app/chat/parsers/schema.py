@@ -1,0 +1,128 @@
+"""What a JSON schema says about values that arrive as text: their types, and where they lie."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import NoneType
+from typing import Any, cast
+
+Node = Mapping[str, Any]
+
+_TYPES = (
+    (NoneType, "null"),
+    (bool, "boolean"),  # before the numbers, for Python's is one
+    (int, "integer"),
+    (float, "number"),
+    (str, "string"),
+    (Mapping, "object"),
+    (Sequence, "array"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A part of a schema. `root` is the whole, which its references point into.
+
+    What is not known, or is no schema, allows everything: no reader fails because of it.
+    """
+
+    node: Node = field(default_factory=dict[str, Any])
+    root: Node = field(default_factory=dict[str, Any])
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The JSON types that are allowed; empty where all are, or none is known."""
+        allowed: set[str] = set()
+        for node in self._nodes():
+            types = _own_types(node)
+            if types is None and any(_allows_all(choice) for choice in _choices(node)):
+                return frozenset()
+            allowed |= types or set()
+        return frozenset(allowed)
+
+    @property
+    def items(self) -> "Schema":
+        """What the items of an array must be."""
+        return self._first("items")
+
+    @property
+    def property_names(self) -> frozenset[str]:
+        return frozenset(
+            name for node in self._nodes() for name in _mapping(node.get("properties"))
+        )
+
+    def property(self, name: str) -> "Schema":
+        """What the member `name` of an object must be."""
+        for node in self._nodes():
+            found: Any = _mapping(node.get("properties")).get(name)
+            if isinstance(found, Mapping):
+                return Schema(cast("Node", found), self.root)
+        return self._first("additionalProperties")
+
+    def _first(self, key: str) -> "Schema":
+        found: Any = next((node[key] for node in self._nodes() if key in node), None)
+        return Schema(_mapping(found), self.root)
+
+    def _nodes(self) -> Iterator[Node]:
+        """The node, and all that it refers to or is put together of; each once."""
+        waiting, seen = [self.node], set[int]()
+        while waiting:
+            node = waiting.pop()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            yield node
+            waiting += [*_choices(node), *_parts(node, "allOf")]
+            if "$ref" in node:
+                waiting.append(_resolve(node["$ref"], self.root))
+
+
+def type_of(value: Any) -> str:
+    """The JSON type of a parsed value; every whole number is an integer."""
+    if isinstance(value, float) and value.is_integer():
+        return "integer"
+    return next(name for kind, name in _TYPES if isinstance(value, kind))
+
+
+def _own_types(node: Node) -> set[str] | None:
+    match node:
+        case {"type": str(name)}:
+            return {name}
+        case {"type": [_, *_] as names}:
+            return {str(name) for name in names}
+        case {"const": value}:
+            return {type_of(value)}
+        case {"enum": [_, *_] as values}:
+            return {type_of(value) for value in values}
+        case {"properties": _}:
+            return {"object"}
+        case _:
+            return {"array"} if "items" in node else None
+
+
+def _allows_all(node: Node) -> bool:
+    refers = "$ref" in node or _choices(node) or _parts(node, "allOf")
+    return not refers and _own_types(node) is None
+
+
+def _choices(node: Node) -> list[Node]:
+    return _parts(node, "anyOf") + _parts(node, "oneOf")
+
+
+def _parts(node: Node, key: str) -> list[Node]:
+    found: Any = node.get(key)
+    is_list = isinstance(found, Sequence) and not isinstance(found, str)
+    return [_mapping(part) for part in cast("Sequence[Any]", found)] if is_list else []
+
+
+def _resolve(reference: Any, root: Node) -> Node:
+    """What a reference within the schema (`#/$defs/a`) points to."""
+    found: Any = root
+    if not isinstance(reference, str) or not reference.startswith("#"):
+        return {}
+    for step in reference.split("/")[1:]:
+        found = _mapping(found).get(step.replace("~1", "/").replace("~0", "~"))
+    return _mapping(found)
+
+
+def _mapping(value: Any) -> Node:
+    return cast("Node", value) if isinstance(value, Mapping) else {}

@@ -1,0 +1,150 @@
+"""Tool calls whose parameters stand between tags as bare text.
+
+`<function=f><parameter=a>1</parameter></function>`, or with names as attributes.
+"""
+
+import re
+from dataclasses import dataclass
+
+from app.chat.parsers.markers import Markers
+from app.chat.parsers.scanner import Malformed, Scanner, Steps
+from app.chat.parsers.schema import Schema
+from app.chat.parsers.toolbox import Toolbox
+from app.chat.parsers.typed_text import STRING, TypedText, quote, read_typed
+
+_NAME = re.compile(r'[^<>"\n]+')
+_ATTRIBUTES = re.compile(r"[^<>\n]+")
+_ATTRIBUTE = re.compile(r'(\w+)="(\w*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """`open` NAME `name_end` ATTRIBUTES `end`, later `close`."""
+
+    open: str
+    close: str
+    name_end: str = ""
+    end: str = ">"
+
+    def read_name(self, scan: Scanner) -> Steps[tuple[str, str]]:
+        """After `open`: the name and the attributes. Raises Malformed."""
+        name = yield from scan.read_word(_NAME)
+        yield from scan.take(self.name_end)
+        attributes = (yield from scan.read_word(_ATTRIBUTES)) if self.name_end else ""
+        yield from scan.take(self.end)
+        return name.strip(), attributes
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedCalls:
+    """`open` and `close` stand around one call or several.
+
+    `is_bare`: some calls come without `open`; for these the name must be that of a tool. `pad` is
+    what the format adds before and after a value, `quotes` what may stand around it instead.
+    """
+
+    open: str
+    close: str
+    call: Tag
+    parameter: Tag
+    is_bare: bool = False
+    pad: str = ""
+    quotes: tuple[str, str] | None = None
+
+    @property
+    def openers(self) -> Markers:
+        return Markers(self.open, self.call.open if self.is_bare else "")
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        tags = (self.call, self.parameter)
+        texts = [text for tag in tags for text in (tag.open, tag.end, tag.close)]
+        return tuple(filter(None, (self.open, self.close, *texts)))
+
+    def read(self, scan: Scanner, opener: str, toolbox: Toolbox, /) -> Steps[None]:
+        """The calls up to and with the closing marker. Raises Malformed."""
+        is_wrapped = opener == self.open
+        if is_wrapped:
+            yield from scan.skip_space()
+            yield from scan.take(self.call.open)
+        while True:
+            name, _ = yield from self.call.read_name(scan)
+            if not name or not (is_wrapped or name in toolbox):
+                raise Malformed
+            scan.start_call(name)
+            yield from self._read_parameters(scan, toolbox.parameters_of(name))
+            scan.end_call()
+            scan.hold()
+            yield from scan.skip_space()
+            if not (yield from scan.try_take(self.call.open)):
+                break
+        yield from scan.take_close(self.close)
+
+    def _read_parameters(self, scan: Scanner, schema: Schema) -> Steps[None]:
+        """Up to and with the end of the call."""
+        keys = set[str]()
+        while True:
+            yield from scan.skip_space()
+            if not (yield from scan.try_take(self.parameter.open)):
+                break
+            key, attributes = yield from self.parameter.read_name(scan)
+            scan.add_arguments(f"{',' if keys else '{'}{quote(key)}:")
+            keys.add(key)
+            value = TypedText(_types(attributes, schema.property(key)), scan.add_arguments)
+            yield from self._read_value(scan, value, schema.property_names - keys)
+        if not (yield from scan.take_close(self.call.close)) and not (
+            self.close and scan.rest and (yield from scan.looks_at(self.close))
+        ):
+            raise Malformed
+        if keys:
+            scan.add_arguments("}")
+
+    def _read_value(self, scan: Scanner, value: TypedText, missing: frozenset[str]) -> Steps[None]:
+        """Up to and with the closing tag, or up to what shows that it was forgotten."""
+        close, pad = self.parameter.close, self.pad
+        if self.quotes and (yield from scan.try_take(self.quotes[0])):
+            close = self.quotes[1] + close
+        else:
+            yield from scan.try_take(pad)
+        forgotten = (pad + self.parameter.open, pad + self.call.close) if pad else ()
+        ends = Markers(close, pad + close, *forgotten)
+        after = [text for text in (self.parameter.open, self.call.close, self.close) if text]
+
+        def is_end(marker: str) -> Steps[bool]:
+            if marker in forgotten:
+                return (yield from self._has_forgotten_close(scan, marker, missing))
+            return (yield from scan.looks_at(*after))
+
+        yield from read_typed(scan, value, ends, is_end)
+
+    def _has_forgotten_close(
+        self, scan: Scanner, marker: str, missing: frozenset[str]
+    ) -> Steps[bool]:
+        """Whether what looks like the next parameter is one of those that are `missing`, and what
+        looks like the end of the call really ends it. Then it is still to be taken."""
+        scan.skip(-len(marker))
+        scan.hold()
+        scan.skip(len(marker))
+        if marker.endswith(self.call.close):
+            yield from scan.skip_space()
+            is_next = (yield from scan.take_close(self.close)) or not scan.rest
+        else:
+            name = yield from scan.read_word(_NAME)
+            is_next = name in missing and (yield from scan.try_take(self.parameter.end))
+        scan.restore()
+        if not is_next:
+            scan.skip(len(marker))
+        return is_next
+
+
+def _types(attributes: str, schema: Schema) -> frozenset[str]:
+    """What a parameter's attributes tell of its type, and what they leave to its schema."""
+    match dict(_ATTRIBUTE.findall(attributes)):
+        case {"string": "true"}:
+            return STRING
+        case {"string": "false"}:
+            return schema.types - STRING
+        case {"type": str(name)}:
+            return frozenset({name})
+        case _:
+            return schema.types

@@ -1,0 +1,109 @@
+"""Values that a format carries as bare text, told as JSON of a type that their schema allows."""
+
+import ast
+import json
+from collections.abc import Callable
+from typing import Any
+
+from app.chat.parsers.markers import Markers
+from app.chat.parsers.scanner import Malformed, Scanner, Steps
+from app.chat.parsers.schema import type_of
+
+STRING = frozenset({"string"})
+_NULLABLE_STRING = frozenset({"string", "null"})
+_WORDS = {"true": "true", "false": "false", "null": "null", "none": "null"}
+
+
+class TypedText:
+    """The text of one value while it arrives.
+
+    A string is told as it comes. Any other value is told when it is whole, and so is one of which
+    only the whole shows whether it is a string. `types` is what the schema allows; empty for all.
+    """
+
+    def __init__(self, types: frozenset[str], tell: Callable[[str], None]) -> None:
+        self._types = types
+        self._tell = tell
+        self._pieces: list[str] = []
+        self._is_string = types == STRING
+        if self._is_string:
+            tell('"')
+
+    def add(self, text: str) -> None:
+        if self._is_string:
+            self._tell(escape(text))
+            return
+        self._pieces.append(text)
+        if self._types == _NULLABLE_STRING and not "null".startswith(self._text):
+            self._is_string = True
+            self._tell('"' + escape(self._text))
+
+    def end(self) -> None:
+        self._tell('"' if self._is_string else to_json(self._text, self._types))
+
+    @property
+    def _text(self) -> str:
+        return "".join(self._pieces)
+
+
+def read_typed(
+    scan: Scanner, value: TypedText, ends: Markers, is_end: Callable[[str], Steps[bool]]
+) -> Steps[None]:
+    """Up to and with the first of `ends` that `is_end`; the others are part of the value. Raises
+    Malformed where the text ends before."""
+    while True:
+        marker = yield from scan.stream_until(ends, value.add)
+        if marker is None:
+            raise Malformed
+        if (yield from is_end(marker)):
+            break
+        value.add(marker)
+    value.end()
+
+
+def escape(text: str) -> str:
+    """`text` as it stands inside a JSON string."""
+    return quote(text)[1:-1]
+
+
+def quote(text: str) -> str:
+    """`text` as a JSON string."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def to_json(text: str, types: frozenset[str]) -> str:
+    """JSON text of one of `types` (empty: of any), a string where `text` is nothing else."""
+    if types == STRING:
+        return quote(text)
+    value = text.strip()
+    if (parsed := _parse(value)) is not None:
+        found = type_of(parsed[0])
+        wider = "number" if found == "integer" else found
+        if "string" not in types or (found != "string" and types & {found, wider}):
+            return value
+    if types and "string" not in types:
+        written = _WORDS.get(value.lower()) or _from_python(value)
+        if written is not None:
+            return written
+    return quote(text)
+
+
+def _parse(text: str) -> tuple[Any] | None:
+    """The value of JSON text, in a tuple, for it may be None."""
+    try:
+        return (json.loads(text, parse_constant=_refuse_constant),)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _from_python(text: str) -> str | None:
+    """Templates print lists and objects as Python does, so models write them that way too."""
+    try:
+        value: Any = ast.literal_eval(text)
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")

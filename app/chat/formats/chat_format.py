@@ -19,7 +19,8 @@ class ChatFormat:
     `name` is what `tool_format:` in models.yaml says. A template that has all of the texts in
     `signs` speaks this format; without signs only its name chooses it. `layout`: an order of the
     parts that is not the usual one of `Envelope`. `reply`: what stands around the text. `strays`:
-    markup between the parts that says nothing.
+    markup between the parts that says nothing; `call_strays`: around calls. `always_thinks`: also
+    where the template does not say so.
     """
 
     name: str
@@ -27,6 +28,8 @@ class ChatFormat:
     calls: CallSyntax
     thought: Thought = THINK
     strays: tuple[str, ...] = ()
+    call_strays: tuple[str, ...] = ()
+    always_thinks: bool = False
     layout: type[Layout] | None = None
     reply: Reply | None = None
 
@@ -40,7 +43,7 @@ class ChatFormat:
             return self.layout.markers
         thought = (self.thought.open, self.thought.close)
         reply = (self.reply.open, self.reply.close) if self.reply else ()
-        calls = self.calls.markers if has_tools else ()
+        calls = (*self.calls.markers, *self.call_strays) if has_tools else ()
         return (*thought, *reply, *self.strays, *calls)
 
     def make_parser(
@@ -50,15 +53,16 @@ class ChatFormat:
         if self.layout is not None:
             return AnswerParser(self.name, self.layout(Toolbox(tools), prompt_end).read)
         starts_in_thought = self.thought.is_open(prompt_end)
-        thinks = thinks or starts_in_thought
+        thinks = thinks or starts_in_thought or self.always_thinks
         if not (tools or thinks or self.reply or self.strays):
             return PlainParser()
         envelope = Envelope(
             thought=self.thought if thinks else None,
-            calls=self.calls if tools else None,
+            calls=self.calls,
             toolbox=Toolbox(tools),
             reply=self.reply,
             strays=self.strays,
+            call_strays=self.call_strays,
             starts_in_thought=starts_in_thought,
         )
         return AnswerParser(self.name, envelope.read)

@@ -9,5 +9,7 @@ GEMMA_4 = ChatFormat(
     ("<|tool_call>call:", '<|"|>'),
     GemmaCalls(),
     Thought("<|channel>", "<channel|>", label="thought", recurs=True),
-    strays=("<channel|>", "<tool_call|>", "<|tool_response>"),
+    strays=("<channel|>",),
+    call_strays=("<tool_call|>", "<|tool_response>"),
+    always_thinks=True,
 )

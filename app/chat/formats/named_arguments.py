@@ -28,13 +28,14 @@ KIMI_K2 = ChatFormat(
         is_numbered=True,
     ),
     Thought(THINK_OPEN, THINK_CLOSE, ends_at_call=True),
-    strays=(
+    call_strays=(
         "<|tool_calls_section_begin|>",
         "<|tool_call_section_begin|>",
         "<|tool_call_end|>",
         "<|tool_calls_section_end|>",
         "<|tool_call_section_end|>",
     ),
+    always_thinks=True,
 )
 
 # The last ones are how the distilled models spell the first.
@@ -52,14 +53,14 @@ DEEPSEEK_V3_1 = ChatFormat(
     "deepseek-v3.1",
     ("<｜tool▁call▁begin｜>", "<｜tool▁sep｜>"),
     NamedCalls("<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"),
-    strays=_DEEPSEEK_STRAYS,
+    call_strays=_DEEPSEEK_STRAYS,
 )
 
 DEEPSEEK_R1 = ChatFormat(
     "deepseek-r1",
     (*DEEPSEEK_V3_1.signs, "```json"),
     NamedCalls("function<｜tool▁sep｜>", "```json", "```"),
-    strays=("<｜tool▁call▁begin｜>", *_DEEPSEEK_STRAYS),
+    call_strays=("<｜tool▁call▁begin｜>", *_DEEPSEEK_STRAYS),
 )
 
 FUNCTIONARY_V3_1 = ChatFormat(

@@ -96,31 +96,31 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Reasoning counts only at the start of an answer, unless it recurs. `calls` None: calls are
-    text. `strays`: markup between the parts that says nothing."""
+    """Reasoning counts only at the start of an answer, unless it recurs. Without tools calls are
+    text. `strays`: markup between the parts that says nothing; `call_strays`: around calls."""
 
     thought: Thought | None
-    calls: CallSyntax | None
+    calls: CallSyntax
     toolbox: Toolbox
     reply: Reply | None = None
     strays: tuple[str, ...] = ()
+    call_strays: tuple[str, ...] = ()
     starts_in_thought: bool = False
 
     def read(self, scan: Scanner) -> Steps[None]:
-        thought, calls = self.thought, self.calls
-        openers = calls.openers.texts if calls is not None else ()
-        call_marks = (*openers, *self.strays)
+        thought, openers = self.thought, self.calls.openers.texts
+        call_marks = (*openers, *self.call_strays)
         if thought and (self.starts_in_thought or (yield from _try(scan, thought.open))):
             yield from thought.read(scan, call_marks)
         close = yield from self._open_reply(scan)
         recurring = thought.open if thought and thought.recurs else ""
-        markers = Markers(*call_marks, close, recurring)
+        markers = Markers(*(call_marks if self.toolbox else ()), *self.strays, close, recurring)
         while (marker := (yield from scan.tell_until(markers))) is not None:
             if thought and marker == recurring:
                 yield from thought.read(scan, call_marks)
-            elif calls and marker in openers:
+            elif marker in openers:
                 try:
-                    yield from calls.read(scan, marker, self.toolbox)
+                    yield from self.calls.read(scan, marker, self.toolbox)
                     scan.drop()
                 except Malformed:
                     scan.refuse()

@@ -272,11 +272,16 @@ class Scanner:
 
 
 def is_json(text: str) -> bool:
+    """Strictly: what Python adds, such as NaN, is none."""
     try:
-        json.loads(text)
+        json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
 
 
 def _rstrip_end(text: str, start: int, end: int) -> int:

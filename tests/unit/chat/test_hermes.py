@@ -53,6 +53,11 @@ def test_thinking_that_the_prompt_opened() -> None:
     assert result == Read(content="Yes", reasoning="so")
 
 
+def test_thinking_that_the_model_opens_again() -> None:
+    make = partial(hermes, starts_in_reasoning=True)
+    assert read_every_way(make, "\n<think>\nso</think>Yes") == Read(content="Yes", reasoning="so")
+
+
 def test_a_model_without_thinking_may_write_the_tag() -> None:
     assert read_every_way(partial(hermes, thinking=False), "<think>x") == Read(content="<think>x")
 

@@ -52,8 +52,8 @@ class ChatFormat:
         """The parser of one answer to a prompt that ends with `prompt_end`."""
         if self.layout is not None:
             return AnswerParser(self.name, self.layout(Toolbox(tools), prompt_end).read)
-        starts_in_thought = self.thought.is_open(prompt_end)
-        thinks = thinks or starts_in_thought or self.always_thinks
+        begun = self.thought.left_open(prompt_end)
+        thinks = thinks or begun is not None or self.always_thinks
         if not (tools or thinks or self.reply or self.strays):
             return PlainParser()
         envelope = Envelope(
@@ -63,6 +63,6 @@ class ChatFormat:
             reply=self.reply,
             strays=self.strays,
             call_strays=self.call_strays,
-            starts_in_thought=starts_in_thought,
+            begun=begun,
         )
         return AnswerParser(self.name, envelope.read)

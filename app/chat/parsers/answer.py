@@ -57,19 +57,27 @@ class Thought:
 
     def is_open(self, prompt: str) -> bool:
         """Whether the end of a prompt has left a thought open."""
-        return prompt.rfind(self.open) > prompt.rfind(self.close)
+        return self.left_open(prompt) is not None
 
-    def read(self, scan: Scanner, call_marks: tuple[str, ...]) -> Steps[None]:
-        """After `open`. Some models write it again where the prompt did."""
+    def left_open(self, prompt: str) -> str | None:
+        """The beginning of a thought that the end of a prompt has left open, if it has."""
+        at = prompt.rfind(self.open)
+        return prompt[at + len(self.open) :] if at > prompt.rfind(self.close) else None
+
+    def read(self, scan: Scanner, call_marks: tuple[str, ...], begun: str = "") -> Steps[None]:
+        """After `open` and the beginning that the prompt has. Some models write `open` again where
+        the prompt did."""
         scan.drop()
         scan.is_reasoning = True
-        yield from scan.skip_space()
+        goes_on = bool(begun.strip())
+        if not goes_on:
+            yield from scan.skip_space()
         while (yield from scan.try_take(self.open)):
             yield from scan.skip_space()
         if self.label:
             yield from self._skip_label(scan)
         ends = (self.close, *(call_marks if self.ends_at_call else ()))
-        marker = yield from scan.tell_until(Markers(*ends), Reasoning)
+        marker = yield from scan.tell_until(Markers(*ends), Reasoning, goes_on=goes_on)
         scan.is_reasoning = False
         if marker == self.close:
             scan.drop()
@@ -97,7 +105,8 @@ class Reply:
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """Reasoning counts only at the start of an answer, unless it recurs. Without tools calls are
-    text. `strays`: markup between the parts that says nothing; `call_strays`: around calls."""
+    text. `strays`: markup between the parts that says nothing; `call_strays`: around calls.
+    `begun`: the beginning of a thought that the prompt has left open."""
 
     thought: Thought | None
     calls: CallSyntax
@@ -105,13 +114,13 @@ class Envelope:
     reply: Reply | None = None
     strays: tuple[str, ...] = ()
     call_strays: tuple[str, ...] = ()
-    starts_in_thought: bool = False
+    begun: str | None = None
 
     def read(self, scan: Scanner) -> Steps[None]:
         thought, openers = self.thought, self.calls.openers.texts
         call_marks = (*openers, *self.call_strays)
-        if thought and (self.starts_in_thought or (yield from _try(scan, thought.open))):
-            yield from thought.read(scan, call_marks)
+        if thought and (self.begun is not None or (yield from _try(scan, thought.open))):
+            yield from thought.read(scan, call_marks, self.begun or "")
         close = yield from self._open_reply(scan)
         recurring = thought.open if thought and thought.recurs else ""
         markers = Markers(*(call_marks if self.toolbox else ()), *self.strays, close, recurring)

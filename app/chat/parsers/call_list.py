@@ -25,8 +25,8 @@ def read_calls(
             return
         yield from read_call()
         scan.end_call()
-        scan.hold()  # what follows is text should it be no further call
         yield from scan.skip_space()
+        scan.hold()  # what follows is text should it be no further call
         yield from scan.take_any((",", ";"))
         yield from scan.skip_space()
         if not is_list and not is_start((yield from scan.peek())):

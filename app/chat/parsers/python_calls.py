@@ -57,6 +57,7 @@ class PythonCalls:
         except Malformed:
             if scan.n_calls > n_calls:
                 raise
+        if scan.n_calls == n_calls:
             scan.give_back()
 
     def _read_list(self, scan: Scanner, known: Toolbox | None) -> Steps[None]:
@@ -88,8 +89,8 @@ def _read_arguments(scan: Scanner) -> Steps[None]:
         parameter = yield from scan.read_word(_IN_PARAMETER)
         yield from scan.skip_space()
         yield from scan.take("=")
-        yield from scan.skip_space()
         scan.add_arguments(f"{before}{json.dumps(parameter, ensure_ascii=False)}: ")
+        yield from scan.skip_space()
         yield from read_value(scan, scan.add_arguments)
         yield from scan.skip_space()
         if (yield from scan.peek()) != ")":

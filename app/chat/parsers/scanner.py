@@ -181,14 +181,19 @@ class Scanner:
     # --- telling text and thought
 
     def tell_until(
-        self, markers: Markers, kind: type[Text] | type[Reasoning] = Text
+        self,
+        markers: Markers,
+        kind: type[Text] | type[Reasoning] = Text,
+        *,
+        goes_on: bool = False,
     ) -> Steps[str | None]:
-        """Tell the text before the earliest of `markers`, without the white space around it.
+        """Tell the text before the earliest of `markers`, without the white space around it; that
+        before it stays where it `goes_on` from text in the prompt.
 
         The marker is taken and returned, and text is held from it on: it is told after all if
         `refuse` is called before a call was started. None: the text ended, and was told.
         """
-        if self._is_after_call or kind is Reasoning:
+        if self._is_after_call or (kind is Reasoning and not goes_on):
             yield from self.skip_space()
         while True:
             found = markers.find(self._text, self._at, is_over=self._is_over)

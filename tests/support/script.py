@@ -5,13 +5,16 @@
     then                              what follows is for the answer after the tools' results
     say It is warm.                   is said as it stands; further such lines are further lines
 
-Lines that are none of these are no script. A message without any is answered by `PLAIN`, and
-whatever comes after the last step by a sentence that quotes the tools' results.
+Lines that are none of these are no script; `questions` has scripts for messages that are not ours.
+A message without any is answered by `PLAIN`, and whatever comes after the last step by a sentence
+that quotes the tools' results.
 """
 
 import json
 import re
 from dataclasses import dataclass
+
+from tests.support.questions import find_script
 
 PLAIN = "This answer was written in advance."
 
@@ -49,7 +52,9 @@ def reply(prompt: str) -> str:
 
 def read_script(text: str) -> list[str]:
     """The answers that a user's message asks for, in order."""
-    lines = [match.groups() for line in text.splitlines() if (match := _LINE.match(line))]
+    lines = [
+        match.groups() for line in find_script(text).splitlines() if (match := _LINE.match(line))
+    ]
     steps: list[list[tuple[str, str]]] = [[]]
     for verb, rest in lines:
         if verb == "then":

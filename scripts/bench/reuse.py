@@ -70,7 +70,7 @@ class Prompts:
             "bos_token": "" if bos is None else spell(bos),
             "eos_token": "" if eos is None else spell(eos),
         }
-        return cls(model, ChatTemplate(model.chat_template, **names))
+        return cls(model, ChatTemplate(model.metadata.get("tokenizer.chat_template"), **names))
 
     def tokens(self, request: ChatRequest) -> list[bytes]:
         """The bytes of each token of the rendered prompt."""

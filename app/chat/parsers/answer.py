@@ -81,7 +81,8 @@ class Thought:
         scan.is_reasoning = False
         if marker == self.close:
             scan.drop()
-            yield from scan.skip_space()
+            if not scan.has_text:
+                yield from scan.skip_space()
         else:
             scan.restore()
 

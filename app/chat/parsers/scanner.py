@@ -18,6 +18,7 @@ Steps = Generator[None, None, T]
 """Yields when it needs more text, returns what it has read."""
 
 SPACE = " \t\r\n"
+_SPACES = re.compile(r"\s+")
 
 
 class Malformed(Exception):
@@ -28,13 +29,14 @@ class Scanner:
     """The text of one answer while it arrives, and the parts that were told of it.
 
     `malformed` counts calls that were begun and could not be read. `is_reasoning` is for the reader
-    to set: the text that follows is thought.
+    to set: the text that follows is thought. `has_text`: text was told.
     """
 
     def __init__(self) -> None:
         self.is_reasoning = False
         self.malformed = 0
         self.n_calls = 0
+        self.has_text = False
         self._text = ""
         self._at = 0  # where reading goes on in `_text`
         self._before = 0  # characters of the answer before `_text`
@@ -43,6 +45,7 @@ class Scanner:
         self._parts: list[Part] = []
         self._is_over = False
         self._is_after_call = False
+        self._gap = ""  # white space between text and markup, told when more text comes
 
     # --- for who feeds it
 
@@ -194,7 +197,8 @@ class Scanner:
         `refuse` is called before a call was started. None: the text ended, and was told.
         """
         if self._is_after_call or (kind is Reasoning and not goes_on):
-            yield from self.skip_space()
+            space = yield from self.read_word(_SPACES)
+            self._gap = self._gap or (space if kind is Text else "")
         while True:
             found = markers.find(self._text, self._at, is_over=self._is_over)
             if found is not None:
@@ -215,7 +219,10 @@ class Scanner:
 
     def drop(self) -> None:
         """What was held was markup."""
-        self._held = None
+        if self._held is not None:
+            space = _SPACES.match(self._text, self._held)
+            self._gap = self._gap or (space.group() if space else "")
+            self._held = None
 
     def restore(self) -> None:
         """Go back to where holding began."""
@@ -245,14 +252,19 @@ class Scanner:
 
     def _tell(self, kind: type[Text] | type[Reasoning], end: int) -> None:
         if end > self._at:
-            self._parts.append(kind(self._text[self._at : end], self._before + end))
+            text = self._text[self._at : end]
+            if kind is Text:
+                text = self._gap + text if self.has_text else text
+                self._gap, self.has_text = "", True
+            self._parts.append(kind(text, self._before + end))
             self._at = end
             self._is_after_call = False
 
     # --- telling calls
 
     def start_call(self, name: str, call_id: str | None = None) -> None:
-        self._held, self._call = None, []
+        self.drop()
+        self._call = []
         self.n_calls += 1
         self._parts.append(CallStart(name, call_id))
 

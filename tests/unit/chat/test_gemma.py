@@ -59,6 +59,7 @@ def test_parallel_calls_after_thought_and_text() -> None:
         ("Hi<|channel>thought\n<channel|><channel|>", Read("Hi")),
         ("<|channel>thought\nnever closed", Read(reasoning="never closed")),
         ("<channel|>Hi", Read("Hi")),
+        ("One. <|channel>thought\nhm<channel|>\nTwo.", Read("One. \nTwo.", "hm")),
     ],
 )
 def test_thoughts(text: str, expected: Read) -> None:

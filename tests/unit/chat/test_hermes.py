@@ -77,6 +77,23 @@ def test_text_and_calls_after_thinking() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("before", "between", "after", "content"),
+    [
+        ("Both: ", "", " Done.", "Both: Done."),
+        ("One.\n\n", "\n", "\nTwo.\n", "One.\n\nTwo."),
+        ("One.", "\n", "\n\nTwo.", "One.\nTwo."),
+        ("", "\n", "\nTwo.", "Two."),
+        ("One.\n", "\n", "\n", "One."),
+    ],
+)
+def test_text_around_calls_keeps_one_run_of_white_space(
+    before: str, between: str, after: str, content: str
+) -> None:
+    result = read_every_way(hermes, f"{before}{CALL}{between}{CALL}{after}")
+    assert (result.content, len(result.calls)) == (content, 2)
+
+
 def test_calls_inside_thinking_are_thoughts() -> None:
     result = read_every_way(hermes, f"<think>{CALL}</think>ok")
     assert (result.content, result.reasoning, result.calls) == ("ok", CALL, [])

@@ -39,7 +39,9 @@ def value_of(literal: str) -> Any:
 def test_a_list_of_calls() -> None:
     text = f'I look. {OPEN}[f(a=1, b="x"), g.h()]{CLOSE}\nDone.'
     expected = Read(
-        content="I look.Done.", calls=[["f", '{"a": 1, "b": "x"}'], ["g.h", "{}"]], ended=[True] * 2
+        content="I look. Done.",
+        calls=[["f", '{"a": 1, "b": "x"}'], ["g.h", "{}"]],
+        ended=[True] * 2,
     )
     assert read_every_way(lfm2, text) == expected
     read_cut_off(lfm2, text)
@@ -151,7 +153,7 @@ def test_arguments_stream() -> None:
         ('{"name": "f", "parameters": {"a": 1}}', "", ['{"a": 1}']),
         ('{"type": "function", "name": "f", "arguments": {"a": 1}}', "", ['{"a": 1}']),
         ('{"type": "function", "function": {"name": "f", "parameters": {}}}', "", ["{}"]),
-        ('Look: {"name": "f", "parameters": "{\\"a\\": 1}"} Good?', "Look:Good?", ['{"a": 1}']),
+        ('Look: {"name": "f", "parameters": "{\\"a\\": 1}"} Good?', "Look: Good?", ['{"a": 1}']),
         ('[{"name": "f", "parameters": {}}, {"name": "f", "parameters": {}}]', "", ["{}", "{}"]),
         ('{"name": "f", "parameters": {}};\n{"name": "f", "parameters": {}}', "", ["{}", "{}"]),
         ('{{"name": "f", "parameters": {}}', "{", ["{}"]),

@@ -13,8 +13,8 @@ from pydantic import Field
 
 from app.api.openai.encode.chat import ROLE_DELTA, ChatAnswer, encode_delta
 from app.api.openai.schemas.base import Part
-from app.api.openai.schemas.chat import MAX_TOOLS, ChatTool
-from app.api.openai.tools import decode_tool
+from app.api.openai.schemas.tools import Tools
+from app.api.openai.tools import decode_tools
 from app.api.openai.validate import validate
 from app.chat.formats.registry import find_format
 from app.chat.parsers.base import StreamParser
@@ -30,10 +30,10 @@ _JINJA = ("{{", "{%")
 
 
 class _Tools(Part):
-    tools: Annotated[list[ChatTool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
+    tools: Tools | None = None
 
     def decode_tools(self) -> tuple[Tool, ...]:
-        return tuple(decode_tool(tool) for tool in self.tools or ())
+        return decode_tools(self.tools)
 
 
 class _Line(_Tools):

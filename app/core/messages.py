@@ -34,8 +34,22 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function the model may call. `parameters` is a JSON schema, or None for no arguments."""
+    """A function the model may call. `parameters` is a JSON schema, or None for no arguments;
+    `source` the request field it stood in. `strict`: the schema must be one for OpenAI's strict
+    mode."""
 
     name: str
     description: str | None = None
     parameters: Mapping[str, Any] | None = None
+    strict: bool = False
+    source: str = "tools"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Which tools may be called. `names`: no others than these; None for all. `must`: the answer is
+    made of calls. `many`: it may have more than one."""
+
+    names: frozenset[str] | None = None
+    must: bool = False
+    many: bool = True

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
-from app.core.messages import Message, Tool
+from app.core.messages import Message, Tool, ToolChoice
 from app.core.options import INTERACTIVE, DraftMethod
 
 
@@ -76,6 +76,7 @@ class ChatPrompt:
     tools: tuple[Tool, ...] = ()
     thinking: bool | None = None
     effort: str | None = None
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
     template_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 

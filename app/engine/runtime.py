@@ -53,12 +53,23 @@ class Batch(Protocol):
     def output(self) -> npt.NDArray[np.int8]: ...
 
 
+class Permit(Protocol):
+    """What may come next in one sequence."""
+
+    def allows(self, token: int) -> bool: ...
+
+    def mask(self, logits: Float32Array) -> None:
+        """Set every forbidden token of a row of shape (vocabulary size,) to minus infinity."""
+        ...
+
+
 class Sampler(Protocol):
     """One sequence's sampling state (penalty history, random state, mirostat's mu)."""
 
-    def sample(self, row: int, logits: Float32Array, /) -> int:
+    def sample(self, row: int, logits: Float32Array, permit: Permit | None = None, /) -> int:
         """Choose a token from batch row `row` and remember it. `logits` of shape (vocabulary
-        size,) is that row of the runtime's `logits`; it may be changed."""
+        size,) is that row of the runtime's `logits`; it may be changed. What `permit` forbids is
+        not chosen."""
         ...
 
     def accept(self, token: int) -> None:

@@ -80,9 +80,7 @@ class TokenChooser:
     def _pick(self, sequence: Sequence, row: Float32Array, batch_row: int) -> int:
         constraint = sequence.spec.constraint
         if sequence.sampler is not None:
-            if constraint is not None:
-                constraint.mask(row)
-            return sequence.sampler.sample(batch_row, row)
+            return sequence.sampler.sample(batch_row, row, constraint)
         token = int(row.argmax())
         if constraint is not None and not constraint.allows(token):
             # checking one token is a thousand times cheaper than computing the mask

@@ -37,8 +37,9 @@ class GraphSampler:
         self.kind = _kind(params)
         self.seat: _Seat | None = None
 
-    def sample(self, row: int, _logits: Float32Array) -> int:
-        """The token that the graph chose at batch row `row`; the logits may not be there."""
+    def sample(self, row: int, _logits: Float32Array, _permit: object = None) -> int:
+        """The token that the graph chose at batch row `row`; the logits may not be there, and
+        nothing may be forbidden."""
         if self.seat is None:
             raise EngineFailed("A sequence whose tokens the graph chooses has no seat there.")
         return self._owner.take(row, self.seat)

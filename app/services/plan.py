@@ -4,13 +4,15 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from app.chat.formats.chat_format import ChatFormat
 from app.chat.formats.registry import find_format
+from app.chat.parsers.answer import WritesCalls
 from app.chat.parsers.base import PlainParser, StreamParser
 from app.chat.template import ChatTemplate, TemplateTooSlow
 from app.core.errors import BadRequest, ContextLengthExceeded, UnsupportedOperation
 from app.core.ids import make_id
 from app.core.requests import ChatPrompt, Constraint, GenerationRequest, Prompt, SamplingParams
-from app.engine.constraint import Frame
+from app.engine.constraint import Calls, Frame
 from app.engine.engine import Engine
 from app.engine.messages import SequenceSpec
 from app.pool.loaded import LoadedModel
@@ -73,11 +75,11 @@ async def make_plan(
     if template is not None:
         shown = _find_markers(request, loaded, template)
         specs = [replace(spec, shown_tokens=shown) for spec in specs]
-    if request.constraint is not None:
-        frames = [
-            _make_frame(prompt, tokenized, template)
-            for prompt, tokenized in zip(request.prompts, prompts, strict=True)
-        ]
+    frames = [
+        _make_frame(prompt, tokenized, template)
+        for prompt, tokenized in zip(request.prompts, prompts, strict=True)
+    ]
+    if request.constraint is not None or any(frame.calls for frame in frames):
         specs = await _constrain(specs, request.constraint, loaded, frames)
     if queue_timeout is not None:
         deadline = time.monotonic() + queue_timeout
@@ -199,27 +201,45 @@ def _find_markers(
 
 
 def _make_frame(prompt: Prompt, tokenized: TokenizedPrompt, template: ChatTemplate | None) -> Frame:
-    """Thoughts and tool calls are free: the format is that of the content."""
     if template is None or not isinstance(prompt, ChatPrompt):
         return Frame()
-    call_open = find_format(template.source).calls.openers.texts[0] if prompt.tools else None
+    calls = _make_calls(prompt, find_format(template.source)) if prompt.tools else None
     thought = template.traits.thought
     if thought is None:
-        return Frame(call_open=call_open)
+        return Frame(calls=calls)
     state = "open" if tokenized.opens_reasoning else "optional"
     if state == "optional" and thought.close in tokenized.suffix:
         state = "none"
-    return Frame(state, thought.open, thought.close, call_open)
+    return Frame(state, thought.open, thought.close, calls)
+
+
+def _make_calls(prompt: ChatPrompt, spoken: ChatFormat) -> Calls | None:
+    """None where the calls of a format are not constrained."""
+    choice, syntax = prompt.tool_choice, spoken.calls
+    if not isinstance(syntax, WritesCalls):
+        if choice.must:
+            raise UnsupportedOperation(
+                f"Calls cannot be demanded of a model that writes the format '{spoken.name}'.",
+                param="tool_choice",
+            )
+        return None
+    allowed = (t for t in prompt.tools if choice.names is None or t.name in choice.names)
+    tools = tuple({tool.name: tool for tool in allowed}.values())
+    return Calls(syntax.write, syntax.openers.texts, tools, must=choice.must, many=choice.many)
 
 
 async def _constrain(
-    specs: list[SequenceSpec], constraint: Constraint, loaded: LoadedModel, frames: list[Frame]
+    specs: list[SequenceSpec],
+    constraint: Constraint | None,
+    loaded: LoadedModel,
+    frames: list[Frame],
 ) -> list[SequenceSpec]:
     """`frames`: one for each prompt, to which the same number of `specs` belongs."""
     compiler, candidates = loaded.constraints, len(specs) // len(frames)
     if compiler is None:
+        param = "tools" if constraint is None else constraint.source
         raise UnsupportedOperation(
-            f"The model '{loaded.info.id}' cannot be held to a format.", param=constraint.source
+            f"The model '{loaded.info.id}' cannot be held to a format.", param=param
         )
 
     def run() -> list[SequenceSpec]:

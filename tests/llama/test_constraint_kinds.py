@@ -3,14 +3,16 @@
 import json
 import re
 import time
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
+from app.chat.parsers.json_calls import JsonCalls
 from app.core.errors import ConstraintFailed, InvalidConstraint, InvalidGrammar
+from app.core.messages import Tool
 from app.core.requests import Choice, Constraint, Grammar, JsonObject, JsonSchema, Regex
-from app.engine.constraint import ConstraintCompiler, Frame, TokenConstraint
+from app.engine.constraint import Calls, ConstraintCompiler, Frame, TokenConstraint
 from app.llama.model import Model
 from tests.llama.conftest import make_runtime
 from tests.llama.hostile import GRAMMARS, PATTERNS, SCHEMAS
@@ -102,16 +104,16 @@ def test_gbnf_tokens(compiler: ConstraintCompiler, builtin_model: Model) -> None
 
 
 @pytest.mark.parametrize("thought", ["none", "optional", "open"])
-@pytest.mark.parametrize("calls", [False, True])
 @pytest.mark.parametrize("special", [False, True])
-def test_thoughts_and_calls_are_free(
-    compiler: ConstraintCompiler, builtin_model: Model, thought: str, calls: bool, special: bool
+def test_thoughts_before_a_format_are_free(
+    compiler: ConstraintCompiler,
+    builtin_model: Model,
+    thought: Literal["none", "optional", "open"],
+    special: bool,
 ) -> None:
     """With markers that are tokens of the vocabulary, and with markers that are plain text."""
-    opening, closing, call = (
-        ("<think>", "</think>", "<tool_call>") if special else ("[TH]", "[/TH]", "[CALL]")
-    )
-    frame = Frame(thought, opening, closing, call if calls else None)  # pyright: ignore[reportArgumentType]
+    opening, closing = ("<think>", "</think>") if special else ("[TH]", "[/TH]")
+    frame = Frame(thought, opening, closing)
     before = {"none": [""], "optional": ["", opening], "open": [""]}[thought]
     for constraint, text in (
         (JsonObject("f"), '{"a": 1}'),
@@ -121,12 +123,9 @@ def test_thoughts_and_calls_are_free(
         for start in before:
             said = start
             if start or thought == "open":
-                said += f'\nHm, {{"b" <a {opening[:3]}.\n{closing}\n\n'
+                said += f'\nHm, {{"b" <a <tool_call> {opening[:3]}.\n{closing}\n\n'
             assert follow(compiler.compile(constraint, frame), builtin_model, said + text)
             assert not follow(compiler.compile(constraint, frame), builtin_model, said + "no")
-            call_text = f'{said}{call}\n{{"name": "f"}}\n[/CALL] {call} x'
-            takes_call = follow(compiler.compile(constraint, frame), builtin_model, call_text)
-            assert takes_call == calls
         if thought == "open":
             assert not follow(compiler.compile(constraint, frame), builtin_model, text)
 
@@ -324,7 +323,8 @@ def test_nobody_is_led_into_a_thought_or_a_call(
     compiler: ConstraintCompiler, builtin_model: Model, opener: str
 ) -> None:
     """Among the few tokens that a format leaves, an unlikely opener would be the likeliest."""
-    frame = Frame("optional", "<think>", "</think>", "<tool_call>")
+    calls = Calls(JsonCalls("<tool_call>", "</tool_call>").write, ("<tool_call>",), (Tool("f"),))
+    frame = Frame("optional", "<think>", "</think>", calls)
     vocabulary = builtin_model.vocabulary
     [token] = vocabulary.tokenize(opener, add_special=False, parse_special=True)
     row = np.zeros(vocabulary.size, np.float32)

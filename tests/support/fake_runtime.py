@@ -12,7 +12,7 @@ import numpy as np
 
 from app.core.memory import MemoryTraits, SavedRange
 from app.core.requests import SamplingParams
-from app.engine.runtime import Float32Array, Vocabulary
+from app.engine.runtime import Float32Array, Permit, Vocabulary
 
 END = 0
 
@@ -33,7 +33,9 @@ class FakeSampler:
     def __init__(self) -> None:
         self.is_closed = False
 
-    def sample(self, row: int, logits: np.ndarray) -> int:
+    def sample(self, row: int, logits: np.ndarray, permit: Permit | None = None) -> int:
+        if permit is not None:
+            permit.mask(logits)
         return int(logits.argmax())
 
     def accept(self, token: int) -> None:

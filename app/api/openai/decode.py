@@ -12,11 +12,11 @@ from app.api.openai.schemas.base import (
 from app.api.openai.schemas.chat import ChatBody, ChatMessage, Prediction
 from app.api.openai.schemas.completions import CompletionBody
 from app.api.openai.schemas.embeddings import EmbeddingBody
-from app.api.openai.tools import decode_tool
+from app.api.openai.tools import decode_tool_choice, decode_tools
 from app.api.openai.validate import validate
 from app.core.errors import BadRequest, MalformedBody, UnsupportedParameter
 from app.core.ids import digest_of
-from app.core.messages import Message, Tool, ToolCall
+from app.core.messages import Message, ToolCall
 from app.core.options import BATCH, INTERACTIVE
 from app.core.requests import (
     Caller,
@@ -61,9 +61,12 @@ def decode_chat(body: dict[str, Any], caller: Caller, limits: Limits) -> Decoded
         raise MalformedBody(f"At most {limits.max_messages} messages are taken.", param="messages")
     wire = validate(ChatBody, body)
     _check_modalities(wire)
+    is_mute = wire.tool_choice is not None and wire.tool_choice.type == "none"
     prompt = ChatPrompt(
         messages=tuple(_decode_message(message) for message in wire.messages),
-        tools=_decode_tools(wire),
+        # where none may be called the model is not told of them either
+        tools=() if is_mute else decode_tools(wire.tools),
+        tool_choice=decode_tool_choice(wire),
         thinking=wire.enable_thinking,
         effort=wire.reasoning_effort,
         template_kwargs=wire.chat_template_kwargs or {},
@@ -218,18 +221,6 @@ def _decode_content(message: ChatMessage) -> str | None:
 def _decode_parts(message: ChatMessage) -> tuple[str, ...]:
     parts = message.content or ()
     return tuple(part.words or "" for part in parts) if len(parts) > 1 else ()
-
-
-def _decode_tools(wire: ChatBody) -> tuple[Tool, ...]:
-    choice = wire.tool_choice
-    if choice not in (None, "auto", "none"):
-        raise UnsupportedParameter(
-            "'tool_choice' can be 'auto' or 'none'; forcing a call is not supported yet.",
-            param="tool_choice",
-        )
-    if choice == "none":
-        return ()
-    return tuple(decode_tool(tool) for tool in wire.tools or ())
 
 
 def _decode_prediction(wanted: Prediction | None) -> str | None:

@@ -10,7 +10,6 @@ NO_EFFECT: Mapping[str, str] = {
     "store": "Answers are never stored.",
     "prompt_cache_key": "Equal beginnings of prompts are found without a name for them.",
     "prompt_cache_retention": "What the prefix cache keeps is bounded by size, not by time.",
-    "parallel_tool_calls": "The model decides how many tools it calls.",
     "verbosity": "Models here are not trained to read it; say it in a message.",
 }
 

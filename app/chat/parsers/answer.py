@@ -1,13 +1,15 @@
 """The usual order of an answer: a thought, then text with tool calls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
+from app.chat.lark import Lark
 from app.chat.parsers.base import Part, Reasoning
 from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import SPACE, Malformed, Scanner, Steps
 from app.chat.parsers.toolbox import Toolbox
+from app.core.messages import Tool
 
 
 class CallSyntax(Protocol):
@@ -25,6 +27,15 @@ class CallSyntax(Protocol):
 
     def read(self, scan: Scanner, opener: str, toolbox: Toolbox, /) -> Steps[None]:
         """After `opener`: the calls up to and with what closes them. Raises Malformed."""
+        ...
+
+
+@runtime_checkable
+class WritesCalls(CallSyntax, Protocol):
+    """A call syntax that models can be held to."""
+
+    def write(self, lark: Lark, opener: str, tools: Sequence[Tool], /, *, many: bool) -> str:
+        """The grammar of what follows `opener`: see `chat.lark`."""
         ...
 
 

@@ -1,16 +1,21 @@
 """Tool calls written as JSON objects: `{"name": ..., "arguments": {...}}` between markers."""
 
-from collections.abc import Container
+import json
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.chat.lark import Lark, one_of, quote
 from app.chat.parsers.call_list import read_calls
 from app.chat.parsers.json_text import parse, read_parsed, read_value
 from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import Malformed, Scanner, Steps
 from app.chat.parsers.toolbox import Toolbox
+from app.core.messages import Tool
 
 _WRAPPER = "function"  # OpenAI's own form: {"type": "function", "function": {"name": ...}}
+_AGAIN = r"/[ \t\r\n]{0,8}[,;]?[ \t\r\n]{0,8}\{/"  # a further call, which is no text
+_ID = {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,64}$"}
 _BESIDE = frozenset({"type", "id"})  # what may stand before a name
 
 
@@ -49,6 +54,36 @@ class JsonCalls:
         )
         yield from scan.skip_space()
         yield from scan.take_close(self.close)
+
+    def write(self, lark: Lark, opener: str, tools: Sequence[Tool], /, *, many: bool) -> str:
+        """How the calls are spelled: see `chat.lark`."""
+        call = lark.rule(self._write_call(lark, tools))
+        brace, comma = quote("{"), f"{lark.space} {quote(',')} {lark.space}"
+        rest = f"{lark.space} {brace} {call} {f'({comma} {brace} {call})*' if many else ''}"
+        rest = f"{rest} {lark.space} {quote(']')}"
+        array = f"{quote('[')} {rest}"
+        bare = f"{brace} {call} {f'({lark.lazy(_AGAIN)} {call})*' if many else ''}"
+        calls = rest if opener.endswith("[") else f"{lark.space} {one_of(bare, array)}"
+        return f"{calls} {lark.space} {lark.text(self.close)}" if self.close else calls
+
+    def _write_call(self, lark: Lark, tools: Sequence[Tool]) -> str:
+        """From after its bracket."""
+
+        def member(key: str, value: str) -> str:
+            return f"{_quote(key)} {lark.space} {quote(':')} {lark.space} {value}"
+
+        comma = lark.rule(f"{lark.space} {quote(',')} {lark.space}")
+        made = [(tool.name, lark.json(tool.parameters or {})) for tool in tools]
+        if self.name_keys:
+            key = self.argument_keys[0]
+            functions = (f"{_quote(name)} {comma} {member(key, value)}" for name, value in made)
+            call = member(self.name_keys[0], one_of(*functions))
+        else:
+            call = one_of(*(member(name, value) for name, value in made))
+        if self.id_keys:
+            call_id = lark.rule(member(self.id_keys[0], lark.json(_ID)))
+            call = one_of(f"{call} ({comma} {call_id})?", f"{call_id} {comma} {call}")
+        return f"{lark.space} {call} {lark.space} {quote('}')}"
 
     def read_call(self, scan: Scanner, known: Container[str] | None = None) -> Steps[None]:
         """One object. The call starts as soon as it has its name, and its id if the format writes
@@ -154,3 +189,8 @@ def _read_arguments(scan: Scanner, call: _Call) -> Steps[None]:
 
 def _ignore(_piece: str) -> None:
     """For what is read past."""
+
+
+def _quote(name: str) -> str:
+    """A name as a JSON string."""
+    return quote(json.dumps(name, ensure_ascii=False))

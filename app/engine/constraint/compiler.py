@@ -7,23 +7,28 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import llguidance
 import numpy as np
 
+from app.chat.lark import JSON_OPTIONS
 from app.core.errors import InvalidConstraint, InvalidGrammar
+from app.core.messages import Tool
 from app.core.requests import Choice, Constraint, Grammar, JsonObject, JsonSchema, Regex
-from app.engine.constraint.frame import Frame
+from app.engine.constraint.frame import Calls, Frame
 from app.engine.constraint.gbnf import GbnfError
 from app.engine.constraint.gbnf_lark import gbnf_to_lark
 from app.engine.constraint.lark import check_inline_schemas, choice_to_lark
 from app.engine.constraint.matcher import GrammarConstraint, TokenConstraint, find_failure
 from app.engine.constraint.rehearsal import Rehearsal
 from app.engine.constraint.schema import check_multiples, check_strict, find_fault, spell
+from app.engine.constraint.tools import loosen_faulty, prepare
+from app.engine.constraint.vocabulary import read_vocabulary
 
 MAX_CHARACTERS = 256 * 1024
+MAX_TOOL_CHARACTERS = 1024 * 1024
 MAX_PATTERN = 16 * 1024
 
 # What is kept of compiled grammars. Their memory cannot be asked for; it goes with the time that
@@ -34,9 +39,6 @@ _CACHED_SECONDS = 1.0
 # llguidance compiles by recursion: the longest chain of rules or references that fits into
 # MAX_CHARACTERS needs this stack.
 _STACK_BYTES = 256 * 1024 * 1024
-# Between two JSON tokens: a model that may write any amount of space can do so for ever.
-_JSON_OPTIONS = {"whitespace_pattern": r"( |\n[ \t]{0,20})"}
-
 _AT_ONCE = 2
 _TOO_LONG = "compiling it takes too long, or too much memory"
 # With these a step of generation takes 15 ms at most, but for grammars that are made for it.
@@ -62,6 +64,7 @@ class ConstraintCompiler:
     def __init__(self, tokenizer: Any, vocabulary_size: int) -> None:
         """`tokenizer` is an llguidance tokenizer, see `llama.grammar`."""
         self._tokenizer = tokenizer
+        self._vocabulary = read_vocabulary(tokenizer)
         self._bits = np.zeros((vocabulary_size + 31) // 32, np.int32)
         self._lock = threading.Lock()
         self._compiled: OrderedDict[bytes, _Compiled] = OrderedDict()
@@ -70,27 +73,27 @@ class ConstraintCompiler:
         # for callers on the event loop: grammars made to be slow must not take all its threads
         self.turn = asyncio.Semaphore(_AT_ONCE)
 
-    def compile(self, constraint: Constraint, frame: Frame | None = None) -> TokenConstraint:
-        """A fresh constraint at the start of its grammar.
+    def compile(self, constraint: Constraint | None, frame: Frame | None = None) -> TokenConstraint:
+        """A fresh constraint at the start of its grammar: of a format, of the calls in `frame`, or
+        of both.
 
         Raises InvalidConstraint or InvalidGrammar, whose `param` is the path of the fault.
         """
-        body = {**self._write_body(constraint), "name": "body"}
         frame = frame or Frame()
-        outer = frame.wrap(self._find_token, self._tokenizer.eos_tokens)
-        bare = grammar = _spell_grammars(body)
-        if outer is not None:
-            grammar = _spell_grammars({"lark_grammar": outer}, body)
+        if frame.calls is not None:
+            frame = replace(frame, calls=_prepare(frame.calls))
+        body = None if constraint is None else self._write_body(constraint) | {"name": "body"}
+        grammar = self._write(body, frame)
         key = hashlib.sha256(grammar.encode(errors="surrogatepass")).digest()
         with self._lock:
             compiled = self._compiled.get(key)
         if compiled is None:  # without the lock: cached ones need not wait for it
-            compiled = _run_deep(lambda: self._compile(bare, grammar, constraint))
+            compiled = _run_deep(lambda: self._compile(constraint, body, frame))
         with self._lock:
             self._keep(key, compiled)
             matcher = compiled.matcher.deep_copy()
-        openers = frame.openers(self._find_token)
-        return GrammarConstraint(matcher, self._bits, constraint.source, openers)
+        source = "tools" if constraint is None else constraint.source
+        return GrammarConstraint(matcher, self._bits, source, frame.openers(self._vocabulary))
 
     def close(self) -> None:
         """End what runs beside it."""
@@ -109,7 +112,7 @@ class ConstraintCompiler:
         source = constraint.source
         match constraint:
             case JsonObject():
-                return {"json_schema": {"type": "object", "x-guidance": _JSON_OPTIONS}}
+                return {"json_schema": {"type": "object", "x-guidance": JSON_OPTIONS}}
             case JsonSchema(schema):
                 _check_length(spell(schema, source), MAX_CHARACTERS, source)
                 check_multiples(schema, source)
@@ -127,7 +130,7 @@ class ConstraintCompiler:
             case Grammar(text):
                 _check_length(text, MAX_CHARACTERS, source)
                 try:
-                    lark = gbnf_to_lark(text, self._find_token)
+                    lark = gbnf_to_lark(text, self._vocabulary.find)
                 except GbnfError as error:
                     raise InvalidGrammar(
                         f"The grammar cannot be used: {error}.", param=source
@@ -135,13 +138,27 @@ class ConstraintCompiler:
         _check_length(lark, MAX_CHARACTERS, source)
         return {"lark_grammar": lark}
 
-    def _compile(self, bare: str, grammar: str, constraint: Constraint) -> _Compiled:
-        """`bare` is the grammar without its frame: its first steps are tried too."""
-        source = constraint.source
-        reason = None
-        if not isinstance(constraint, JsonObject):  # that grammar is our own
-            for text in dict.fromkeys((bare, grammar)):
-                reason = reason or self._rehearse(text)
+    def _write(self, body: dict[str, Any] | None, frame: Frame) -> str:
+        outer = frame.wrap(self._vocabulary, has_body=body is not None)
+        parts = [] if outer is None else [{"lark_grammar": outer}]
+        if body is not None and not (frame.calls is not None and frame.calls.must):
+            parts.append(body)
+        return _spell_grammars(*parts)
+
+    def _compile(
+        self, constraint: Constraint | None, body: dict[str, Any] | None, frame: Frame
+    ) -> _Compiled:
+        """The format is tried alone first, then with all that is around it."""
+        if constraint is not None and body is not None and not isinstance(constraint, JsonObject):
+            reason = self._rehearse(_spell_grammars(body))  # JsonObject: that grammar is our own
+            if reason is not None:
+                raise self._refusal(constraint, reason)
+        grammar, reason = self._try(body, frame)
+        if reason is not None and frame.calls is not None:
+            tools = loosen_faulty(frame.calls.tools, self._find_problem)
+            grammar, reason = self._try(
+                body, replace(frame, calls=replace(frame.calls, tools=tools))
+            )
         if reason is None:
             started = time.thread_time()
             matcher: Any = llguidance.LLMatcher(
@@ -152,11 +169,31 @@ class ConstraintCompiler:
             reason = find_failure(matcher.get_error(), matcher.stop_reason())
             if reason is None:
                 return _Compiled(matcher, time.thread_time() - started)
+        if constraint is None:
+            raise InvalidConstraint(f"The tools cannot be used: {reason}.", param="tools")
+        raise self._refusal(constraint, reason)
+
+    def _try(self, body: dict[str, Any] | None, frame: Frame) -> tuple[str, str | None]:
+        """A grammar, and what is wrong with it."""
+        grammar = self._write(body, frame)
+        is_long = len(grammar) > MAX_CHARACTERS + MAX_TOOL_CHARACTERS
+        return grammar, _TOO_LONG if is_long else self._rehearse(grammar)
+
+    def _find_problem(self, tool: Tool) -> str | None:
+        """Why the schema of a tool cannot be used. Raises InvalidConstraint for strict ones."""
+        schema = dict(tool.parameters or {})
+        reason = self._rehearse(_spell_grammars({"json_schema": schema}))
+        if reason is not None and tool.strict:
+            raise self._refusal(JsonSchema(schema, tool.source), reason)
+        return reason
+
+    def _refusal(self, constraint: Constraint, reason: str) -> InvalidConstraint | InvalidGrammar:
+        source = constraint.source
         if isinstance(constraint, JsonSchema):
             path = source if reason == _TOO_LONG else self._find_fault(constraint)
-            raise InvalidConstraint(f"The JSON schema cannot be used: {reason}.", param=path[:300])
+            return InvalidConstraint(f"The JSON schema cannot be used: {reason}.", param=path[:300])
         what = "regular expression" if isinstance(constraint, Regex) else "grammar"
-        raise InvalidGrammar(f"The {what} cannot be used: {reason}.", param=source)
+        return InvalidGrammar(f"The {what} cannot be used: {reason}.", param=source)
 
     def _rehearse(self, grammar: str) -> str | None:
         """What is wrong with a grammar, if anything."""
@@ -169,10 +206,9 @@ class ConstraintCompiler:
 
         return find_fault(constraint.schema, constraint.source, is_fine)
 
-    def _find_token(self, text: str) -> int | None:
-        tokens = self._tokenizer.tokenize_str(text, parse_special=True)
-        is_one = len(tokens) == 1 and self._tokenizer.is_special_token(tokens[0])
-        return tokens[0] if is_one else None
+
+def _prepare(calls: Calls) -> Calls:
+    return replace(calls, tools=tuple(map(prepare, calls.tools)))
 
 
 def _spell_grammars(*grammars: dict[str, Any]) -> str:
@@ -184,7 +220,7 @@ def _with_options(schema: dict[str, Any], source: str) -> dict[str, Any]:
     given: Any = schema.get("x-guidance", {})
     if not isinstance(given, dict):
         raise InvalidConstraint("'x-guidance' must be an object.", param=f"{source}.x-guidance")
-    return {**schema, "x-guidance": {**_JSON_OPTIONS, **given}}
+    return {**schema, "x-guidance": {**JSON_OPTIONS, **given}}
 
 
 def _check_length(text: str, most: int, source: str) -> None:

@@ -1,67 +1,122 @@
-"""What may stand around a constrained answer: free thought before it, tool calls instead of it."""
+"""What may stand around a constrained answer: thought before it, tool calls beside or instead of
+it."""
 
-import json
-import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-FindToken = Callable[[str], int | None]
-"""The id of the token with exactly this text, where a vocabulary has one."""
+from app.chat.lark import Lark, one_of, token
+from app.core.messages import Tool
+from app.engine.constraint.vocabulary import Vocabulary
+
+
+class WriteCalls(Protocol):
+    """A call syntax's `write`: see `chat.lark`."""
+
+    def __call__(self, lark: Lark, opener: str, tools: Sequence[Tool], /, *, many: bool) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """The tools that may be called. `openers`: what a call begins with; `must`: an answer is made
+    of calls; `many`: of more than one, if the model likes."""
+
+    write: WriteCalls
+    openers: tuple[str, ...]
+    tools: tuple[Tool, ...]
+    must: bool = False
+    many: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where the format begins to hold in an answer.
+    """The shape of an answer around its format, or without one.
 
     `thought`: the answer starts inside a thought (`open`), may start with one (`optional`), or
-    holds to the format from its first token on (`none`). `call_open`: the marker of a tool call;
-    an answer that starts with it is free. None where no tool may be called.
+    has none (`none`). `calls` None where no tool may be called. With a format, an answer is the
+    format or calls; without one, text and calls in any order.
     """
 
     thought: Literal["none", "optional", "open"] = "none"
     think_open: str = ""
     think_close: str = ""
-    call_open: str | None = None
+    calls: Calls | None = None
 
-    def openers(self, find_token: FindToken) -> tuple[int, ...]:
+    def openers(self, vocabulary: Vocabulary) -> tuple[int, ...]:
         """The tokens that lead away from the format: into a thought or a call that need not be."""
         texts = [self.think_open] if self.thought == "optional" else []
-        texts += [self.call_open] if self.call_open is not None else []
-        tokens = (find_token(text) for text in texts)
-        return tuple(token for token in tokens if token is not None)
+        texts += self.calls.openers if self.calls is not None and not self.calls.must else ()
+        found = (vocabulary.find(text) for text in texts)
+        return tuple(one for one in found if one is not None)
 
-    def wrap(self, find_token: FindToken, end_tokens: list[int]) -> str | None:
-        """A Lark grammar around the grammar named `body`; None where nothing is to be added.
+    def wrap(self, vocabulary: Vocabulary, *, has_body: bool) -> str | None:
+        """A Lark grammar around the grammar named `body`, or without one; None where nothing is
+        held to anything, or the body needs nothing around it.
 
-        Between the thought and the format a few blanks may stand.
+        Between the thought and what is held to a format a few blanks may stand.
         """
-        if self.thought == "none" and self.call_open is None:
+        if self.calls is None and (self.thought == "none" or not has_body):
             return None
-        rules: list[str] = []
-        answer = "@body"
-        if self.call_open is not None:
-            answer = "(@body | call)"
-            ends = ",".join(map(str, end_tokens))
-            rules.append(f"call: {_marker(self.call_open, find_token)} rest*")
-            rules.append(f"rest: /(?s:.+)/ | <[^{ends}]>")
-        if self.thought != "none":
-            opening = _marker(self.think_open, find_token)
-            start = f"({opening} thought)?" if self.thought == "optional" else "thought"
-            answer = f"{start} {answer}"
-            rules += _thought_rules(self.think_close, find_token)
-        return "\n".join([f"start: {answer}", *rules])
+        return _Writer(self, vocabulary).write(has_body=has_body)
 
 
-def _marker(text: str, find_token: FindToken) -> str:
-    token = find_token(text)
-    return json.dumps(text) if token is None else f"<[{token}]>"
+class _Writer:
+    def __init__(self, frame: Frame, vocabulary: Vocabulary) -> None:
+        self._frame = frame
+        self._vocabulary = vocabulary
+        self._lark = Lark(vocabulary.spell)
 
+    def write(self, *, has_body: bool) -> str:
+        calls = self._frame.calls
+        if calls is None:
+            start = self._after_thought("@body")
+        elif calls.must:
+            start = self._after_thought(self._only_calls(calls))
+        elif has_body:
+            start = self._after_thought(one_of("@body", self._only_calls(calls)))
+        else:
+            start = self._free(calls)
+        return f"start: {start}\n{self._lark.rules}"
 
-def _thought_rules(close: str, find_token: FindToken) -> list[str]:
-    token = find_token(close)
-    blanks = r"BLANKS: /[ \t\r\n]{0,8}/"
-    if token is not None:
-        return [f"thought: TEXT <[{token}]> BLANKS", "TEXT: /(?s:.)*/", blanks]
-    text = re.escape(close).replace("/", r"\/")
-    return ["thought: text BLANKS", f"text[lazy]: /(?s:.)*{text}/", blanks]
+    def _after_thought(self, answer: str) -> str:
+        frame, lark = self._frame, self._lark
+        if frame.thought == "none":
+            return answer
+        close = lark.until(frame.think_close, beside=self._beside(frame.think_close))
+        thought = f"{close} {lark.blanks}"
+        if frame.thought == "optional":
+            thought = f"({lark.text(frame.think_open)} {thought})?"
+        return f"{thought} {answer}"
+
+    def _only_calls(self, calls: Calls) -> str:
+        """From the first token on."""
+        lark = self._lark
+        opener = calls.openers[0]
+        call = lark.rule(f"{lark.text(opener)} {self._rest(calls, opener)}")
+        return f"{call} ({lark.space} {call})*" if calls.many else call
+
+    def _free(self, calls: Calls) -> str:
+        """Anything, until a call is opened. An answer may be nothing but a thought."""
+        frame, lark = self._frame, self._lark
+        is_optional = frame.thought == "optional"
+        beside = self._beside(*calls.openers, frame.think_open if is_optional else "")
+        ways = (f"{lark.until(o, beside=beside)} {self._rest(calls, o)}" for o in calls.openers)
+        call, prose = one_of(*ways), lark.prose(beside)
+        answer = lark.rule(f"({call})* {prose}" if calls.many else one_of(call, prose))
+        if frame.thought == "none":
+            return answer
+        beside = self._beside(frame.think_close)
+        close = lark.until(frame.think_close, beside=beside)
+        thinking = one_of(f"{close} {answer}", lark.prose(beside))
+        if not is_optional:
+            return thinking
+        return one_of(f"{lark.until(frame.think_open, text=lark.blanks)} {thinking}", answer)
+
+    def _rest(self, calls: Calls, opener: str) -> str:
+        return self._lark.rule(calls.write(self._lark, opener, calls.tools, many=calls.many))
+
+    def _beside(self, *markers: str) -> str:
+        """The special tokens that may stand in free text: all but the end and some markers."""
+        vocabulary = self._vocabulary
+        tokens = vocabulary.special - vocabulary.ends - {vocabulary.find(m) for m in markers}
+        return self._lark.rule(token(*tokens)) if tokens else ""

@@ -10,7 +10,6 @@ all that it can: `[a-z]* value "x"` does not give an "x" back.
 import json
 from collections.abc import Iterable, Mapping
 
-from app.engine.constraint.frame import FindToken
 from app.engine.constraint.gbnf import (
     Chars,
     GbnfError,
@@ -23,6 +22,7 @@ from app.engine.constraint.gbnf import (
     Token,
     parse_gbnf,
 )
+from app.engine.constraint.vocabulary import FindToken
 
 
 def gbnf_to_lark(text: str, find_token: FindToken) -> str:

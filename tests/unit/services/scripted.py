@@ -181,11 +181,11 @@ class ScriptedEngine(Engine):
 
 class ScriptedConstraints(ConstraintCompiler):
     def __init__(self) -> None:
-        self.compiled: list[Constraint] = []
+        self.compiled: list[Constraint | None] = []
         self.frames: list[Frame | None] = []
         self.turn = asyncio.Semaphore(2)
 
-    def compile(self, constraint: Constraint, frame: Frame | None = None) -> TokenConstraint:
+    def compile(self, constraint: Constraint | None, frame: Frame | None = None) -> TokenConstraint:
         self.compiled.append(constraint)
         self.frames.append(frame)
         return "compiled"  # pyright: ignore[reportReturnType]

@@ -6,10 +6,10 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from app.api.openai.schemas.base import Body, Count, GenerationFields, Part
 from app.api.openai.schemas.constraints import ConstraintFields
+from app.api.openai.schemas.tools import AnyToolChoice, Tools
 
 MAX_PARTS = 1024
 MAX_CALLS = 512
-MAX_TOOLS = 512
 MAX_MODALITIES = 8
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
@@ -86,18 +86,6 @@ class ChatMessage(Part):
         return self
 
 
-class FunctionTool(Part):
-    name: Annotated[str, Field(min_length=1, max_length=256)]
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
-class ChatTool(Part):
-    type: Literal["function"]
-    function: FunctionTool
-
-
 class Prediction(Part):
     """Text that the answer probably contains."""
 
@@ -112,7 +100,6 @@ class ChatOnly(Body):
     store: bool | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
-    parallel_tool_calls: bool | None = None
     verbosity: str | None = None
 
 
@@ -121,8 +108,9 @@ class ChatBody(ChatOnly, ConstraintFields, GenerationFields):
     max_completion_tokens: Annotated[int, Field(ge=-1)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[Count, Field(le=20)] | None = None
-    tools: Annotated[list[ChatTool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
-    tool_choice: str | dict[str, Any] | None = None
+    tools: Tools | None = None
+    tool_choice: AnyToolChoice | None = None
+    parallel_tool_calls: bool | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     enable_thinking: bool | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (

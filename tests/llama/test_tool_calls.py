@@ -1,0 +1,293 @@
+"""Tool calls under constraints: what the grammars let through, the parsers read as valid calls."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from app.chat.formats.chat_format import ChatFormat
+from app.chat.formats.registry import FORMATS, find_format
+from app.chat.parsers.answer import WritesCalls
+from app.core.errors import InvalidConstraint
+from app.core.messages import Tool
+from app.core.requests import JsonObject
+from app.engine.constraint import Calls, ConstraintCompiler, Frame, TokenConstraint
+from app.llama.model import Model
+from tests.llama.test_constraint_kinds import follow
+from tests.unit.chat.reading import Read, read
+
+TEXT = {"type": "string", "maxLength": 6}
+TOOLS = (
+    Tool(
+        "set_light",
+        parameters={
+            "type": "object",
+            "properties": {
+                "room": TEXT,
+                "level": {"type": "integer", "minimum": 0, "maximum": 100},
+                "mode": {"enum": ["warm", "cold"]},
+                "on": {"type": "boolean"},
+            },
+            "required": ["room", "level"],
+        },
+    ),
+    Tool("set", parameters={"type": "object", "properties": {}, "additionalProperties": False}),
+    Tool(
+        "paint",
+        parameters={
+            "type": "object",
+            "properties": {
+                "colors": {"type": "array", "items": {"$ref": "#/$defs/color"}, "maxItems": 2},
+                "where": {
+                    "type": "object",
+                    "properties": {"x": {"type": "number", "multipleOf": 0.5, "maximum": 9}},
+                    "required": ["x"],
+                    "additionalProperties": False,
+                },
+            },
+            "required": ["colors"],
+            "$defs": {"color": {"enum": ["red", "<tool_call>", 'gr"ün']}},
+        },
+    ),
+    Tool("now"),
+)
+SPOKEN = [one for one in FORMATS if isinstance(one.calls, WritesCalls)]
+HERMES = find_format("<tool_call>")
+
+
+def offer(
+    spoken: ChatFormat, tools: Sequence[Tool] = TOOLS, *, must: bool = False, many: bool = True
+) -> Calls:
+    assert isinstance(spoken.calls, WritesCalls)
+    openers = spoken.calls.openers.texts
+    return Calls(spoken.calls.write, openers, tuple(tools), must=must, many=many)
+
+
+def draw(constraint: TokenConstraint, model: Model, seed: int) -> str:
+    """Random tokens among those that are allowed, and later on rather those that end something."""
+    rng, text = np.random.default_rng(seed), b""
+    closing = model.vocabulary.tokenize(']}"<[`', add_special=False, parse_special=False)
+    closing += model.vocabulary.tokenize(CLOSE, add_special=False, parse_special=True)
+    ends = list(model.vocabulary.end_tokens)
+    for step in range(600):
+        row = rng.normal(size=model.vocabulary.size).astype(np.float32)
+        row[closing] += 5 * (step > 80)
+        row[ends] += 20 * (step > 80)
+        constraint.mask(row)
+        token = int(row.argmax())
+        constraint.accept(token)
+        if token in model.vocabulary.end_tokens:
+            break
+        text += model.vocabulary.piece(token, special=True)
+        if constraint.is_complete:
+            break
+    else:
+        raise AssertionError(f"no end: {text!r}")
+    return text.decode()
+
+
+KINDS: dict[str, Any] = {"object": dict, "array": list, "string": str, "boolean": bool}
+
+
+def check(schema: Any, value: Any, root: Any) -> None:
+    """Under a schema made of the keywords in TOOLS."""
+    if "$ref" in schema:
+        schema = root["$defs"]["color"]
+    kind: str = schema.get("type", "")
+    if kind in {"integer", "number"}:
+        assert type(value) in ((int,) if kind == "integer" else (int, float))
+        assert value <= schema["maximum"]
+        assert value >= schema.get("minimum", value)
+        assert value % schema.get("multipleOf", value or 1) == 0
+    else:
+        assert isinstance(value, KINDS.get(kind, object))
+    assert value in schema.get("enum", [value])
+    if kind in {"string", "array"}:
+        assert len(value) <= schema.get("maxLength", schema.get("maxItems", 0))
+    if kind == "array":
+        [check(schema["items"], item, root) for item in value]
+    if kind == "object":
+        assert all(name in value for name in schema.get("required", ()))
+        [check(schema["properties"][name], member, root) for name, member in value.items()]
+
+
+def check_calls(said: Read, tools: Sequence[Tool] = TOOLS) -> None:
+    by_name = {tool.name: tool for tool in tools}
+    assert said.malformed == 0, said
+    for (name, arguments, *_), is_whole in zip(said.calls, said.ended, strict=True):
+        assert is_whole
+        schema = by_name[name].parameters or {"type": "object", "properties": {}}
+        check(schema, json.loads(arguments), schema)
+
+
+@pytest.mark.parametrize("spoken", SPOKEN, ids=[one.name for one in SPOKEN])
+@pytest.mark.parametrize("many", [False, True])
+def test_whatever_the_logits_say_the_parser_reads_valid_calls(
+    compiler: ConstraintCompiler, builtin_model: Model, spoken: ChatFormat, many: bool
+) -> None:
+    counts: set[int] = set()
+    for seed in range(8):
+        frame = Frame(calls=offer(spoken, must=True, many=many))
+        text = draw(compiler.compile(None, frame), builtin_model, seed)
+        said = read(lambda: spoken.make_parser(TOOLS, thinks=False), text)
+        check_calls(said)
+        assert said.calls, text
+        assert not said.content.strip(), text
+        counts.add(len(said.calls))
+    assert many or counts == {1}
+
+
+@pytest.mark.parametrize("spoken", SPOKEN, ids=[one.name for one in SPOKEN])
+def test_a_call_that_was_opened_in_free_text_is_valid(
+    compiler: ConstraintCompiler, builtin_model: Model, spoken: ChatFormat
+) -> None:
+    """Openers come as tokens and as plain text; after one of them the logits are random."""
+    assert isinstance(spoken.calls, WritesCalls)
+    vocabulary = builtin_model.vocabulary
+    for seed, opener in enumerate(spoken.calls.openers.texts * 4):
+        constraint = compiler.compile(None, Frame(calls=offer(spoken, many=False)))
+        said = f"Let me <see> [1].\n{opener}"
+        for token in vocabulary.tokenize(said, add_special=False, parse_special=True):
+            assert constraint.allows(token), said
+            constraint.accept(token)
+        text = said + draw(constraint, builtin_model, seed)
+        heard = read(lambda: spoken.make_parser(TOOLS, thinks=False), text)
+        check_calls(heard)
+        assert len(heard.calls) == 1, text
+        assert heard.content.strip() == "Let me <see> [1].", text
+
+
+CLOSE = "</tool_call>"
+CALL = '<tool_call>\n{"name": "set", "arguments": {}}\n</tool_call>'
+WRONG = '<tool_call>\n{"name": "unset", "arguments": {}}\n</tool_call>'
+
+
+@pytest.mark.parametrize(
+    ("thought", "text", "is_fine"),
+    [
+        ("none", "Just text, with <b>tags</b> and <tool_cal>.", True),
+        ("none", f"Words {CALL} more words {CALL}\n{CALL}", True),
+        ("none", f"Words {WRONG}", False),
+        ("none", f"{CALL}{WRONG}", False),
+        ("none", "", True),
+        ("optional", f"<think>I could {WRONG}, but no.</think>\n\nDone. {CALL}", True),
+        ("optional", f"\n<think>Hm.</think>{WRONG}", False),
+        ("optional", f"Words {WRONG}", False),
+        ("optional", "<think>Never closed", True),
+        ("open", f"I could {WRONG}.\n</think>\n\n{CALL}", True),
+        ("open", f"Hm.</think>{WRONG}", False),
+        ("open", f"Never closed {WRONG}", True),
+    ],
+)
+def test_text_is_free_until_a_call_is_opened(
+    compiler: ConstraintCompiler,
+    builtin_model: Model,
+    thought: Literal["none", "optional", "open"],
+    text: str,
+    is_fine: bool,
+) -> None:
+    frame = Frame(thought, "<think>", "</think>", offer(HERMES))
+    assert follow(compiler.compile(None, frame), builtin_model, text) == is_fine
+
+
+def test_plain_text_opens_a_call_like_its_token(
+    compiler: ConstraintCompiler, builtin_model: Model
+) -> None:
+    vocabulary = builtin_model.vocabulary
+    for text, is_fine in ((CALL, True), (WRONG, False)):
+        constraint = compiler.compile(None, Frame(calls=offer(HERMES)))
+        tokens: list[int] = []
+        for char in text.removesuffix(CLOSE):  # a tag in single characters is not its token
+            tokens += vocabulary.tokenize(char, add_special=False, parse_special=False)
+        tokens += vocabulary.tokenize(CLOSE, add_special=False, parse_special=True)
+        fits = True
+        for token in tokens:
+            fits = fits and constraint.allows(token)
+            if fits:
+                constraint.accept(token)
+        assert fits == is_fine
+
+
+def test_one_call_ends_the_answer(compiler: ConstraintCompiler, builtin_model: Model) -> None:
+    for must in (False, True):
+        calls = offer(HERMES, must=must, many=False)
+        assert follow(compiler.compile(None, Frame(calls=calls)), builtin_model, CALL)
+        assert not follow(compiler.compile(None, Frame(calls=calls)), builtin_model, CALL + "x")
+        assert not follow(compiler.compile(None, Frame(calls=calls)), builtin_model, CALL + CALL)
+
+
+def test_a_format_or_calls(compiler: ConstraintCompiler, builtin_model: Model) -> None:
+    frame = Frame("optional", "<think>", "</think>", offer(HERMES))
+    for text, is_fine in (
+        ('{"a": 1}', True),
+        (f"<think>x</think>\n\n{CALL}", True),
+        (f"{CALL}\n{CALL}", True),
+        (WRONG, False),
+        ("words", False),
+    ):
+        said = follow(compiler.compile(JsonObject("response_format"), frame), builtin_model, text)
+        assert said == is_fine, text
+
+
+@pytest.mark.parametrize(
+    ("schema", "arguments", "is_fine"),
+    [
+        (None, {}, True),
+        (None, {"a": 1}, False),
+        ({}, {"a": 1}, True),
+        ({"type": "object"}, {"a": [1]}, True),
+        ({"properties": {"a": {"type": "integer"}}}, {"a": 1}, True),
+        ({"properties": {"a": {"type": "integer"}}}, {"a": "x"}, False),
+        ({"properties": {"a": {}}}, {"b": 1}, False),
+        ({"properties": {"a": {}}, "additionalProperties": True}, {"b": 1}, True),
+        # what cannot be compiled is only held to be an object
+        ({"properties": {"a": {"not": {}}}}, {"a": [1]}, True),
+        ({"properties": {"a": {"type": "integer", "multipleOf": 999_983}}}, {"a": [1]}, True),
+    ],
+)
+def test_schemas(
+    compiler: ConstraintCompiler,
+    builtin_model: Model,
+    schema: dict[str, Any] | None,
+    arguments: dict[str, Any],
+    is_fine: bool,
+) -> None:
+    tools = (Tool("f", parameters=schema), Tool("other"))
+    constraint = compiler.compile(None, Frame(calls=offer(HERMES, tools)))
+    call = f'<tool_call>{{"name": "f", "arguments": {json.dumps(arguments)}}}</tool_call>'
+    assert follow(constraint, builtin_model, call) == is_fine
+
+
+@pytest.mark.parametrize(
+    ("schema", "where"),
+    [
+        ({"type": "object", "properties": {"a": {}}, "additionalProperties": False}, ".required"),
+        (
+            {
+                "type": "object",
+                "properties": {"a": {"not": {}}},
+                "required": ["a"],
+                "additionalProperties": False,
+            },
+            ".properties.a.not",
+        ),
+    ],
+)
+def test_a_strict_schema_is_refused_with_its_path(
+    compiler: ConstraintCompiler, schema: dict[str, Any], where: str
+) -> None:
+    source = "tools[1].function.parameters"
+    tools = (Tool("f"), Tool("g", parameters=schema, strict=True, source=source))
+    with pytest.raises(InvalidConstraint) as refused:
+        compiler.compile(None, Frame(calls=offer(HERMES, tools)))
+    assert refused.value.param == source + where
+
+
+def test_parameters_are_an_object(compiler: ConstraintCompiler) -> None:
+    source = "tools[0].function.parameters"
+    tools = (Tool("f", parameters={"type": "string"}, source=source),)
+    with pytest.raises(InvalidConstraint, match="object") as refused:
+        compiler.compile(None, Frame(calls=offer(HERMES, tools)))
+    assert refused.value.param == f"{source}.type"

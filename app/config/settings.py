@@ -283,8 +283,8 @@ class Settings(BaseSettings):
         default=128,
         ge=64,
         le=65_536,
-        description="Most prompt tokens in one step while streams are running: smaller means "
-        "steadier streams, larger means faster prompts.",
+        description="Prompt tokens computed between two tokens of running streams until it is "
+        "known what a token costs; from then on `LLM_STEP_LATENCY` decides.",
         json_schema_extra=_unit("tokens"),
     )
     ubatch_tokens: AutoCount = Field(

@@ -130,9 +130,9 @@ class EngineConfig:
     """Limits of one engine.
 
     `max_queue`: sequences that may wait. `step_tokens`: most prompt tokens in a step.
-    `step_seconds`: wanted time of a step while streams are running, which is the gap between two
-    of their tokens; 0 for no bound. `mixed_step_tokens`: prompt tokens in such a step until it is
-    known what a token costs.
+    `step_seconds`: wanted time between two tokens of a running stream; 0 for no bound.
+    `mixed_step_tokens`: prompt tokens in that time until it is known what a token costs.
+    `mixes_steps`: streams and prompts share steps instead of taking turns.
     `speculation`: who guesses tokens ahead for sequences that do not say, up to `draft_tokens` a
     step, and only where it pays unless `gates_speculation` is off.
     """
@@ -141,6 +141,7 @@ class EngineConfig:
     step_tokens: int = 512
     step_seconds: float = 0.4
     mixed_step_tokens: int = 128
+    mixes_steps: bool = False
     speculation: DraftMethod = "off"
     draft_tokens: int = 4
     gates_speculation: bool = True

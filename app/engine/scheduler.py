@@ -1,7 +1,7 @@
 """What runs next: pure decisions over sequences, no llama.cpp and no clock.
 
-Each step holds the next token of every decoding sequence, then pieces of prompts. A sequence is
-admitted when its tokens fit beside everything already admitted. When decoding runs out of room,
+Steps take turns: the next token of every decoding sequence, then prompts up to a budget. A sequence
+is admitted when its tokens fit beside everything already admitted. When decoding runs out of room,
 the newest sequence of the lowest priority is parked: it gives up its cells and comes back later,
 so that requests whose sum exceeds the cache all succeed.
 """
@@ -9,6 +9,7 @@ so that requests whose sum exceeds the cache all succeed.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.engine.budget import TILE
 from app.engine.cells import CellLedger
 from app.engine.fairness import FairShare
 from app.engine.prefix.tree import cells_to_restore
@@ -22,13 +23,15 @@ _HEADROOM = 32
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What the context offers: sequences, KV cells, tokens and logits rows per decode.
-    `shares_cells` False: every sequence has cells of its own, enough for any."""
+    `shares_cells` False: every sequence has cells of its own, enough for any. `mixes_steps`:
+    prompts and decoding sequences share steps."""
 
     max_sequences: int
     kv_size: int
     batch_tokens: int
     max_outputs: int
     shares_cells: bool = True
+    mixes_steps: bool = False
 
 
 class Scheduler:
@@ -45,6 +48,8 @@ class Scheduler:
         self._expected_share = expected_share
         self._free_slots = list(range(limits.max_sequences - 1, -1, -1))
         self._admissions = 0
+        self._read = 0  # prompt tokens while decoding sequences waited for their turn
+        self._clock = 0  # tokens computed so far
         self.shares = FairShare()
         self.waiting: list[Sequence] = []
         self.live: list[Sequence] = []
@@ -71,6 +76,11 @@ class Scheduler:
         self.live.append(head)
         return head
 
+    def line_up(self, sequence: Sequence) -> None:
+        """A prompt is to be read from where it is known. Shorter ones that come later may pass it,
+        until as many tokens were computed as it has itself: so nobody waits for ever."""
+        sequence.turn = self._clock + sequence.remaining
+
     def outranked(self) -> Sequence | None:
         """A live sequence that should make room for one of higher priority in the queue."""
         if not (self.waiting and self.live):
@@ -81,27 +91,25 @@ class Scheduler:
 
     def plan(self, budget: int) -> Step:
         """Choose the next step's pieces among the attached sequences; `budget` bounds the prompt
-        tokens."""
-        step = Step()
-        room, outputs = self._limits.batch_tokens, self._limits.max_outputs
-        for sequence in self.live:
-            if sequence.is_decoding and room and outputs:
-                piece = Piece(sequence, sequence.next_piece(room))
-                step.decode.append(piece)
-                room -= piece.count
-                outputs -= piece.n_outputs
-        room = min(room, budget)
-        for sequence in sorted(self.live, key=_rank):
-            if not (room and outputs):
-                break
-            if sequence.is_decoding or not sequence.is_attached:
-                continue
-            most = min(room, outputs) if sequence.wants_prompt_logprobs else room
-            piece = Piece(sequence, sequence.next_piece(most))
-            step.prefill.append(piece)
-            room -= piece.count
-            outputs -= piece.n_outputs
-        return step
+        tokens between two turns of those that decode."""
+        attached = [sequence for sequence in self.live if sequence.is_attached]
+        decoding = [sequence for sequence in attached if sequence.is_decoding]
+        reading = [sequence for sequence in attached if not sequence.is_decoding]
+        if not self._limits.mixes_steps and decoding and reading:
+            # llama.cpp computes attention in tiles of rows, and a tile looks at every cell that
+            # one of its rows may see: together, both would cost up to twice what they cost apart
+            left = budget - self._read
+            if self._read and left < TILE:
+                reading = []
+            else:
+                decoding, budget = [], left
+        return self._fill(decoding, sorted(reading, key=_reading_order), budget)
+
+    def advance(self, step: Step) -> None:
+        """The step was computed; its sequences have not taken note of it yet."""
+        self._clock += step.n_tokens
+        somebody_waits = not step.decode and any(other.is_decoding for other in self.live)
+        self._read = self._read + step.n_prefill if somebody_waits else 0
 
     def victim(self) -> Sequence | None:
         """The sequence to park when there is no room: the newest of the lowest priority; None when
@@ -118,6 +126,28 @@ class Scheduler:
         if not self._limits.shares_cells:
             return True
         return self._cells.used + step.n_tokens <= self._limits.kv_size
+
+    def _fill(self, decoding: list[Sequence], reading: list[Sequence], budget: int) -> Step:
+        step = Step()
+        room, outputs = self._limits.batch_tokens, self._limits.max_outputs
+        for sequence in decoding:
+            if room and outputs:
+                piece = Piece(sequence, sequence.next_piece(room))
+                step.decode.append(piece)
+                room -= piece.count
+                outputs -= piece.n_outputs
+        room = min(room, budget)
+        for sequence in reading:
+            # who has been read has its first token now, not when the others have been read too
+            is_enough = step.n_prefill >= TILE and not self._limits.mixes_steps
+            if is_enough or not (room and outputs):
+                break
+            most = min(room, outputs) if sequence.wants_prompt_logprobs else room
+            piece = Piece(sequence, sequence.next_piece(most))
+            step.prefill.append(piece)
+            room -= piece.count
+            outputs -= piece.n_outputs
+        return step
 
     def _head(self) -> Sequence | None:
         """The best of the queue: by priority, those that were parked first, then by fair share
@@ -143,6 +173,10 @@ class Scheduler:
 
 def _rank(sequence: Sequence) -> tuple[int, int]:
     return sequence.spec.priority, sequence.admitted
+
+
+def _reading_order(sequence: Sequence) -> tuple[int, int, int]:
+    return sequence.spec.priority, sequence.turn, sequence.admitted
 
 
 def _outstanding(sequence: Sequence) -> int:

@@ -38,6 +38,7 @@ class Sequence:
     computed: int = 0
     generated: int = 0
     admitted: int = 0  # ordinal of the latest admission: larger is newer
+    turn: int = 0  # whose prompt is read first: smaller goes first
     queue_seconds: float = 0.0
     has_started: bool = False  # was admitted once
     is_attached: bool = False  # has what others knew of its tokens, and may be computed

@@ -5,7 +5,8 @@ one asks here.
 """
 
 _WEIGHT = 0.2  # of a new measurement in a running mean
-_FEWEST_MEASURED = 32  # prompt tokens in a step whose time says something about one
+# prompt tokens in a step whose time says something about one: fewer cost more each
+_FEWEST_MEASURED = 64
 _FRESH_STEPS = 500
 
 

@@ -60,6 +60,7 @@ class Worker:
             batch_tokens=runtime.batch_capacity,
             max_outputs=runtime.max_outputs,
             shares_cells=runtime.memory.shares_cells,
+            mixes_steps=config.mixes_steps,
         )
         self._scheduler = Scheduler(limits, self._placement.cells, self._placement.expected_share)
         self._times = StepTimes()
@@ -140,6 +141,7 @@ class Worker:
         has_decoded = self._runtime.decode(step.n_tokens)
         decoded = time.perf_counter()
         if has_decoded:
+            self._scheduler.advance(step)
             self._times.observe(step.n_decode, step.n_prefill, decoded - decoding)
             self._speculator.pass_time(decoded - decoding)
             logits = self._runtime.logits(n_outputs) if n_outputs else None
@@ -202,6 +204,7 @@ class Worker:
             attached = self._placement.attach(sequence, live)
             if attached is None:
                 continue
+            self._scheduler.line_up(sequence)
             if sequence.is_announced:
                 self._tally.resumes += 1
                 lost = sequence.computed_before - attached.tokens

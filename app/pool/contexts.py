@@ -23,10 +23,14 @@ def gpu_layers(settings: Settings, entry: ModelEntry) -> int:
     return entry.gpu_layers if entry.gpu_layers is not None else settings.gpu_layers
 
 
+def _uses_gpu(settings: Settings, entry: ModelEntry) -> bool:
+    return library.has_gpu() and gpu_layers(settings, entry) != 0
+
+
 def context_options(settings: Settings, entry: ModelEntry, threads: int) -> ContextOptions:
     n_sequences = entry.max_sequences or settings.max_sequences
     guesses = min(n_sequences * (entry.draft_tokens or settings.draft_tokens), _MOST_GUESSES)
-    uses_gpu = library.has_gpu() and gpu_layers(settings, entry) != 0
+    uses_gpu = _uses_gpu(settings, entry)
     return ContextOptions(
         kv_size=decide_sizes(entry, settings).kv,
         max_sequences=n_sequences,
@@ -49,6 +53,8 @@ def engine_config(settings: Settings, entry: ModelEntry) -> EngineConfig:
     return EngineConfig(
         max_queue=settings.max_queue,
         mixed_step_tokens=settings.mixed_step_tokens,
+        # a GPU reads the weights once for both; it has no tiles that lose by it
+        mixes_steps=_uses_gpu(settings, entry),
         step_tokens=settings.step_tokens,
         step_seconds=settings.step_latency / 1000,
         speculation=entry.speculation or settings.speculation,

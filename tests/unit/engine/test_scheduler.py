@@ -5,6 +5,7 @@ from app.engine.messages import SequenceSpec
 from app.engine.prefix.tree import common_prefix
 from app.engine.scheduler import Limits, Scheduler
 from app.engine.sequence import MOST_PENDING, Sequence
+from app.engine.step import Step
 
 
 def sequence(
@@ -36,9 +37,15 @@ def common(sequence: Sequence, live: list[Sequence]) -> int:
 
 
 def scheduler(
-    *sequences: Sequence, kv_size: int = 1000, slots: int = 4, batch: int = 100, outputs: int = 8
+    *sequences: Sequence,
+    kv_size: int = 1000,
+    slots: int = 4,
+    batch: int = 100,
+    outputs: int = 8,
+    mixes_steps: bool = False,
 ) -> Scheduler:
-    made = Scheduler(Limits(slots, kv_size, batch, outputs), CellLedger(shares_cells=True), common)
+    limits = Limits(slots, kv_size, batch, outputs, mixes_steps=mixes_steps)
+    made = Scheduler(limits, CellLedger(shares_cells=True), common)
     for item in sequences:
         made.enqueue(item)
     return made
@@ -49,6 +56,7 @@ def admit_all(made: Scheduler) -> list[Sequence]:
     admitted: list[Sequence] = []
     while (item := made.admit()) is not None:
         item.is_attached = True
+        made.line_up(item)
         admitted.append(item)
     return admitted
 
@@ -64,21 +72,99 @@ def planned(made: Scheduler, budget: int = 100) -> list[tuple[str, int]]:
     return [(piece.sequence.spec.id, piece.count) for piece in made.plan(budget).prefill]
 
 
+def run(made: Scheduler, budget: int = 100) -> Step:
+    """Plan a step and compute it; who has been read begins to decode."""
+    step = made.plan(budget)
+    made.advance(step)
+    for piece in step.pieces:
+        completes = piece.completes
+        piece.sequence.computed += piece.count
+        if completes:
+            piece.sequence.append(1)
+    return step
+
+
+def names(step: Step) -> list[str]:
+    return [piece.sequence.spec.id for piece in step.pieces]
+
+
 def test_prompts_are_cut_to_the_budget() -> None:
-    s = scheduler(sequence("a", 70), sequence("b", 70, first=500))
+    s = scheduler(sequence("a", 40), sequence("b", 90, first=500))
     assert [item.spec.id for item in admit_all(s)] == ["a", "b"]
-    assert planned(s, 100) == [("a", 70), ("b", 30)]
-    assert planned(s, 64) == [("a", 64)]
+    assert planned(s, 100) == [("a", 40), ("b", 60)]
+    assert planned(s, 64) == [("a", 40), ("b", 24)]
 
 
-def test_every_decoding_sequence_is_in_the_step_beside_the_budget() -> None:
-    a, b = sequence("a", 10), sequence("b", 500, first=500)
+def test_a_step_ends_with_a_prompt_that_fills_a_tile() -> None:
+    s = scheduler(sequence("a", 64), sequence("b", 90, first=500))
+    admit_all(s)
+    assert planned(s) == [("a", 64)]
+
+
+def test_on_a_gpu_every_decoding_sequence_is_in_the_step_beside_the_budget() -> None:
+    a, b, c = sequence("a", 10), sequence("b", 70, first=500), sequence("c", 500, first=900)
+    s = scheduler(a, b, c, mixes_steps=True, kv_size=2000, batch=200)
+    admit_all(s)
+    decoding(a)
+    step = s.plan(128)
+    assert [(piece.sequence, piece.count) for piece in step.decode] == [(a, 1)]
+    assert planned(s, 128) == [("b", 70), ("c", 58)]
+
+
+def test_streams_and_prompts_take_turns() -> None:
+    a, b = sequence("a", 10, max_tokens=99), sequence("b", 500, first=500)
+    s = scheduler(a, b, batch=200)
+    admit_all(s)
+    decoding(a)
+    steps = [run(s, 128) for _ in range(5)]
+    assert [names(step) for step in steps] == [["b"], ["a"], ["b"], ["a"], ["b"]]
+    assert [step.n_prefill for step in steps] == [128, 0, 128, 0, 128]
+
+
+def test_several_prompts_are_read_between_two_turns_of_a_stream() -> None:
+    a = sequence("a", 10, max_tokens=99)
+    prompts = [sequence(f"p{index}", 70, first=500 * index) for index in range(1, 4)]
+    s = scheduler(a, *prompts, batch=200)
+    admit_all(s)
+    decoding(a)
+    assert [names(run(s, 192)) for _ in range(4)] == [["p1"], ["p2"], ["a", "p1", "p2"], ["p3"]]
+
+
+def test_prompts_get_on_beside_streams_however_small_the_budget() -> None:
+    a, b = sequence("a", 10, max_tokens=99), sequence("b", 90, first=500)
     s = scheduler(a, b)
     admit_all(s)
     decoding(a)
-    step = s.plan(64)
-    assert [(piece.sequence, piece.count) for piece in step.decode] == [(a, 1)]
-    assert planned(s, 64) == [("b", 64)]
+    assert [names(run(s, 16)) for _ in range(4)] == [["b"], ["a"], ["b"], ["a"]]
+
+
+def test_a_shorter_prompt_passes_a_longer_one() -> None:
+    s = scheduler(sequence("long", 600, first=1000), kv_size=2000)
+    admit_all(s)
+    assert names(run(s)) == ["long"]
+    s.enqueue(sequence("short", 70))
+    admit_all(s)
+    assert names(run(s)) == ["short"]
+
+
+def test_a_long_prompt_is_not_passed_for_ever() -> None:
+    """Somebody short always waits: they pass until as many tokens were computed as it has."""
+    s = scheduler(sequence("long", 600, first=1000), kv_size=2000)
+    admit_all(s)
+    passed: list[str] = []
+    while "long" not in passed:
+        short = sequence(f"short{len(passed)}", 70)
+        s.enqueue(short)
+        admit_all(s)
+        passed += names(run(s))
+        s.release(short)
+    assert len(passed) == 1 + (600 - 70) // 70 + 1
+
+
+def test_a_shorter_prompt_of_lower_priority_waits() -> None:
+    s = scheduler(sequence("long", 300, first=1000), sequence("short", 70, priority=1))
+    admit_all(s)
+    assert names(s.plan(100)) == ["long"]
 
 
 def test_a_few_forced_tokens_are_taken_whole() -> None:
@@ -214,12 +300,12 @@ def test_higher_priority_outranks_the_newest_of_the_lowest() -> None:
 
 
 def test_prompts_of_higher_priority_are_read_first() -> None:
-    slow, fast = sequence("slow", 90, priority=1), sequence("fast", 90, first=500)
+    slow, fast = sequence("slow", 50, priority=1), sequence("fast", 60, first=500)
     s = scheduler(slow)
     admit_all(s)
     s.enqueue(fast)
     admit_all(s)
-    assert planned(s, 100) == [("fast", 90), ("slow", 10)]
+    assert planned(s, 100) == [("fast", 60), ("slow", 40)]
 
 
 def test_prompt_logprobs_take_output_rows() -> None:

@@ -6,11 +6,12 @@ from hashlib import sha256
 from itertools import takewhile
 from typing import Any, Literal
 
+from app.chat.plain_schema import flatten_schema
 from app.chat.tool_text import (
     CallWriter,
     calls_as_text,
     read_arguments,
-    result_as_user,
+    results_as_user,
     tell_tools,
 )
 from app.core.messages import Message, Tool, ToolCall
@@ -34,6 +35,7 @@ class Conventions:
     `names_results`: a tool's message names the tool.
     `reasoning`: the field for earlier thoughts, or how content holds them; None drops them.
     `joins_reasoning`: beside calls, content is the end of the thought.
+    `flat_schemas`: each value in a tool's parameters has one type and a description.
     `tools`, `calls`, `results`: what the template cannot write is told in plain text.
     """
 
@@ -48,6 +50,7 @@ class Conventions:
     names_results: bool = False
     reasoning: ReasoningForm | None = None
     joins_reasoning: bool = False
+    flat_schemas: bool = False
     tools: Literal["field", "system", "user"] = "field"
     calls: CallWriter | None = None
     results: Literal["tool", "user"] = "tool"
@@ -66,12 +69,19 @@ def write_messages(
     if said.calls is not None:
         prepared = [calls_as_text(message, said.calls) for message in prepared]
     if said.results == "user":
-        prepared = list(map(result_as_user, prepared))
+        prepared = list(results_as_user(prepared))
     if said.splits_calls:
         prepared = list(_split_calls(prepared))
     if said.splits_content:
         prepared = [half for message in prepared for half in _split_content(message)]
     return [_write(message, said, names) for message in prepared]
+
+
+def choose_tools(tools: Sequence[Tool], said: Conventions) -> Sequence[Tool]:
+    """The tools with parameters that the template can write."""
+    if not said.flat_schemas:
+        return tools
+    return [replace(tool, parameters=flatten_schema(tool.parameters or {})) for tool in tools]
 
 
 def _join_system(messages: Sequence[Message], said: Conventions) -> list[Message]:
@@ -124,8 +134,11 @@ def _write(message: Message, said: Conventions, names: dict[str, str]) -> dict[s
         made["content"] = _write_content(message, content, said)
     elif said.empty_content == "none":
         made["content"] = None
-    if reasoning and said.reasoning in ("part", "blocks"):
-        made["content"] = _write_thoughtful(reasoning, content, said.reasoning)
+    if said.reasoning == "blocks" and message.role == "assistant":
+        made["content"] = _write_blocks(reasoning, content)
+    elif reasoning and said.reasoning == "part":
+        thought = {"type": "thinking", "thinking": reasoning}
+        made["content"] = [thought, _text_part(content)] if content else [thought]
     elif reasoning and said.reasoning is not None:
         made[said.reasoning] = reasoning
     if message.tool_calls:
@@ -149,13 +162,10 @@ def _write_content(message: Message, content: str, said: Conventions) -> Any:
     return content
 
 
-def _write_thoughtful(reasoning: str, content: str, form: Literal["part", "blocks"]) -> Any:
-    """Content that begins with a thought."""
-    if form == "part":
-        thought = {"type": "thinking", "thinking": reasoning}
-        return [thought, _text_part(content)] if content else [thought]
-    blocks = [{"type": "thoughts", "text": reasoning}]
-    return {"blocks": [*blocks, {"type": "response", "text": content}] if content else blocks}
+def _write_blocks(reasoning: str | None, content: str) -> dict[str, Any]:
+    """Content that may hold a thought; such templates want all of a conversation's like this."""
+    blocks = (("thoughts", reasoning), ("response", content))
+    return {"blocks": [{"type": kind, "text": text} for kind, text in blocks if text]}
 
 
 def _text_part(text: str) -> dict[str, str]:

@@ -35,6 +35,17 @@ _TOOLS = tuple(
     )
     for name in ("sentineltool", "sentinelother")
 )
+_ODD_TOOL = Tool(
+    "sentineltool",
+    parameters={
+        "type": "object",
+        "properties": {
+            "sentinelkey": {"type": ["string", "null"]},
+            "any": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+            "list": {"type": "array"},
+        },
+    },
+)
 _CALLS = tuple(
     ToolCall(f"call_sentinel{number}", tool.name, f'{{"sentinelkey": "sentinelvalue{number}"}}')
     for number, tool in enumerate(_TOOLS)
@@ -112,7 +123,7 @@ def probe(render: Render, source: str, reads: frozenset[str]) -> TemplateTraits:
         return TemplateTraits(thought=spot_thought(source), problem=problem)
     traits = TemplateTraits(
         system=trial.find_system_form(),
-        tools="sentineltool" in trial.ask(_USER, tools=True),
+        tools=trial.find_schema_form(),
         switch=find_switch(trial.vary, reads),
     )
     if traits.switch is not None:
@@ -124,7 +135,7 @@ def probe(render: Render, source: str, reads: frozenset[str]) -> TemplateTraits:
         traits,
         calls=calls,
         results=results,
-        parallel_calls=calls and trial.find_parallel_form(),
+        parallel_calls=trial.find_parallel_form(),
         effort=find_effort(trial.vary, reads),
         thought=trial.find_thought_form(source, has_calls=calls) or spot_thought(source),
         conventions=trial.said,
@@ -144,7 +155,7 @@ class _Trial:
         self,
         *messages: Message,
         said: Conventions | None = None,
-        tools: bool = False,
+        tools: Sequence[Tool] = (),
         variables: Mapping[str, Any] | None = None,
         generation: bool = True,
     ) -> str:
@@ -153,7 +164,7 @@ class _Trial:
             return self._render(
                 messages,
                 said or self.said,
-                tools=_TOOLS if tools else (),
+                tools=tools,
                 variables={**self.variables, **(variables or {})},
                 generation=generation,
             )
@@ -195,6 +206,17 @@ class _Trial:
             self.said = replace(self.said, joins_system="all")
         return True
 
+    def find_schema_form(self) -> bool:
+        """Whether tools are written, and whether with any parameters."""
+        if "sentineltool" not in self.ask(_USER, tools=_TOOLS):
+            return False
+        said = replace(self.said, flat_schemas=True)
+        if not self.ask(_USER, tools=(_ODD_TOOL,)) and self.ask(
+            _USER, said=said, tools=(_ODD_TOOL,)
+        ):
+            self.said = said
+        return True
+
     def find_parts_form(self, has_system: bool) -> None:
         if self.said.parts == "always":
             return
@@ -216,7 +238,7 @@ class _Trial:
         """How earlier calls are written: as well as any form can make them."""
         best, found = 0, self.said
         for said in _call_forms(self.said):
-            text = self.ask(_USER, _CALLING, _RESULTS[0], said=said, tools=True)
+            text = self.ask(_USER, _CALLING, _RESULTS[0], said=said, tools=_TOOLS)
             score = 2 * _has_call(text, 0) + ("sentinelresult0" in text)
             if score > best:
                 best, found = score, said
@@ -239,37 +261,37 @@ class _Trial:
         if not results:
             said = replace(said, results="user")
         if said != self.said:
-            text = self.ask(_USER, _CALLING, _RESULTS[0], said=said, tools=True)
+            text = self.ask(_USER, _CALLING, _RESULTS[0], said=said, tools=_TOOLS)
             if not (_has_call(text, 0) and "sentinelresult0" in text):
                 return
         if not traits.tools:
             said = replace(said, tools="system" if traits.system else "user")
-            if not _has(self.ask(_USER, said=said, tools=True), "sentineltool", "sentineluser"):
+            if not _has(self.ask(_USER, said=said, tools=_TOOLS), "sentineltool", "sentineluser"):
                 return
         self.said = said
 
     def _find_result_names(self) -> None:
         """A name is given where the prompt would have a hole without it."""
         named = replace(_RESULTS[0], name="sentinelname")
-        without = self.ask(_USER, _CALLING, _RESULTS[0], tools=True)
-        text = self.ask(_USER, _CALLING, named, tools=True)
+        without = self.ask(_USER, _CALLING, _RESULTS[0], tools=_TOOLS)
+        text = self.ask(_USER, _CALLING, named, tools=_TOOLS)
         if "sentinelname" in text and text.replace("sentinelname", "") == without:
             self.said = replace(self.said, names_results=True)
 
     def _find_content_form(self) -> None:
         calling = replace(_CALLING, content="sentinelanswer")
-        if not _has_call(self.ask(_USER, calling, _RESULTS[0], tools=True), 0):
+        if not _has_call(self.ask(_USER, calling, _RESULTS[0], tools=_TOOLS), 0):
             said = replace(self.said, splits_content=True)
-            text = self.ask(_USER, calling, _RESULTS[0], said=said, tools=True)
+            text = self.ask(_USER, calling, _RESULTS[0], said=said, tools=_TOOLS)
             if _has_call(text, 0) and "sentinelanswer" in text:
                 self.said = said
 
     def find_parallel_form(self) -> bool:
         turns = (_USER, Message("assistant", tool_calls=_CALLS), *_RESULTS)
-        if _has_round(self.ask(*turns, tools=True)):
+        if _has_round(self.ask(*turns, tools=_TOOLS)):
             return True
         said = replace(self.said, splits_calls=True)
-        if _has_round(self.ask(*turns, said=said, tools=True)):
+        if _has_round(self.ask(*turns, said=said, tools=_TOOLS)):
             self.said = said
         return False
 
@@ -304,14 +326,14 @@ class _Trial:
         yield self.ask(_USER, answer, said=said, generation=False)
         if has_calls:
             calling = replace(_CALLING, reasoning=_THOUGHT)
-            yield self.ask(_USER, calling, _RESULTS[0], said=said, tools=True)
+            yield self.ask(_USER, calling, _RESULTS[0], said=said, tools=_TOOLS)
         yield self.ask(_USER, answer, _AGAIN, said=said)
 
     def _find_thought_beside_calls(self) -> None:
         calling = replace(_CALLING, content="sentinelanswer", reasoning=_THOUGHT)
-        if not self.ask(_USER, calling, _RESULTS[0], tools=True):
+        if not self.ask(_USER, calling, _RESULTS[0], tools=_TOOLS):
             said = replace(self.said, joins_reasoning=True)
-            if self.ask(_USER, calling, _RESULTS[0], said=said, tools=True):
+            if self.ask(_USER, calling, _RESULTS[0], said=said, tools=_TOOLS):
                 self.said = said
 
 

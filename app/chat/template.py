@@ -9,7 +9,7 @@ from typing import Any
 
 from app.chat.budget import RENDER_SECONDS
 from app.chat.compiled import CompiledTemplate, TemplateTooSlow
-from app.chat.conventions import Conventions, write_messages
+from app.chat.conventions import Conventions, choose_tools, write_messages
 from app.chat.default_template import CHATML
 from app.chat.parsers.answer import Thought
 from app.chat.probe import TemplateTraits, probe
@@ -77,15 +77,16 @@ class ChatTemplate:
             raise BadRequest("'messages' is empty.", param="messages")
         if thinking is None and isinstance(extra.get("enable_thinking"), bool):
             thinking = extra["enable_thinking"]
+        if thinking is None and effort is None and _is_begun(messages) and messages[-1].reasoning:
+            thinking = True
         steering = steer(thinking, effort, self.traits.switch, self.traits.effort)
         rendering = _Rendering(
             self, tools, steering | dict(extra), RENDER_SECONDS if seconds is None else seconds
         )
-        last = messages[-1]
         if not generation:
             text, suffix = rendering.run(messages, generation=False), ""
-        elif last.role == "assistant" and not last.tool_calls:
-            text, suffix = rendering.run_prefill(messages[:-1], last)
+        elif _is_begun(messages):
+            text, suffix = rendering.run_prefill(messages[:-1], messages[-1])
         else:
             text, suffix = rendering.run_open(messages)
             if (thinking is False or effort == "none") and self.traits.switch is None:
@@ -104,6 +105,7 @@ class ChatTemplate:
         generation: bool = True,
     ) -> str:
         """Render messages written in the form `said`."""
+        tools = choose_tools(tools, said)
         values: dict[str, Any] = {**self._names, **self._make_extras(tools), **variables}
         values["add_generation_prompt"] = generation
         values["messages"] = write_messages(messages, said, tools)
@@ -145,6 +147,7 @@ class _Rendering:
         self._template = template
         self._tools = tools
         self._variables = variables
+        self._thought = template.traits.thought or _THINK
         self._deadline = time.monotonic() + seconds
 
     def run(self, messages: Sequence[Message], *, generation: bool = True) -> str:
@@ -191,20 +194,28 @@ class _Rendering:
         except TemplateRefused:
             text = ""
         before, found, _ = text.rpartition(_PREFILL)
-        if not found or (content and reasoning and reasoning.strip() not in before):
+        start = max(before.rfind((history[-1].content or "").strip()), 0) if history else 0
+        is_whole = bool(found) and not (content and reasoning.strip() not in before)
+        if not is_whole or self._thought.is_open(before[start:]) != (not content):
             return self._append(history, content, reasoning)
-        start = before.rfind((history[-1].content or "").strip()) if history else 0
-        return before + (content or reasoning), before[max(start, 0) :] + (content or reasoning)
+        return before + (content or reasoning), before[start:] + (content or reasoning)
 
     def _append(self, history: Sequence[Message], content: str, reasoning: str) -> tuple[str, str]:
-        text, suffix = self.run_open(history)
-        thought = self._template.traits.thought or _THINK
+        text, suffix = self.run_open(history) if history else ("", "")
+        thought = self._thought
         begun = ""
         if reasoning or thought.is_open(suffix):
-            begun = reasoning if thought.is_open(suffix) else f"{thought.open}\n{reasoning}"
+            begun = reasoning
+            if not thought.is_open(suffix):
+                begun = f"{thought.open.rstrip()}\n{reasoning}"
             if content:
                 begun += f"\n{thought.close}\n\n"
         return text + begun + content, suffix + begun + content
+
+
+def _is_begun(messages: Sequence[Message]) -> bool:
+    """Whether the last message is the beginning of the answer."""
+    return messages[-1].role == "assistant" and not messages[-1].tool_calls
 
 
 def _end_thought(suffix: str, traits: TemplateTraits) -> str:

@@ -5,8 +5,9 @@ the form in which answers of a model with this template are read.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any, cast
 
 from app.core.messages import Message, Tool, ToolCall
@@ -71,10 +72,14 @@ def calls_as_text(message: Message, write: CallWriter) -> Message:
     return replace(message, content=content, tool_calls=(), parts=())
 
 
-def result_as_user(message: Message) -> Message:
-    if message.role != "tool":
-        return message
-    return Message("user", f"<tool_response>\n{message.content or ''}\n</tool_response>")
+def results_as_user(messages: Sequence[Message]) -> Iterator[Message]:
+    """Neighbouring results are one message: such templates want roles to take turns."""
+    for is_result, some in groupby(messages, lambda message: message.role == "tool"):
+        if is_result:
+            wrapped = (f"<tool_response>\n{one.content or ''}\n</tool_response>" for one in some)
+            yield Message("user", "\n".join(wrapped))
+        else:
+            yield from some
 
 
 def find_writer(source: str) -> CallWriter:

@@ -20,7 +20,7 @@ _LIMITS = Limits(max_n=1, max_messages=1_000_000)
 @click.option(
     "--template",
     "path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File with the chat template; ChatML by default.",
 )
 @click.option("--bos", default="", help="Text of the token that begins a prompt.")

@@ -25,6 +25,12 @@ ENDLESS = {
     ),
     "search": "{% set x = range(99999) | list %}{{ x | select('in', x | reverse | list) | list }}",
 }
+GROWING = "{% set l = [1] %}{% for i in range(99999) %}{% for j in range(9999) %}"
+ENDLESS["appending"] = GROWING + "{{ l.append(l) }}{% endfor %}{% endfor %}"
+ENDLESS["generation"] = (
+    "{% for a in range(99999) %}{% for b in range(99999) %}{% generation %}{% endgeneration %}"
+    "{% endfor %}{% endfor %}"
+)
 SHARED = (
     "{% set n = namespace(x=[1]) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}{% endfor %}"
 )
@@ -68,6 +74,14 @@ HUGE = {
     "sorted": TWICE + "{{ [n.x, n.y] | sort }}",
     "bytes replaced": "{{ ('a' * 999999).encode().replace('a'.encode(), ('a' * 99999).encode()) }}",
     "lists of lists": "{{ ([range(99999) | list] * 99999) | map('list') | list }}",
+    "extended": "{% set l = [1] %}{% for i in range(60) %}{{ l.extend(l) }}{% endfor %}",
+    "extended by a generator": (
+        "{% set l = [] %}{% for i in range(999) %}{{ l.extend(range(99999) | map('string')) }}"
+        "{% endfor %}"
+    ),
+    "a list in itself": "{% set l = [1] %}{{ l.append(l) }}{{ l | tojson }}",
+    "parsed": "{{ ('[' * 999999) | from_json }}",
+    "a generator as JSON": "{{ ([range(99999) | list] * 99999) | map('list') | tojson }}",
     "sum of lists": "{{ ([range(99999) | list] * 99999) | sum(start=[]) }}",
 }
 
@@ -84,7 +98,8 @@ def test_what_does_not_end_is_refused(source: str, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("source", HUGE.values(), ids=HUGE.keys())
-def test_what_is_huge_is_refused(source: str) -> None:
+def test_what_is_huge_is_refused(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.chat.template._PROBE_SECONDS", 0.1)
     with pytest.raises(TemplateRefused):
         ChatTemplate(source).render((USER,), seconds=1.0)
 
@@ -132,6 +147,39 @@ def test_what_templates_usually_do_still_works() -> None:
         "{{ {'a': [1, {'b': none}]} | tojson(indent=2) }}": (
             '{\n  "a": [\n    1,\n    {\n      "b": null\n    }\n  ]\n}'
         ),
+    }
+    for source, text in sources.items():
+        assert ChatTemplate(source).render((USER,)).text == text
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["messages.append(1)", "messages[0].parts.append(1)", "tools.pop()", "x.extend([1])"],
+)
+def test_a_template_changes_only_its_own_lists(change: str) -> None:
+    tool = Tool("f", "f", {"type": "object", "properties": {}})
+    own = ChatTemplate("{% set l = [2] %}{{ l.append(1) or l.insert(0, 3) or l.pop(0) }}{{ l }}")
+    assert own.render((USER,)).text == "3[2, 1]"
+    given: dict[str, list[int]] = {"x": [1]}
+    with pytest.raises(TemplateRefused):
+        ChatTemplate("{{ " + change + " }}").render((USER,), tools=(tool,), variables=given)
+    assert given == {"x": [1]}
+
+
+def test_trying_a_slow_template_takes_a_bounded_time() -> None:
+    slow = (
+        "{% for a in range(3000) %}{% for b in range(100) %}{% endfor %}{% endfor %}{{ messages }}"
+    )
+    started = time.monotonic()
+    ChatTemplate(slow)
+    assert time.monotonic() - started < 3
+
+
+def test_filters_and_tags_of_newer_templates() -> None:
+    sources = {
+        "{{ '{\"a\": [1]}' | from_json }}": "{'a': [1]}",
+        "{{ messages | map(attribute='role') | tojson }}": '["user"]',
+        "{% generation %}{% set x = 1 %}{{ x }}{% endgeneration %}{{ x }}": "1",
     }
     for source, text in sources.items():
         assert ChatTemplate(source).render((USER,)).text == text

@@ -226,6 +226,8 @@ class ScriptedPool:
     leases: int = 0
     template_error: str | None = None
     speculation: frozenset[DraftMethod] = frozenset({"off", "ngram"})
+    tool_template: str | None = None
+    system_prompt: str | None = None
     is_ready: bool = True
     is_alive: bool = True
 
@@ -241,6 +243,8 @@ class ScriptedPool:
             embedder=self.embedder,
             constraints=self.constraints,
             speculation=self.speculation,
+            tool_template=ChatTemplate(self.tool_template) if self.tool_template else None,
+            system_prompt=self.system_prompt,
         )
 
     @asynccontextmanager

@@ -238,6 +238,29 @@ async def test_tools_need_a_place_in_the_template() -> None:
     assert (await bench.refuse(ask(prompt), UnsupportedOperation)).param == "tools"
 
 
+async def test_requests_with_tools_get_the_template_for_tools() -> None:
+    turns = "{{ messages[0].content }}{% for t in tools %}{{ t.function.name }}{% endfor %}"
+    bench = Bench(template=f"plain {turns}", tool_template=f"tools {turns}")
+    tooled = ChatPrompt((Message("user", "Hi"),), tools=(Tool("f"),))
+    plain = ChatPrompt((Message("user", "Hi"),))
+    for prompt, text in ((plain, "plain Hi"), (tooled, "tools Hif")):
+        spec = await bench.spec(ask(prompt))
+        assert bench.pool.tokenizer.detokenize(spec.prompt).endswith(text)
+
+
+async def test_the_models_system_prompt_stands_in_for_a_missing_one() -> None:
+    turns = "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}"
+    bench = Bench(template=turns, system_prompt="Be kind.")
+    for message, expected in (
+        (Message("user", "Hi"), "system:Be kind.;user:Hi;"),
+        (Message("developer", "Hi"), "system:Hi;"),
+    ):
+        spec = await bench.spec(ask(ChatPrompt((message,))))
+        text = bench.pool.tokenizer.detokenize(spec.prompt)
+        assert text.endswith(expected)
+        assert text.count("system") == 1
+
+
 async def test_models_by_alias_and_with_latest() -> None:
     for name in ("tiny", "org/tiny:q8", "tiny:latest", "plain:latest"):
         await Bench().run(replace(ask(), model=name))

@@ -11,7 +11,8 @@ _FRESH_STEPS = 500
 
 
 class StepTimes:
-    """Running means, in seconds. `rows`: tokens of decoding sequences in a step."""
+    """In seconds. `rows`: tokens of decoding sequences in a step, whose times are running means.
+    `prompt_token` rises with a measurement at once, and falls half of the way."""
 
     def __init__(self) -> None:
         self._decode: dict[int, float] = {}
@@ -27,7 +28,8 @@ class StepTimes:
             self._decode[rows] = _mean(self._decode.get(rows), seconds)
         elif n_prefill >= _FEWEST_MEASURED:
             cost = max(seconds - self.decode(rows), 1e-7) / n_prefill
-            self.prompt_token = _mean(self.prompt_token, cost)
+            # a token costs more the longer its prompt has grown: a mean would always be late
+            self.prompt_token = max(cost, (cost + (self.prompt_token or 0)) / 2)
 
     def is_fresh(self, rows: int) -> bool:
         """Whether a step of so many rows was measured not long ago."""

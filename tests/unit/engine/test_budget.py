@@ -40,3 +40,11 @@ def test_a_step_of_few_prompt_tokens_says_nothing_about_their_cost() -> None:
     times = measured()
     times.observe(0, 16, 0.1)
     assert budget(times).tokens(0) == 192
+
+
+def test_a_prompt_that_grows_dearer_is_believed_at_once_a_cheaper_one_by_halves() -> None:
+    times = measured()
+    times.observe(0, 128, 0.512)
+    assert times.prompt_token == 0.004
+    times.observe(0, 128, 0.256)
+    assert times.prompt_token == 0.003

@@ -1,9 +1,12 @@
 """Formats whose calls have their parameters between tags."""
 
 from app.chat.formats.chat_format import ChatFormat
+from app.chat.markers import THINK_CLOSE, THINK_OPEN
 from app.chat.parsers.answer import Thought
 from app.chat.parsers.tagged_calls import Tag, TaggedCalls
 
+# These models may call out of a thought without closing it.
+_THOUGHT = Thought(THINK_OPEN, THINK_CLOSE, ends_at_call=True)
 _FUNCTION = Tag("<function=", "</function>")
 _PARAMETER = Tag("<parameter=", "</parameter>")
 
@@ -17,6 +20,7 @@ QWEN3_CODER = ChatFormat(
     "qwen3-coder",
     ("<tool_call>", "<function=", "<parameter="),
     TaggedCalls("<tool_call>", "</tool_call>", _FUNCTION, _PARAMETER, is_bare=True, pad="\n"),
+    _THOUGHT,
 )
 SEED_OSS = ChatFormat(
     "seed-oss",
@@ -49,6 +53,7 @@ def _dsml(name: str, block: str) -> ChatFormat:
             _attribute("parameter", prefix=mark),
             is_bare=True,
         ),
+        _THOUGHT,
     )
 
 

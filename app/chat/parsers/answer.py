@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 from app.chat.lark import Lark
-from app.chat.parsers.base import Part, Reasoning
+from app.chat.parsers.base import Part, Reasoning, Text
 from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import SPACE, Malformed, Scanner, Steps
 from app.chat.parsers.toolbox import Toolbox
@@ -75,9 +75,9 @@ class Thought:
         at = prompt.rfind(self.open)
         return prompt[at + len(self.open) :] if at > prompt.rfind(self.close) else None
 
-    def read(self, scan: Scanner, call_marks: tuple[str, ...], begun: str = "") -> Steps[None]:
+    def read(self, scan: Scanner, call_marks: tuple[str, ...], begun: str = "") -> Steps[bool]:
         """After `open` and the beginning that the prompt has. Some models write `open` again where
-        the prompt did."""
+        the prompt did. Returns whether a call seems to have closed it."""
         scan.drop()
         scan.is_reasoning = True
         goes_on = bool(begun.strip())
@@ -87,6 +87,13 @@ class Thought:
             yield from scan.skip_space()
         if self.label:
             yield from self._skip_label(scan)
+        return (yield from self.go_on(scan, call_marks, goes_on=goes_on))
+
+    def go_on(
+        self, scan: Scanner, call_marks: tuple[str, ...], *, goes_on: bool = True
+    ) -> Steps[bool]:
+        """The rest of a thought. Returns what `read` does."""
+        scan.is_reasoning = True
         ends = (self.close, *(call_marks if self.ends_at_call else ()))
         marker = yield from scan.tell_until(Markers(*ends), Reasoning, goes_on=goes_on)
         scan.is_reasoning = False
@@ -94,8 +101,9 @@ class Thought:
             scan.drop()
             if not scan.has_text:
                 yield from scan.skip_space()
-        else:
-            scan.restore()
+            return False
+        scan.restore()
+        return marker is not None
 
     def _skip_label(self, scan: Scanner) -> Steps[None]:
         scan.hold()
@@ -131,22 +139,34 @@ class Envelope:
     def read(self, scan: Scanner) -> Steps[None]:
         thought, openers = self.thought, self.calls.openers.texts
         call_marks = (*openers, *self.call_strays)
+        is_broken_off = False
         if thought and (self.begun is not None or (yield from _try(scan, thought.open))):
-            yield from thought.read(scan, call_marks, self.begun or "")
+            is_broken_off = yield from thought.read(scan, call_marks, self.begun or "")
         close = yield from self._open_reply(scan)
         recurring = thought.open if thought and thought.recurs else ""
         markers = Markers(*(call_marks if self.toolbox else ()), *self.strays, close, recurring)
         while (marker := (yield from scan.tell_until(markers))) is not None:
+            was_broken_off, is_broken_off = is_broken_off, False
             if thought and marker == recurring:
-                yield from thought.read(scan, call_marks)
-            elif marker in openers:
-                try:
-                    yield from self.calls.read(scan, marker, self.toolbox)
-                    scan.drop()
-                except Malformed:
-                    scan.refuse()
-            else:
+                is_broken_off = yield from thought.read(scan, call_marks)
+                continue
+            if marker not in openers:
                 scan.drop()
+                continue
+            is_call = yield from self._read_call(scan, marker, in_thought=was_broken_off)
+            if thought and was_broken_off and not is_call:
+                is_broken_off = yield from thought.go_on(scan, call_marks)
+
+    def _read_call(self, scan: Scanner, opener: str, *, in_thought: bool) -> Steps[bool]:
+        """Returns whether a call was told: what only looked like one `in_thought` belongs to it."""
+        before = scan.n_calls
+        try:
+            yield from self.calls.read(scan, opener, self.toolbox)
+            scan.drop()
+        except Malformed:
+            is_thought = in_thought and scan.n_calls == before
+            scan.refuse(Reasoning if is_thought else Text)
+        return scan.n_calls > before
 
     def _open_reply(self, scan: Scanner) -> Steps[str]:
         """Returns what closes the text."""

@@ -229,18 +229,18 @@ class Scanner:
         if self._held is not None:
             self._at, self._held = self._held, None
 
-    def refuse(self) -> None:
+    def refuse(self, kind: type[Text] | type[Reasoning] = Text) -> None:
         """It was no call after all: what was told of it stays, the rest is text."""
         self.malformed += 1
         if self._call is not None:
             self._close(is_whole=False)
-        self.give_back()
+        self.give_back(kind)
 
-    def give_back(self) -> None:
+    def give_back(self, kind: type[Text] | type[Reasoning] = Text) -> None:
         """What was held only looked like a call: it is text."""
         if self._held is not None:
             taken, self._at, self._held = self._at, self._held, None
-            self._tell(Text, taken)
+            self._tell(kind, _rstrip_end(self._text, self._at, taken))
 
     def _tell_rest(self, kind: type[Text] | type[Reasoning]) -> None:
         """At the end white space belongs to the text, but not to a thought or after a call."""

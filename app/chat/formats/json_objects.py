@@ -68,6 +68,12 @@ JSON_OBJECTS = (
         JsonCalls("functools[", "<|/tool_call|>", other_opens=("<|tool_call|>",)),
     ),
     ChatFormat(
+        "granite-3.2",
+        ("<|tool_call|>", "Here is my thought process:"),
+        JsonCalls("<|tool_call|>", other_opens=("<tool_call>",)),
+        Thought("Here is my thought process:", "Here is my response:"),
+    ),
+    ChatFormat(
         "granite-3",
         ("<|tool_call|>",),
         JsonCalls("<|tool_call|>", other_opens=("<tool_call>",)),

@@ -17,6 +17,12 @@ PYTHON_LISTS = (
         ("<|header_start|>",),
         PythonCalls("<|python_start|>", "<|python_end|>", is_bare=True),
     ),
+    # Llama 3.2, Gemma 3, ToolACE where they are told so
+    ChatFormat(
+        "pythonic",
+        ("[func_name1(",),
+        PythonCalls("<|python_tag|>", is_bare=True),
+    ),
     # JSON objects in most answers
     ChatFormat(
         "llama-3",

@@ -32,6 +32,7 @@ ONE = {
     "mistral": '[TOOL_CALLS][{"name": "f", "arguments": ARGS, "id": "0"}]',
     "firefunction": ' functools[{"name": "f", "arguments": ARGS}]',
     "phi-4": '<|tool_call|>[{"name": "f", "arguments": ARGS}]<|/tool_call|>',
+    "granite-3.2": '<|tool_call|>[{"name": "f", "arguments": ARGS}]',
     "granite-3": '<|tool_call|>[{"name": "f", "arguments": ARGS}]',
     "gigachat-3.1": '<|function_call|>{"name": "f", "arguments": ARGS}',
     "gigachat-3": '<|message_sep|>\n\nfunction call<|role_sep|>\n{"name": "f", "arguments": ARGS}',

@@ -155,7 +155,7 @@ def test_arguments_stream() -> None:
         ('{"type": "function", "function": {"name": "f", "parameters": {}}}', "", ["{}"]),
         ('Look: {"name": "f", "parameters": "{\\"a\\": 1}"} Good?', "Look: Good?", ['{"a": 1}']),
         ('[{"name": "f", "parameters": {}}, {"name": "f", "parameters": {}}]', "", ["{}", "{}"]),
-        ('{"name": "f", "parameters": {}};\n{"name": "f", "parameters": {}}', "", ["{}", "{}"]),
+        ('{"name": "f", "parameters": {}};\n{"name": "f", "parameters": {}};', "", ["{}", "{}"]),
         ('{{"name": "f", "parameters": {}}', "{", ["{}"]),
         ('<|python_tag|>{"name": "f", "parameters": {"a": 1}}', "", ['{"a": 1}']),
         ('<|python_tag|>f.call(query="x")', "", ['{"query": "x"}']),

@@ -42,6 +42,7 @@ JSON_OBJECTS = (
             argument_keys=("parameters",),
             other_opens=("Action: ```json",),
         ),
+        strays=("<|CHATBOT_TOKEN|>", "<|END_OF_TURN_TOKEN|>"),
     ),
     ChatFormat(
         "apriel",

@@ -4,6 +4,7 @@ from app.chat.formats.json_objects import HERMES
 from app.chat.formats.registry import find_format
 from app.chat.parsers.base import PlainParser
 from app.core.messages import Tool
+from tests.unit.chat.reading import read
 
 TOOLS = (Tool("f"),)
 
@@ -21,3 +22,16 @@ def test_the_parser_starts_where_the_prompt_ends() -> None:
     assert HERMES.make_parser((), thinks=False, prompt_end="<think>\n").is_reasoning
     closed = HERMES.make_parser(TOOLS, thinks=True, prompt_end="<think>\n\n</think>\n\n")
     assert not closed.is_reasoning
+
+
+def test_instructions_alone_may_tell_the_format() -> None:
+    template = "Write [func_name1(params_name1=params_value1, params_name2=params_value2...)]"
+    form = find_format(template)
+    result = read(lambda: form.make_parser(TOOLS, thinks=False), "Well. [f(a=1)]")
+    assert (result.content, result.calls) == ("Well.", [["f", '{"a": 1}']])
+
+
+def test_the_turn_s_own_markers_say_nothing() -> None:
+    form = find_format("Write a json-formatted list of actions.")
+    text = "<|CHATBOT_TOKEN|>Hello.<|END_OF_TURN_TOKEN|>"
+    assert read(lambda: form.make_parser((), thinks=False), text).content == "Hello."

@@ -26,7 +26,7 @@ help: ## List the commands
 serve: $(VENV)/.project ## Install what is missing and start Corral on 127.0.0.1:11434
 	@$(BIN)/corral serve $(ARGS)
 
-test: $(VENV)/.dev $(CLIENTS)/.installed $(NODE)/node_modules/.installed ## Run all tests
+test: $(VENV)/.dev $(VENV)/templates/.fetched $(CLIENTS)/.installed $(NODE)/node_modules/.installed ## Run all tests
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev ## Check locks, format, lint, types and import rules
@@ -84,6 +84,10 @@ $(CLIENTS)/.installed: requirements/clients.txt | $(VENV)/.dev
 	@$(BIN)/python -m venv --clear --without-pip $(CLIENTS)
 	@$(BIN)/python -m pip --python $(CLIENTS)/bin/python install -q --no-compile --require-hashes -r $<
 	@touch $@
+
+$(VENV)/templates/.fetched: requirements/runtime.txt $(VENV)/.base
+	@if $(BIN)/python scripts/fetch_templates.py $(@D); then touch $@; else \
+		echo "llama.cpp's chat templates are not here: their tests will be skipped."; fi
 
 $(NODE)/node_modules/.installed: $(NODE)/package-lock.json
 	@if command -v npm >/dev/null; then \

@@ -67,7 +67,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         return cast("nodes.Template", _Metering().visit(tree))
 
 
-class _Generation(Extension):
+class Generation(Extension):
     """`{% generation %}`: marks what a model wrote, for those who train it. Here it is text."""
 
     tags = frozenset({"generation"})  # pyright: ignore[reportAssignmentType] - Jinja's is a set
@@ -146,7 +146,7 @@ def make_environment() -> BoundedEnvironment:
     made = BoundedEnvironment(
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=["jinja2.ext.loopcontrols", _Generation],
+        extensions=["jinja2.ext.loopcontrols", Generation],
         optimized=False,  # nothing is computed while compiling
         finalize=_finalize,
     )

@@ -7,12 +7,15 @@ from app.chat.parsers.argument_pairs import ArgumentPairs
 
 _MARK = ":opensource"
 
-GLM = ChatFormat("glm", ("<tool_call>", "<arg_key>"), ArgumentPairs())
+# These models may call out of a thought without closing it.
+_THOUGHT = Thought(THINK_OPEN, THINK_CLOSE, ends_at_call=True)
+
+GLM = ChatFormat("glm", ("<tool_call>", "<arg_key>"), ArgumentPairs(), _THOUGHT)
 LING = ChatFormat(
     "ling",
     (*GLM.signs, "<|role_end|>"),
     ArgumentPairs(),
-    Thought(THINK_OPEN, THINK_CLOSE, ends_at_call=True),
+    _THOUGHT,
     strays=("<|role_end|>",),
 )
 HUNYUAN_3 = ChatFormat(

@@ -6,6 +6,7 @@ from app.chat.formats.chat_format import ChatFormat
 from app.chat.formats.gemma import GEMMA_4
 from app.chat.formats.json_objects import HERMES, JSON_OBJECTS
 from app.chat.formats.named_arguments import NAMED_ARGUMENTS
+from app.chat.formats.nested_xml import MINIMAX_M3
 from app.chat.formats.python_lists import PYTHON_LISTS
 from app.chat.formats.tagged_parameters import TAGGED_PARAMETERS
 
@@ -17,6 +18,7 @@ FORMATS: tuple[ChatFormat, ...] = (
     *NAMED_ARGUMENTS,
     *TAGGED_PARAMETERS,
     *ARGUMENT_PAIRS,
+    MINIMAX_M3,
     *PYTHON_LISTS,
     *JSON_OBJECTS,
 )

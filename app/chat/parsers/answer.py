@@ -142,6 +142,8 @@ class Envelope:
         is_broken_off = False
         if thought and (self.begun is not None or (yield from _try(scan, thought.open))):
             is_broken_off = yield from thought.read(scan, call_marks, self.begun or "")
+        elif thought and (yield from _try(scan, thought.close)):
+            yield from scan.skip_space()  # the thought was left out
         close = yield from self._open_reply(scan)
         recurring = thought.open if thought and thought.recurs else ""
         markers = Markers(*(call_marks if self.toolbox else ()), *self.strays, close, recurring)

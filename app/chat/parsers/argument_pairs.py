@@ -81,18 +81,19 @@ def _read_pairs(scan: Scanner, mark: str, schema: Schema) -> Steps[None]:
         return (yield from scan.looks_at(next_key, call_end))
 
     comma = "{"
-    while True:
+    has_next = True
+    while has_next:
         key = (yield from scan.read_word(_KEY)).strip()
         yield from scan.take(f"</arg_key{mark}>")
         yield from scan.skip_space()
-        yield from scan.take(f"<arg_value{mark}>")
-        scan.add_arguments(f"{comma}{quote(key)}:")
-        comma = ","
-        value = TypedText(schema.property(key).types, scan.add_arguments)
-        yield from read_typed(scan, value, ends, is_end)
-        yield from scan.skip_space()
-        if not (yield from scan.try_take(next_key)):
-            break
+        if (yield from scan.try_take(f"<arg_value{mark}>")):
+            scan.add_arguments(f"{comma}{quote(key)}:")
+            comma = ","
+            value = TypedText(schema.property(key).types, scan.add_arguments)
+            yield from read_typed(scan, value, ends, is_end)
+            yield from scan.skip_space()
+        has_next = yield from scan.try_take(next_key)
     if not (yield from scan.take_close(call_end)):
         raise Malformed
-    scan.add_arguments("}")
+    if comma == ",":
+        scan.add_arguments("}")

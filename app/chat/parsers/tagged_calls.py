@@ -75,10 +75,18 @@ class TaggedCalls:
             yield from self._read_parameters(scan, toolbox.parameters_of(name))
             scan.end_call()
             scan.hold()
-            yield from scan.skip_space()
+            yield from self._skip_closing(scan)
             if not (yield from scan.try_take(self.call.open)):
                 break
-        yield from scan.take_close(self.close)
+
+    def _skip_closing(self, scan: Scanner) -> Steps[None]:
+        """What closes functions and blocks; some models write it more than once."""
+        closing = True
+        while closing:
+            yield from scan.skip_space()
+            closing = (yield from scan.take_close(self.call.close)) or (
+                self.close and (yield from scan.take_close(self.close))
+            )
 
     def _read_parameters(self, scan: Scanner, schema: Schema) -> Steps[None]:
         """Up to and with the end of the call."""

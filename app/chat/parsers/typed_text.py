@@ -11,6 +11,7 @@ from app.chat.parsers.schema import type_of
 
 STRING = frozenset({"string"})
 _NULLABLE_STRING = frozenset({"string", "null"})
+_NULLS = ("null", "None")
 _WORDS = {"true": "true", "false": "false", "null": "null", "none": "null"}
 
 
@@ -34,7 +35,7 @@ class TypedText:
             self._tell(escape(text))
             return
         self._pieces.append(text)
-        if self._types == _NULLABLE_STRING and not "null".startswith(self._text):
+        if self._types == _NULLABLE_STRING and not any(n.startswith(self._text) for n in _NULLS):
             self._is_string = True
             self._tell('"' + escape(self._text))
 
@@ -76,13 +77,15 @@ def to_json(text: str, types: frozenset[str]) -> str:
     if types == STRING:
         return quote(text)
     value = text.strip()
+    if types == _NULLABLE_STRING:
+        return "null" if value in _NULLS else quote(text)
     if (parsed := _parse(value)) is not None:
         found = type_of(parsed[0])
         wider = "number" if found == "integer" else found
         if "string" not in types or (found != "string" and types & {found, wider}):
             return value
     if types and "string" not in types:
-        written = _WORDS.get(value.lower()) or _from_python(value)
+        written = _WORDS.get(value.lower()) or _from_python(value) or _from_escaped(value)
         if written is not None:
             return written
     return quote(text)
@@ -103,6 +106,12 @@ def _from_python(text: str) -> str | None:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return None
+
+
+def _from_escaped(text: str) -> str | None:
+    """Some models write lists and objects as they would stand in a JSON string."""
+    inner = _parse(f'"{text}"') if text.startswith(("[", "{")) else None
+    return inner[0] if inner and _parse(inner[0]) else None
 
 
 def _refuse_constant(name: str) -> Any:

@@ -185,6 +185,32 @@ def test_a_value_that_forgot_its_closing_tag() -> None:
     assert arguments(read_every_way(qwen, text)) == [{"s": "a\nb", "n": 1, "b": True}]
 
 
+def test_closing_tags_that_come_twice() -> None:
+    result = read_every_way(qwen, f"{call()}\n</function>\n</tool_call>\nDone.")
+    assert result == Read("Done.", calls=[["f", "{}"]], ended=[True])
+
+
+def test_a_call_ends_a_thought_that_was_not_closed() -> None:
+    result = read_every_way(qwen, f"<think>\nI look.\n\n{call()}\nDone.")
+    assert result == Read("Done.", "I look.", calls=[["f", "{}"]], ended=[True])
+
+
+def test_a_thought_may_speak_of_calls() -> None:
+    thought = "I write <tool_call>\nwith <function=name> in\n\n<tool_call>, no"
+    result = read_every_way(qwen, f"<think>{thought}</think>\n{call()}")
+    assert result == Read("", thought, calls=[["f", "{}"]], ended=[True])
+
+
+def test_a_thought_that_was_left_out_may_be_closed() -> None:
+    assert read_every_way(qwen, "\n</think>\n\nYes </think>") == Read("Yes </think>")
+
+
+def test_a_call_is_not_thought() -> None:
+    parser = make(QWEN3_CODER, prompt_end="<think>\n")
+    parser.feed("Well <tool_call><function=f>")
+    assert not parser.is_reasoning
+
+
 def test_a_call_is_told_as_it_comes() -> None:
     parser = make(QWEN3_CODER, prompt_end="<think>\n\n</think>\n\n")
     assert parser.feed("<tool_call>\n<function=f") == []

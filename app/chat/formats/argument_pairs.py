@@ -7,15 +7,12 @@ from app.chat.parsers.argument_pairs import ArgumentPairs
 
 _MARK = ":opensource"
 
-# These models may call out of a thought without closing it.
-_THOUGHT = Thought(THINK_OPEN, THINK_CLOSE, ends_at_call=True)
-
-GLM = ChatFormat("glm", ("<tool_call>", "<arg_key>"), ArgumentPairs(), _THOUGHT)
+GLM = ChatFormat("glm", ("<tool_call>", "<arg_key>"), ArgumentPairs())
 LING = ChatFormat(
     "ling",
     (*GLM.signs, "<|role_end|>"),
     ArgumentPairs(),
-    _THOUGHT,
+    Thought(THINK_OPEN, THINK_CLOSE, ends_at_call=True),
     strays=("<|role_end|>",),
 )
 HUNYUAN_3 = ChatFormat(

@@ -231,7 +231,7 @@ class Scanner:
 
     def refuse(self, kind: type[Text] | type[Reasoning] = Text) -> None:
         """It was no call after all: what was told of it stays, the rest is text."""
-        self.malformed += 1
+        self.malformed += kind is Text  # a thought may speak of calls
         if self._call is not None:
             self._close(is_whole=False)
         self.give_back(kind)

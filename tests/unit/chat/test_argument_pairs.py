@@ -94,12 +94,6 @@ def test_a_key_without_a_value_is_left_out() -> None:
     assert arguments(read_every_way(glm, text)) == [{}]
 
 
-def test_a_thought_may_speak_of_calls_and_ends_at_one() -> None:
-    thought = "A <tool_call> is\n <tool_call>name <arg"
-    result = read_every_way(glm, f"<think>{thought}\n{call()}")
-    assert result == Read("", thought, calls=[["f", "{}"]], ended=[True])
-
-
 @pytest.mark.parametrize("left", ["</tool_call>", "</tool", "<"])
 def test_a_whole_call_needs_no_closing_tag_at_the_end(left: str) -> None:
     text = call(("s", "a")).removesuffix("</tool_call>") + left

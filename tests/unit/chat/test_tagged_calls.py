@@ -190,17 +190,6 @@ def test_closing_tags_that_come_twice() -> None:
     assert result == Read("Done.", calls=[["f", "{}"]], ended=[True])
 
 
-def test_a_call_ends_a_thought_that_was_not_closed() -> None:
-    result = read_every_way(qwen, f"<think>\nI look.\n\n{call()}\nDone.")
-    assert result == Read("Done.", "I look.", calls=[["f", "{}"]], ended=[True])
-
-
-def test_a_thought_may_speak_of_calls() -> None:
-    thought = "I write <tool_call>\nwith <function=name> in\n\n<tool_call>, no"
-    result = read_every_way(qwen, f"<think>{thought}</think>\n{call()}")
-    assert result == Read("", thought, calls=[["f", "{}"]], ended=[True])
-
-
 def test_a_thought_that_was_left_out_may_be_closed() -> None:
     assert read_every_way(qwen, "\n</think>\n\nYes </think>") == Read("Yes </think>")
 

@@ -167,6 +167,7 @@ class GenerationRequest:
 
     `max_tokens` None means the rest of the context. `logprobs` is how many alternatives are
     wanted beside each chosen token (0: the chosen one only), None for no log-probabilities.
+    `thought_tokens` bounds thoughts; 0 closes them at once.
     `echo` returns the prompt first. `best_of` candidates are generated and the `n` of highest
     mean log-probability kept. Of waiting requests those of smaller `priority` start first.
     `speculation` None leaves the model's own; `prediction` is text that the answer probably
@@ -178,6 +179,7 @@ class GenerationRequest:
     caller: Caller
     sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
     max_tokens: int | None = None
+    thought_tokens: int | None = None
     min_tokens: int = 0
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()

@@ -16,6 +16,20 @@ StopReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True, slots=True)
+class ThoughtLimit:
+    """At most `tokens` tokens of thought, then `closing` is written.
+
+    `open` and `close` are the markers; `is_open`: the answer begins inside of a thought.
+    """
+
+    tokens: int
+    open: str
+    close: str
+    closing: tuple[int, ...]
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SequenceSpec:
     """A validated sequence to generate. Only `services.generation` makes these, after all checks.
 
@@ -27,6 +41,7 @@ class SequenceSpec:
     - `logprobs`: alternatives wanted beside each chosen token; None for no log-probabilities.
     - `prompt_logprobs`: the same for the prompt's own tokens (completions with `echo`).
     - `constraint`: a compiled grammar (see `engine.constraint`), private to this sequence.
+    - `thought`: how long it may think; None for as long as it likes.
     - `queue_deadline`: monotonic seconds after which it must not be started any more.
     - `priority`: smaller starts first.
     - `owner`: who shares fairly with other owners of the same priority; first come first served
@@ -47,6 +62,7 @@ class SequenceSpec:
     logprobs: int | None = None
     prompt_logprobs: int | None = None
     constraint: Any = None
+    thought: ThoughtLimit | None = None
     queue_deadline: float | None = None
     priority: int = 0
     owner: str | None = None

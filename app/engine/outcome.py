@@ -49,6 +49,8 @@ class Outcomes:
             self._outputs.append(SequenceOutput(spec.id, "", 1))
             return "stop"
         piece = self._vocabulary.piece(token, special=token in spec.shown_tokens)
+        if sequence.thought is not None:
+            sequence.thought.add(piece)
         released = sequence.text.push(piece, logprob)
         self._outputs.append(SequenceOutput(spec.id, released.text, 1, released.logprobs))
         is_complete = spec.constraint is not None and spec.constraint.is_complete

@@ -40,6 +40,7 @@ def _reads_logits(spec: SequenceSpec) -> bool:
         or spec.logprobs is not None
         or spec.prompt_logprobs is not None
         or spec.sampling.logit_bias
+        or spec.thought is not None
         or spec.min_tokens
         or spec.ignore_eos
     )
@@ -79,6 +80,11 @@ class TokenChooser:
 
     def _pick(self, sequence: Sequence, row: Float32Array, batch_row: int) -> int:
         constraint = sequence.spec.constraint
+        due = None if sequence.thought is None else sequence.thought.due
+        if due is not None:
+            if sequence.sampler is not None:
+                sequence.sampler.accept(due)
+            return due
         if sequence.sampler is not None:
             return sequence.sampler.sample(batch_row, row, constraint)
         token = int(row.argmax())

@@ -11,6 +11,7 @@ from app.engine.messages import SequenceSpec
 from app.engine.prefix.tree import Saved
 from app.engine.runtime import Float32Array, Int32Array, Sampler
 from app.engine.text import TextStream
+from app.engine.thought import ThoughtWatch
 
 # a sequence with no more tokens than these to compute is as good as decoding
 MOST_PENDING = 16
@@ -50,6 +51,7 @@ class Sequence:
     checkpoints: set[int] = field(default_factory=set[int])
     accepted_guesses: int = 0
     rejected_guesses: int = 0
+    thought: ThoughtWatch | None = None
     sampler: Sampler | None = None
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
 
@@ -68,6 +70,7 @@ class Sequence:
             bias_tokens=np.array([token for token, _ in spec.sampling.logit_bias], np.int32),
             bias_values=np.array([bias for _, bias in spec.sampling.logit_bias], np.float32),
             prediction=np.array(spec.prediction, np.int32),
+            thought=None if spec.thought is None else ThoughtWatch(spec.thought),
         )
 
     @property

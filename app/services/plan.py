@@ -14,7 +14,7 @@ from app.core.ids import make_id
 from app.core.requests import ChatPrompt, Constraint, GenerationRequest, Prompt, SamplingParams
 from app.engine.constraint import Calls, Frame
 from app.engine.engine import Engine
-from app.engine.messages import SequenceSpec
+from app.engine.messages import SequenceSpec, ThoughtLimit
 from app.pool.loaded import LoadedModel
 from app.services.threads import run_in_thread
 from app.services.tokens import TokenizedPrompt, check_tokens, tokenize_prompt
@@ -81,6 +81,14 @@ async def make_plan(
     ]
     if request.constraint is not None or any(frame.calls for frame in frames):
         specs = await _constrain(specs, request.constraint, loaded, frames)
+    if request.thought_tokens is not None and template is not None:
+        limits = [
+            _limit_thought(request.thought_tokens, loaded, tokenized, template)
+            for tokenized in prompts
+        ]
+        specs = [
+            replace(spec, thought=limits[index // candidates]) for index, spec in enumerate(specs)
+        ]
     if queue_timeout is not None:
         deadline = time.monotonic() + queue_timeout
         # The sequences of one request start in order. Once its first has left the queue, the rest
@@ -197,6 +205,20 @@ def _find_markers(
         for text in find_format(template.source).markers(has_tools=has_tools)
         for token in tokenizer.tokenize(text, add_special=False, parse_special=True)
         if not tokenizer.piece(token)
+    )
+
+
+def _limit_thought(
+    tokens: int, loaded: LoadedModel, tokenized: TokenizedPrompt, template: ChatTemplate
+) -> ThoughtLimit | None:
+    """None where a model does not think."""
+    thought = template.traits.thought
+    if thought is None:
+        return None
+    closing = f"\n{thought.close}{find_format(template.source).resume}"
+    written = loaded.tokenizer.tokenize(closing, add_special=False, parse_special=True)
+    return ThoughtLimit(
+        tokens, thought.open, thought.close, tuple(written), tokenized.opens_reasoning
     )
 
 

@@ -44,7 +44,8 @@ class Limits:
 class Decoded:
     """A neutral request, how its answer is wanted, and the fields that nobody knows.
 
-    `service_tier` is the one that the request got, where it named one.
+    `service_tier` is the one that the request got, where it named one; `thought_field` the member
+    of messages that holds the thought, None where it is not wanted.
     """
 
     request: GenerationRequest
@@ -52,6 +53,7 @@ class Decoded:
     wants_usage: bool
     service_tier: str | None
     ignored: tuple[str, ...]
+    thought_field: str | None = None
 
 
 def decode_chat(body: dict[str, Any], caller: Caller, limits: Limits) -> Decoded:
@@ -67,8 +69,8 @@ def decode_chat(body: dict[str, Any], caller: Caller, limits: Limits) -> Decoded
         # where none may be called the model is not told of them either
         tools=() if is_mute else decode_tools(wire.tools),
         tool_choice=decode_tool_choice(wire),
-        thinking=wire.enable_thinking,
-        effort=wire.reasoning_effort,
+        thinking=wire.is_thinking,
+        effort=wire.effort,
         template_kwargs=wire.chat_template_kwargs or {},
     )
     limit = wire.max_completion_tokens or wire.max_tokens
@@ -77,11 +79,12 @@ def decode_chat(body: dict[str, Any], caller: Caller, limits: Limits) -> Decoded
         _make_request(wire, caller, limits),
         prompts=(prompt,),
         max_tokens=None if limit == -1 else limit,
+        thought_tokens=wire.budget,
         logprobs=logprobs,
         constraint=decode_constraint(wire),
         prediction=_decode_prediction(wire.prediction),
     )
-    return _decoded(wire, request)
+    return replace(_decoded(wire, request), thought_field=wire.thought_field)
 
 
 def decode_completion(body: dict[str, Any], caller: Caller, limits: Limits) -> Decoded:

@@ -54,11 +54,16 @@ class Form:
     object: str
     chunk_object: str
     make_chunks: Callable[[Envelope], Chunks]
-    make_answer: Callable[[], Answer]
+    make_answer: Callable[[Envelope], Answer]
 
 
 CHAT = Form(
-    decode_chat, "chatcmpl-", chat.OBJECT, chat.CHUNK_OBJECT, chat.ChatChunks, chat.ChatAnswer
+    decode_chat,
+    "chatcmpl-",
+    chat.OBJECT,
+    chat.CHUNK_OBJECT,
+    chat.ChatChunks,
+    lambda envelope: chat.ChatAnswer(envelope.thought_field),
 )
 COMPLETION = Form(
     decode_completion,
@@ -66,7 +71,7 @@ COMPLETION = Form(
     completions.OBJECT,
     completions.OBJECT,
     completions.CompletionChunks,
-    completions.CompletionAnswer,
+    lambda _: completions.CompletionAnswer(),
 )
 
 
@@ -206,6 +211,7 @@ class OpenAIRoutes:
             model=generation.model.id,
             fingerprint=self.fingerprint,
             service_tier=decoded.service_tier,
+            thought_field=decoded.thought_field,
         )
 
 

@@ -12,6 +12,7 @@ GPT_OSS = ChatFormat(
     NamedCalls("<|channel|>commentary to=functions.", "<|constrain|>json<|message|>", "<|call|>"),
     Thought("<|channel|>analysis<|message|>", "<|end|>"),
     layout=Harmony,
+    resume="<|start|>assistant<|channel|>final<|message|>",
 )
 
 FUNCTIONARY_V3_2 = ChatFormat(

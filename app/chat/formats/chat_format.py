@@ -20,7 +20,7 @@ class ChatFormat:
     `signs` speaks this format; without signs only its name chooses it. `layout`: an order of the
     parts that is not the usual one of `Envelope`. `reply`: what stands around the text. `strays`:
     markup between the parts that says nothing; `call_strays`: around calls. `always_thinks`: also
-    where the template does not say so.
+    where the template does not say so. `resume`: what stands between a thought and the text.
     """
 
     name: str
@@ -32,6 +32,7 @@ class ChatFormat:
     always_thinks: bool = False
     layout: type[Layout] | None = None
     reply: Reply | None = None
+    resume: str = "\n\n"
 
     def is_spoken_by(self, template: str) -> bool:
         return bool(self.signs) and all(sign in template for sign in self.signs)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.api.openai.encode.common import Chunks, encode_logprobs
+from app.api.openai.encode.common import THOUGHT_FIELD, Chunks, encode_logprobs
 from app.core.events import (
     Event,
     Finished,
@@ -29,7 +29,7 @@ class ChatChunks(Chunks):
     def _encode(self, event: Event) -> bytes:
         if isinstance(event, Finished):
             return self._chunk(event.choice, {}, reason=event.reason)
-        delta = encode_delta(event)
+        delta = encode_delta(event, self._envelope.thought_field)
         logprobs = event.logprobs if isinstance(event, TextDelta) else ()
         return self._chunk(event.choice, delta, logprobs) if delta else b""
 
@@ -45,14 +45,14 @@ class ChatChunks(Chunks):
         return self._wrap(body)
 
 
-def encode_delta(event: Event) -> dict[str, Any]:
+def encode_delta(event: Event, thought_field: str | None = THOUGHT_FIELD) -> dict[str, Any]:
     """Empty for events that a chunk has no place for."""
     match event:
         case TextDelta():
             # a control token has no text, but where it was asked for, a log-probability
             return {"content": event.text} if event.text or event.logprobs else {}
         case ReasoningDelta():
-            return {"reasoning_content": event.text}
+            return {thought_field: event.text} if thought_field else {}
         case ToolCallStart():
             function = {"name": event.name, "arguments": ""}
             call = {"index": event.index, "id": event.id, "type": "function", "function": function}
@@ -68,6 +68,7 @@ def encode_delta(event: Event) -> dict[str, Any]:
 class ChatAnswer:
     """One choice of a whole answer."""
 
+    thought_field: str | None = THOUGHT_FIELD
     content: list[str] = field(default_factory=list[str])
     reasoning: list[str] = field(default_factory=list[str])
     calls: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -94,8 +95,8 @@ class ChatAnswer:
     def encode(self, index: int, *, wants_logprobs: bool) -> dict[str, Any]:
         content: str | None = "".join(self.content)
         message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
-        if self.reasoning:
-            message["reasoning_content"] = "".join(self.reasoning)
+        if self.reasoning and self.thought_field:
+            message[self.thought_field] = "".join(self.reasoning)
         if self.calls:
             message["content"] = content or None
             message["tool_calls"] = self.calls

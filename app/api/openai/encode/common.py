@@ -11,13 +11,14 @@ import orjson
 from app.core.events import LEAST_LOGPROB, Event, TokenCandidate, TokenLogprob
 from app.core.usage import Usage
 
+THOUGHT_FIELD = "reasoning_content"
 DONE = b"data: [DONE]\n\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """The part of an answer that is the same in all its chunks; `service_tier` only where the
-    request named one."""
+    request named one. `thought_field`: the member of messages that holds the thought, if any."""
 
     id: str
     object: str
@@ -25,6 +26,7 @@ class Envelope:
     model: str
     fingerprint: str
     service_tier: str | None = None
+    thought_field: str | None = THOUGHT_FIELD
 
     def wrap(self, **fields: Any) -> bytes:
         tier = {} if self.service_tier is None else {"service_tier": self.service_tier}
@@ -73,7 +75,7 @@ class Answer(Protocol):
 
 
 def encode_whole(
-    make_answer: Callable[[], Answer],
+    make_answer: Callable[[Envelope], Answer],
     envelope: Envelope,
     events: Iterable[Event],
     *,
@@ -82,7 +84,7 @@ def encode_whole(
     wants_logprobs: bool,
 ) -> bytes:
     """All choices as one object."""
-    answers = [make_answer() for _ in range(choices)]
+    answers = [make_answer(envelope) for _ in range(choices)]
     for event in events:
         answers[event.choice].add(event)
     encoded = [

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from app.api.openai.schemas.base import Body, Count, GenerationFields, Part
 from app.api.openai.schemas.constraints import ConstraintFields
+from app.api.openai.schemas.reasoning import ReasoningFields
 from app.api.openai.schemas.tools import AnyToolChoice, Tools
 
 MAX_PARTS = 1024
@@ -103,7 +104,7 @@ class ChatOnly(Body):
     verbosity: str | None = None
 
 
-class ChatBody(ChatOnly, ConstraintFields, GenerationFields):
+class ChatBody(ChatOnly, ReasoningFields, ConstraintFields, GenerationFields):
     messages: Annotated[list[ChatMessage], Field(min_length=1, fail_fast=True)]
     max_completion_tokens: Annotated[int, Field(ge=-1)] | None = None
     logprobs: bool | None = None
@@ -112,10 +113,6 @@ class ChatBody(ChatOnly, ConstraintFields, GenerationFields):
     tool_choice: AnyToolChoice | None = None
     parallel_tool_calls: bool | None = None
     chat_template_kwargs: dict[str, Any] | None = None
-    enable_thinking: bool | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
-        None
-    )
     modalities: Annotated[list[str], Field(max_length=MAX_MODALITIES, fail_fast=True)] | None = None
     prediction: Prediction | None = None
     safety_identifier: str | None = None

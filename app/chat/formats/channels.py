@@ -9,7 +9,9 @@ from app.chat.parsers.recipients import Recipients
 GPT_OSS = ChatFormat(
     "gpt-oss",
     ("<|start|>", "<|channel|>", "<|message|>"),
-    NamedCalls("<|channel|>commentary to=functions.", "<|constrain|>json<|message|>", "<|call|>"),
+    NamedCalls(
+        "<|channel|>commentary to=functions.", " <|constrain|>json<|message|>", ("<|call|>",)
+    ),
     Thought("<|channel|>analysis<|message|>", "<|end|>"),
     layout=Harmony,
     resume="<|start|>assistant<|channel|>final<|message|>",

@@ -24,12 +24,13 @@ KIMI_K2 = ChatFormat(
     NamedCalls(
         "<|tool_call_begin|>",
         "<|tool_call_argument_begin|>",
-        "<|tool_call_end|>",
+        ("<|tool_call_end|>",),
+        section_open="<|tool_calls_section_begin|>",
+        section_close="<|tool_calls_section_end|>",
         is_numbered=True,
     ),
     Thought(THINK_OPEN, THINK_CLOSE, ends_at_call=True),
     call_strays=(
-        "<|tool_calls_section_begin|>",
         "<|tool_call_section_begin|>",
         "<|tool_call_end|>",
         "<|tool_calls_section_end|>",
@@ -38,35 +39,45 @@ KIMI_K2 = ChatFormat(
     always_thinks=True,
 )
 
-# The last ones are how the distilled models spell the first.
-_DEEPSEEK_STRAYS = (
-    "<｜tool▁calls▁begin｜>",
-    "<｜tool▁call▁end｜>",
-    "<｜tool▁calls▁end｜>",
-    "<｜tool_calls_begin｜>",
-    "<｜tool calls begin｜>",
-    "<｜tool\\_calls\\_begin｜>",
-    "<｜tool▁calls｜>",
-)
-
 DEEPSEEK_V3_1 = ChatFormat(
     "deepseek-v3.1",
     ("<｜tool▁call▁begin｜>", "<｜tool▁sep｜>"),
-    NamedCalls("<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"),
-    call_strays=_DEEPSEEK_STRAYS,
+    NamedCalls(
+        "<｜tool▁call▁begin｜>",
+        "<｜tool▁sep｜>",
+        ("<｜tool▁call▁end｜>",),
+        section_open="<｜tool▁calls▁begin｜>",
+        section_close="<｜tool▁calls▁end｜>",
+    ),
+    call_strays=("<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>"),
 )
 
 DEEPSEEK_R1 = ChatFormat(
     "deepseek-r1",
     (*DEEPSEEK_V3_1.signs, "```json"),
-    NamedCalls("function<｜tool▁sep｜>", "```json", "```"),
-    call_strays=("<｜tool▁call▁begin｜>", *_DEEPSEEK_STRAYS),
+    NamedCalls(
+        "<｜tool▁call▁begin｜>function<｜tool▁sep｜>",
+        "\n```json\n",
+        ("\n```", "<｜tool▁call▁end｜>"),
+        section_open="<｜tool▁calls▁begin｜>",
+        section_close="<｜tool▁calls▁end｜>",
+        bare_open="function<｜tool▁sep｜>",
+    ),
+    call_strays=(
+        *DEEPSEEK_V3_1.call_strays,
+        "<｜tool▁call▁begin｜>",
+        # how the distilled models spell what opens a section
+        "<｜tool_calls_begin｜>",
+        "<｜tool calls begin｜>",
+        "<｜tool\\_calls\\_begin｜>",
+        "<｜tool▁calls｜>",
+    ),
 )
 
 FUNCTIONARY_V3_1 = ChatFormat(
     "functionary-v3.1",
     ("<function=example_function_name>{",),
-    NamedCalls("<function=", ">", "</function>", code_open="<|python_tag|>"),
+    NamedCalls("<function=", ">", ("</function>",), code_open="<|python_tag|>"),
 )
 
 SOLAR = ChatFormat(
@@ -75,11 +86,14 @@ SOLAR = ChatFormat(
     NamedCalls(
         "<|tool_call:begin|>",
         "<|tool_call:args|>",
-        "<|tool_call:end|>",
+        ("<|tool_call:end|>",),
+        section_open="<|tool_calls|>",
+        section_close="<|calls|>",
         name_open="<|tool_call:name|>",
     ),
     Thought("<|think|>", "<|end|>"),
-    strays=("<|begin|>assistant", "<|content|>", "<|tool_calls|>", "<|calls|>", "<|end|>"),
+    strays=("<|begin|>assistant", "<|content|>", "<|end|>"),
+    call_strays=("<|calls|>",),
 )
 
 NAMED_ARGUMENTS = (MISTRAL, KIMI_K2, DEEPSEEK_R1, DEEPSEEK_V3_1, FUNCTIONARY_V3_1, SOLAR)

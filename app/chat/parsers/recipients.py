@@ -39,6 +39,7 @@ class Recipients:
 
     def _read_first(self, scan: Scanner) -> Steps[str]:
         rests = {opener.removeprefix(OPEN): opener for opener in self._openers.texts}
+        yield from scan.try_take(OPEN)  # again, as an answer that is held to calls has it
         scan.hold()
         rest = yield from scan.take_any(tuple(rests))
         if rest:

@@ -215,8 +215,8 @@ def test_the_name_is_told_before_the_arguments() -> None:
     assert parser.feed("[TOOL_CALLS]f[CALL_ID]abc") == []
     assert parser.feed("[ARGS]") == [CallStart("f", "abc")]
     assert parser.feed('{"a": "b') == [CallArguments('{"a": "b')]
-    assert parser.feed('c"}') == [CallArguments('c"}')]
-    assert parser.finish() == [CallEnd()]
+    assert parser.feed('c"}') == [CallArguments('c"}'), CallEnd()]
+    assert parser.finish() == []
 
 
 @pytest.mark.parametrize(

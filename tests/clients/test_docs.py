@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.test_node_clients import FOLDER as NODE_FOLDER
-from tests.clients.test_python_clients import PYTHON
+from tests.clients.test_python_clients import FOLDER, PYTHON
 from tests.support.fences import Block, read_blocks
 from tests.support.server import ROOT, Server
 
@@ -53,6 +53,13 @@ def test_the_json_is_what_opencode_is_tried_with() -> None:
     (block,) = [block for block in BLOCKS if block.language == "json"]
     assert "opencode.ai" in block.code
     assert all(block.reason is None for block in BLOCKS)
+
+
+def test_what_the_built_in_model_is_too_small_for() -> None:
+    code = (FOLDER / "test_langchain_standard.py").read_text()
+    marked = dict(re.findall(r'^        "(test_\w+)": "(.+)",$', code, re.MULTILINE))
+    assert marked
+    assert dict(re.findall(r"^\| `(test_\w+)` \| (.+) \|$", TEXT, re.MULTILINE)) == marked
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\((?!https?://)([^)]+)\)", TEXT))))

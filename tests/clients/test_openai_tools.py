@@ -12,9 +12,6 @@ from pydantic import BaseModel
 from tests.conftest import connect
 from tests.support.server import MODEL, Server
 
-forces_a_call = pytest.mark.xfail(reason="a call cannot be forced yet", strict=False)
-constrains_calls = pytest.mark.xfail(reason="calls are not constrained yet", strict=False)
-
 
 class GetWeather(BaseModel):
     """Get the current weather in a city."""
@@ -153,7 +150,6 @@ def test_none_calls_nothing(client: OpenAI) -> None:
     assert answer.choices[0].message.content
 
 
-@forces_a_call
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_the_built_in_model_is_made_to_call(client: OpenAI, temperature: float) -> None:
     """It would not of itself: it has never seen such a tool, and nobody asked for one."""
@@ -176,7 +172,6 @@ def test_the_built_in_model_is_made_to_call(client: OpenAI, temperature: float) 
         assert given["coats"] in {1, 2}
 
 
-@forces_a_call
 @pytest.mark.parametrize(
     "choice",
     [
@@ -208,7 +203,6 @@ def test_a_choice_of_tools(actor: OpenAI, choice: Any) -> None:
     assert names == {"add"}
 
 
-@forces_a_call
 def test_one_call_at_a_time(actor: OpenAI) -> None:
     answer = actor.chat.completions.create(
         model=MODEL,
@@ -219,7 +213,6 @@ def test_one_call_at_a_time(actor: OpenAI) -> None:
     assert len(answer.choices[0].message.tool_calls or []) == 1
 
 
-@constrains_calls
 @pytest.mark.parametrize("arguments", ['{"a": "one", "b": 2}', '{"a": 1}', "{}", "[1, 2]"])
 def test_a_call_with_wrong_arguments_cannot_come_out(actor: OpenAI, arguments: str) -> None:
     answer = actor.chat.completions.create(

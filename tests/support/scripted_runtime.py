@@ -19,7 +19,7 @@ from tests.support.fake_runtime import FakeRuntime
 from tests.support.script import reply
 
 _OPEN = "<|im_start|>"
-_ENDS, _QUOTE, _CLOSERS, _WORDS = 0.9, 0.8, 0.7, 0.5
+_ENDS, _QUOTE, _CLOSERS, _COMMA, _WORDS = 0.9, 0.8, 0.7, 0.6, 0.5
 _WANTED = 2.0
 
 
@@ -101,6 +101,8 @@ def _worth(piece: bytes) -> float:
     """How much a token that no script asks for is liked: what ends something, most."""
     if piece == b'"':
         return _QUOTE
-    if piece in {b"}", b"]"}:
+    if piece in {b"}", b"]", b"<"} or piece.startswith(b"</"):
         return _CLOSERS
+    if piece == b",":
+        return _COMMA
     return _WORDS if piece.isalnum() else 0.0

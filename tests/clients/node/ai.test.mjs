@@ -150,3 +150,16 @@ test("errors", async () => {
     (error) => error.statusCode === 400 && error.data.error.code === "context_length_exceeded",
   );
 });
+
+test("a required call", async () => {
+  const { tools } = weather();
+  const { toolCalls } = await generateText({
+    ...asked,
+    model: corral(MODEL),
+    prompt: "Hello!",
+    tools,
+    toolChoice: "required",
+  });
+  assert.equal(toolCalls[0].toolName, "get_weather");
+  assert.equal(typeof toolCalls[0].input.city, "string");
+});

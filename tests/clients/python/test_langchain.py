@@ -9,7 +9,6 @@ from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
 MODEL = "corral-tiny"
-forces_a_call = pytest.mark.xfail(reason="a call cannot be forced yet", strict=False)
 
 
 @tool
@@ -82,7 +81,6 @@ def test_a_tools_result_as_parts(scripted: ChatOpenAI) -> None:
     assert "rain\nand wind" in able.invoke([asked, called, result]).text
 
 
-@forces_a_call
 def test_tool_choice(model: ChatOpenAI) -> None:
     @tool
     def sing(song: str) -> str:
@@ -95,18 +93,14 @@ def test_tool_choice(model: ChatOpenAI) -> None:
         assert call["name"] in {"get_weather", "sing"} if choice == "any" else {"sing"}
 
 
-@pytest.mark.parametrize(
-    "method", ["json_schema", pytest.param("function_calling", marks=forces_a_call)]
-)
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
 @pytest.mark.parametrize("strict", [True, None])
 def test_structured_output(model: ChatOpenAI, method: Any, strict: bool | None) -> None:
     painter = model.with_structured_output(Paint, method=method, strict=strict)
     assert isinstance(painter.invoke("How shall I paint the wall?", max_tokens=200), Paint)
 
 
-@pytest.mark.parametrize(
-    "method", ["json_schema", pytest.param("function_calling", marks=forces_a_call)]
-)
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
 async def test_a_stream_of_structured_output(scripted: ChatOpenAI, method: Any) -> None:
     arguments = '{"colour": "green", "coats": 2}'
     painter = scripted.with_structured_output(Paint.model_json_schema(), method=method)

@@ -11,7 +11,6 @@ from llama_index.llms.openai_like import OpenAILike
 from pydantic import BaseModel
 
 MODEL = "corral-tiny"
-forces_a_call = pytest.mark.xfail(reason="a call cannot be forced yet", strict=False)
 
 
 class Paint(BaseModel):
@@ -79,13 +78,11 @@ async def test_an_agent_that_streams_and_calls_twice(scripted: OpenAILike) -> No
     assert "degrees in Oslo" in str(done)
 
 
-@forces_a_call
 def test_structured_prediction(llm: OpenAILike) -> None:
     asked = PromptTemplate("How shall I paint the {what}?")
     assert isinstance(llm.structured_predict(Paint, asked, what="wall"), Paint)
 
 
-@forces_a_call
 def test_a_required_call(scripted: OpenAILike) -> None:
     tool = FunctionTool.from_defaults(get_weather)
     answer = scripted.chat_with_tools(

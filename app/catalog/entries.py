@@ -49,6 +49,7 @@ class ModelEntry:
     sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
     chat_template: str | None = None
     chat_template_name: str | None = None
+    tool_format: str | None = None
     system_prompt: str | None = None
     serves_embeddings: bool = True
     pooling: Pooling | None = None
@@ -195,6 +196,7 @@ def _make_entry(
         gpu_layers=_first(said.gpu_layers, defaults.gpu_layers),
         max_sequences=_first(said.max_sequences, defaults.max_sequences),
         sampling=sampling,
+        tool_format=entry.tool_format if entry else None,
         system_prompt=entry.system_prompt if entry else None,
         serves_embeddings=entry.embedding.enabled if entry else True,
         pooling=entry.embedding.pooling if entry else None,

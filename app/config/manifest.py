@@ -173,6 +173,11 @@ class Entry(Defaults):
         "one in the model's file, such as `tool_use`), a file relative to the manifest, or the "
         "Jinja text itself.",
     )
+    tool_format: str | None = Field(
+        default=None,
+        description="How the model writes thoughts and tool calls, where its template does not "
+        "tell: the name of a format in docs/templates.md.",
+    )
     system_prompt: str | None = Field(
         default=None, description="System message of conversations that have none."
     )

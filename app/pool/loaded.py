@@ -54,8 +54,9 @@ class LoadedModel:
     """`engine` is None for encoder-only models, `embedder` None where embeddings are refused,
     `template` None where the model does not chat; `template_error` says what is wrong with it.
     `tool_template` is there where the model has another template for requests with tools.
-    `system_prompt` is for requests without a system message. `speculation` are the ways to guess
-    tokens ahead that a request may choose from."""
+    `tool_format` names the format of answers where the manifest does. `system_prompt` is for
+    requests without a system message. `speculation` are the ways to guess tokens ahead that a
+    request may choose from."""
 
     info: ModelInfo
     tokenizer: Tokenizer
@@ -67,4 +68,5 @@ class LoadedModel:
     template_error: str | None = None
     speculation: frozenset[DraftMethod] = frozenset({"off", "ngram"})
     tool_template: ChatTemplate | None = None
+    tool_format: str | None = None
     system_prompt: str | None = None

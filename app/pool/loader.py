@@ -169,6 +169,7 @@ class LlamaLoader:
             constraints=constraints,
             speculation=_speculation(parts),
             tool_template=templates.tools,
+            tool_format=entry.tool_format,
             system_prompt=entry.system_prompt,
         )
 

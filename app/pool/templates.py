@@ -8,6 +8,7 @@ import structlog
 from app.catalog.entries import ModelEntry
 from app.catalog.gguf import DEFAULT_TEMPLATE
 from app.chat.compiled import CompiledTemplate
+from app.chat.formats.registry import BY_NAME
 from app.chat.template import ChatTemplate
 from app.config.manifest import CHATML, Manifest
 from app.core.errors import ConfigurationError, TemplateRefused
@@ -58,9 +59,14 @@ def make_templates(entry: ModelEntry, vocabulary: Tokenizer) -> Templates:
 
 
 def check_templates(manifest: Manifest, catalog: Sequence[ModelEntry]) -> None:
-    """Raises ConfigurationError for templates of the manifest that cannot be compiled."""
+    """Raises ConfigurationError for templates of the manifest that cannot be compiled, and for
+    formats that do not exist."""
     mistakes: list[str] = []
     for index, entry in enumerate(catalog[: len(manifest.models)]):
+        if entry.tool_format is not None and entry.tool_format not in BY_NAME:
+            place = manifest.locate("models", index, "tool_format")
+            known = ", ".join(sorted(BY_NAME))
+            mistakes.append(f"{place}: there is no format {entry.tool_format!r}; known: {known}")
         if entry.chat_template is None:
             continue
         try:

@@ -43,7 +43,7 @@ class Plan:
         asked = self.request.prompts[index]
         if self.template is None or not isinstance(asked, ChatPrompt):
             return PlainParser()
-        return find_format(self.template.source).make_parser(
+        return _find_format(self.template, self.loaded).make_parser(
             asked.tools,
             thinks=self.template.traits.thinking,
             prompt_end=self.prompts[index].suffix,
@@ -76,7 +76,7 @@ async def make_plan(
         shown = _find_markers(request, loaded, template)
         specs = [replace(spec, shown_tokens=shown) for spec in specs]
     frames = [
-        _make_frame(prompt, tokenized, template)
+        _make_frame(prompt, tokenized, template, loaded)
         for prompt, tokenized in zip(request.prompts, prompts, strict=True)
     ]
     if request.constraint is not None or any(frame.calls for frame in frames):
@@ -194,6 +194,10 @@ def _choose_sampling(
     return replace(chosen, seed=(chosen.seed + offset) % _SEEDS)
 
 
+def _find_format(template: ChatTemplate, loaded: LoadedModel) -> ChatFormat:
+    return find_format(template.source, loaded.tool_format)
+
+
 def _find_markers(
     request: GenerationRequest, loaded: LoadedModel, template: ChatTemplate
 ) -> frozenset[int]:
@@ -202,7 +206,7 @@ def _find_markers(
     tokenizer = loaded.tokenizer
     return frozenset(
         token
-        for text in find_format(template.source).markers(has_tools=has_tools)
+        for text in _find_format(template, loaded).markers(has_tools=has_tools)
         for token in tokenizer.tokenize(text, add_special=False, parse_special=True)
         if not tokenizer.piece(token)
     )
@@ -215,17 +219,22 @@ def _limit_thought(
     thought = template.traits.thought
     if thought is None:
         return None
-    closing = f"\n{thought.close}{find_format(template.source).resume}"
+    closing = f"\n{thought.close}{_find_format(template, loaded).resume}"
     written = loaded.tokenizer.tokenize(closing, add_special=False, parse_special=True)
     return ThoughtLimit(
         tokens, thought.open, thought.close, tuple(written), tokenized.opens_reasoning
     )
 
 
-def _make_frame(prompt: Prompt, tokenized: TokenizedPrompt, template: ChatTemplate | None) -> Frame:
+def _make_frame(
+    prompt: Prompt,
+    tokenized: TokenizedPrompt,
+    template: ChatTemplate | None,
+    loaded: LoadedModel,
+) -> Frame:
     if template is None or not isinstance(prompt, ChatPrompt):
         return Frame()
-    calls = _make_calls(prompt, find_format(template.source)) if prompt.tools else None
+    calls = _make_calls(prompt, _find_format(template, loaded)) if prompt.tools else None
     thought = template.traits.thought
     if thought is None:
         return Frame(calls=calls)

@@ -61,7 +61,7 @@ JSON_OBJECTS = (
     ChatFormat("tool-calls", ("<tool_calls>",), _TOOL_CALLS),
     ChatFormat("nemotron", ("<TOOLCALL>",), JsonCalls("<TOOLCALL>", "</TOOLCALL>")),
     # Nemo and others before the names left the JSON
-    ChatFormat("mistral", ("[TOOL_CALLS]",), JsonCalls("[TOOL_CALLS]", id_keys=("id",))),
+    ChatFormat("mistral-nemo", ("[TOOL_CALLS]",), JsonCalls("[TOOL_CALLS]", id_keys=("id",))),
     ChatFormat("firefunction", ("functools[",), JsonCalls("functools[")),
     ChatFormat(
         "phi-4",

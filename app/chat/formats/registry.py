@@ -22,11 +22,12 @@ FORMATS: tuple[ChatFormat, ...] = (
     *PYTHON_LISTS,
     *JSON_OBJECTS,
 )
+BY_NAME = {one.name: one for one in FORMATS}
 
 
 def find_format(template: str, name: str | None = None) -> ChatFormat:
-    """The format with this name, or that of a template by its source; for a template that says
-    nothing the most common one. Raises KeyError for a name that does not exist."""
+    """The format with this name of `BY_NAME`, or that of a template by its source; for a template
+    that says nothing the most common one."""
     if name is not None:
-        return {one.name: one for one in FORMATS}[name]
+        return BY_NAME[name]
     return next((one for one in FORMATS if one.is_spoken_by(template)), HERMES)

@@ -1,7 +1,7 @@
 """Which parser an answer gets."""
 
 from app.chat.formats.json_objects import HERMES
-from app.chat.formats.registry import find_format
+from app.chat.formats.registry import BY_NAME, FORMATS, find_format
 from app.chat.parsers.base import PlainParser
 from app.core.messages import Tool
 from tests.unit.chat.reading import read
@@ -35,3 +35,8 @@ def test_the_turn_s_own_markers_say_nothing() -> None:
     form = find_format("Write a json-formatted list of actions.")
     text = "<|CHATBOT_TOKEN|>Hello.<|END_OF_TURN_TOKEN|>"
     assert read(lambda: form.make_parser((), thinks=False), text).content == "Hello."
+
+
+def test_every_format_has_a_name_of_its_own() -> None:
+    assert list(BY_NAME.values()) == list(FORMATS)
+    assert all(find_format("<tool_call>", one.name) is one for one in FORMATS)

@@ -29,7 +29,7 @@ ONE = {
     "hunyuan": '<tool_calls>[{"name": "f", "arguments": ARGS}]</tool_calls>',
     "tool-calls": '<tool_calls>\n{"name": "f", "arguments": ARGS}\n</tool_calls>',
     "nemotron": '<TOOLCALL>[{"name": "f", "arguments": ARGS}]</TOOLCALL>',
-    "mistral": '[TOOL_CALLS][{"name": "f", "arguments": ARGS, "id": "0"}]',
+    "mistral-nemo": '[TOOL_CALLS][{"name": "f", "arguments": ARGS, "id": "0"}]',
     "firefunction": ' functools[{"name": "f", "arguments": ARGS}]',
     "phi-4": '<|tool_call|>[{"name": "f", "arguments": ARGS}]<|/tool_call|>',
     "granite-3.2": '<|tool_call|>[{"name": "f", "arguments": ARGS}]',
@@ -47,10 +47,10 @@ TWO = {
     ),
     "tool-calls": ONE["tool-calls"].replace("\n</", '\n{"name": "g.h", "arguments": {}}\n</'),
     "nemotron": ONE["nemotron"].replace("]</", ', {"name": "g.h", "arguments": {}}]</'),
-    "mistral": ONE["mistral"][:-1] + ', {"name": "g.h", "arguments": {}, "id": "1"}]',
+    "mistral-nemo": ONE["mistral-nemo"][:-1] + ', {"name": "g.h", "arguments": {}, "id": "1"}]',
     "apertus": ONE["apertus"].replace("]<|", ', {"g.h": {}}]<|'),
 }
-WITH_IDS = {"command-r7b", "cohere2", "mistral"}
+WITH_IDS = {"command-r7b", "cohere2", "mistral-nemo"}
 NAMES = [one.name for one in JSON_OBJECTS]
 
 
@@ -141,7 +141,7 @@ def test_after_the_first_call_of_a_list_only_what_is_no_call_is_text() -> None:
 
 
 def test_a_call_waits_for_an_id_that_comes_last() -> None:
-    mistral = parser("mistral")
+    mistral = parser("mistral-nemo")
     assert mistral.feed('[TOOL_CALLS][{"name": "f", "arguments": {"a": 1}') == []
     assert mistral.feed(', "id": "abc"') == [CallStart("f", "abc"), CallArguments('{"a": 1}')]
     assert mistral.feed("}") == [CallEnd()]
@@ -149,7 +149,7 @@ def test_a_call_waits_for_an_id_that_comes_last() -> None:
 
 def test_a_call_does_not_wait_longer_than_its_object_for_an_id() -> None:
     text = '[TOOL_CALLS] [{"name": "f", "arguments": {"a": 1}}]'
-    assert read_every_way(partial(parser, "mistral"), text) == Read(
+    assert read_every_way(partial(parser, "mistral-nemo"), text) == Read(
         calls=[["f", '{"a": 1}']], ended=[True]
     )
 
@@ -209,7 +209,7 @@ _PIECES = [
 
 
 @settings(max_examples=60, deadline=None)
-@pytest.mark.parametrize("name", ["command-r7b", "apriel", "tool-calls", "mistral", "apertus"])
+@pytest.mark.parametrize("name", ["command-r7b", "apriel", "tool-calls", "mistral-nemo", "apertus"])
 @given(data=st.data())
 def test_any_text_reads_the_same_however_it_is_cut(name: str, data: st.DataObject) -> None:
     markers = [marker for marker in find_format("", name).markers(has_tools=True) if marker]

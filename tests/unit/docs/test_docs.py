@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 from starlette.routing import Route
 
+from app.chat.formats.registry import BY_NAME
 from app.config.manifest import Draft, Embedding, Entry, Manifest, Sampling, read_manifest
 from app.config.settings import Settings, default_text, flag_of, unit_of, variable_of
 from app.main import create_app
@@ -50,6 +51,12 @@ def test_every_key_of_the_manifest_is_described(model: type[BaseModel]) -> None:
     rows = [cells(line) for line in read("configuration.md").splitlines() if line.startswith("|")]
     for name, field in model.model_fields.items():
         assert [f"`{name}`", field.description] in rows, name
+
+
+def test_every_format_is_described() -> None:
+    table = re.findall(r"^\| `([^`]+)` \|", read("templates.md"), re.MULTILINE)
+    flags = [name for name in table if not name.startswith("--")]
+    assert sorted(flags) == sorted(BY_NAME)
 
 
 def test_every_sampling_key_is_named() -> None:

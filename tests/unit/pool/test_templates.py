@@ -90,6 +90,21 @@ def test_what_the_list_tells(entry: ModelEntry) -> None:
     assert encode_model(describe(entry, Settings(), "cold"))["chat_template"] is None
 
 
+def test_a_format_of_the_manifest_must_exist(entry: ModelEntry, tmp_path: Path) -> None:
+    path = tmp_path / "models.yaml"
+    path.write_text("models:\n  - id: a\n    source: m.gguf\n    tool_format: herms\n")
+    manifest = read_manifest(path)
+    with pytest.raises(ConfigurationError) as caught:
+        check_templates(manifest, build_catalog(manifest, tmp_path, tmp_path))
+    said = f"{path}:4: models[0].tool_format: there is no format 'herms'; known: apertus, apriel, "
+    assert caught.value.message.startswith(said)
+    assert " hermes, " in caught.value.message
+    path.write_text("models:\n  - id: a\n    source: m.gguf\n    tool_format: lfm2\n")
+    catalog = build_catalog(read_manifest(path), tmp_path, tmp_path)
+    check_templates(read_manifest(path), catalog)
+    assert catalog[0].tool_format == "lfm2"
+
+
 def test_a_template_of_the_manifest_must_compile(entry: ModelEntry, tmp_path: Path) -> None:
     path = tmp_path / "models.yaml"
     path.write_text(

@@ -228,6 +228,7 @@ class ScriptedPool:
     speculation: frozenset[DraftMethod] = frozenset({"off", "ngram"})
     tool_template: str | None = None
     system_prompt: str | None = None
+    tool_format: str | None = None
     is_ready: bool = True
     is_alive: bool = True
 
@@ -245,6 +246,7 @@ class ScriptedPool:
             speculation=self.speculation,
             tool_template=ChatTemplate(self.tool_template) if self.tool_template else None,
             system_prompt=self.system_prompt,
+            tool_format=self.tool_format,
         )
 
     @asynccontextmanager

@@ -326,6 +326,13 @@ async def test_thinking_and_calls_become_events() -> None:
     assert events[-1] == Finished(0, "tool_calls", 4, reasoning_tokens=2)
 
 
+async def test_the_manifests_format_is_read_and_not_the_templates() -> None:
+    bench = Bench(Script(("[f(a=1)]",)), template="{{ tools }}<tool_call>", tool_format="llama-4")
+    prompt = ChatPrompt((Message("user", "Hi"),), tools=(Tool("f"),))
+    events = await bench.run(ask(prompt))
+    assert [event.name for event in events if isinstance(event, ToolCallStart)] == ["f"]
+
+
 async def test_tool_calls_replace_stop_never_length() -> None:
     pieces = ('<tool_call>{"name":"f"}</tool_call>',)
     prompt = ChatPrompt((Message("user", "Hi"),), tools=(Tool("f"),))

@@ -72,4 +72,31 @@ MINICPM5 = ChatFormat(
     ),
 )
 
-TAGGED_PARAMETERS = (QWEN3_CODER, SEED_OSS, MINIMAX_M2, DEEPSEEK_V3_2, DEEPSEEK_V4, MINICPM5)
+KIMI_K3 = ChatFormat(
+    "kimi-k3",
+    ("<|open|>", "<|close|>", "argument"),
+    TaggedCalls(
+        "<|open|>tools<|sep|>",
+        "<|close|>tools<|sep|>",
+        Tag('<|open|>call tool="', "<|close|>call<|sep|>", name_end='"', end="<|sep|>"),
+        Tag('<|open|>argument key="', "<|close|>argument<|sep|>", name_end='"', end="<|sep|>"),
+    ),
+    Thought("<|open|>think<|sep|>", "<|close|>think<|sep|>", ends_at_call=True),
+    strays=(
+        "<|open|>response<|sep|>",
+        "<|close|>response<|sep|>",
+        "<|close|>message<|sep|>",
+    ),
+    call_strays=("<|open|>response<|sep|>",),
+    always_thinks=True,
+)
+
+TAGGED_PARAMETERS = (
+    QWEN3_CODER,
+    SEED_OSS,
+    MINIMAX_M2,
+    DEEPSEEK_V3_2,
+    DEEPSEEK_V4,
+    MINICPM5,
+    KIMI_K3,
+)

@@ -13,6 +13,7 @@ from app.chat.formats.chat_format import ChatFormat
 from app.chat.formats.tagged_parameters import (
     DEEPSEEK_V3_2,
     DEEPSEEK_V4,
+    KIMI_K3,
     MINICPM5,
     MINIMAX_M2,
     QWEN3_CODER,
@@ -256,12 +257,21 @@ Look.
 <function name="f"><param name="s"><![CDATA[a
 ]]></param><param name="n">1</param></function>"""
 
+KIMI_TEXT = re.sub(
+    "{(/?)(.+?)}",
+    lambda tag: f"<|{'close' if tag[1] else 'open'}|>{tag[2]}<|sep|>",
+    """{think}hm{/think}{response}Look.{/response}{tools}{call tool="f" index="1"}\
+{argument key="s" type="string"}a
+{/argument}{argument key="n" type="number"}1{/argument}{/call}{/tools}{/message}""",
+)
+
 SAMPLES = [
     (SEED_OSS, SEED_TEXT),
     (MINIMAX_M2, MINIMAX_TEXT),
     (DEEPSEEK_V3_2, dsml("function_calls")),
     (DEEPSEEK_V4, dsml("tool_calls")),
     (MINICPM5, MINICPM_TEXT),
+    (KIMI_K3, KIMI_TEXT),
 ]
 
 

@@ -293,3 +293,35 @@ def test_parameters_are_an_object(compiler: ConstraintCompiler) -> None:
     with pytest.raises(InvalidConstraint, match="object") as refused:
         compiler.compile(None, Frame(calls=offer(HERMES, tools)))
     assert refused.value.param == f"{source}.type"
+
+
+@pytest.mark.parametrize(
+    ("schema", "arguments", "is_fine"),
+    [
+        ({"type": "object"}, 'a:1,b:<|"|>x<|"|>', True),
+        ({"properties": {"a": {}}}, "a:true", True),
+        ({"properties": {"a": {}, "b": {}}, "required": ["b"]}, "b:1", True),
+        ({"properties": {"a": {}, "b": {}}, "required": ["b"]}, "a:1", False),
+        ({"properties": {"a": {}, "b": {}, "c": {}}}, "c:1", True),
+        ({"properties": {"a": {}, "b": {}, "c": {}}}, "", True),
+        ({"properties": {"a b": {"type": "null"}}}, '<|"|>a b<|"|>:null', True),
+        ({"properties": {"a": {"anyOf": [{"type": "integer"}, {"type": "null"}]}}}, "a:null", True),
+        ({"properties": {"a": {"enum": ["x", 1, [2], {"k": 3}]}}}, "a:{k:3}", True),
+        ({"properties": {"a": {"enum": ["x", 1, [2], {"k": 3}]}}}, 'a:<|"|>y<|"|>', False),
+        ({"properties": {"a": {"type": "array", "minItems": 2}}}, "a:[1]", False),
+        ({"properties": {"a": {"type": "array", "minItems": 2}}}, "a:[1,2,3]", True),
+        ({"properties": {"a": {"allOf": [{"$ref": "#"}]}}}, "a:{a:{}}", True),
+        ({"properties": {"a": {"type": "string", "minLength": 2}}}, 'a:<|"|>x<|"|>', False),
+    ],
+)
+def test_gemma_s_arguments(
+    compiler: ConstraintCompiler,
+    builtin_model: Model,
+    schema: dict[str, Any],
+    arguments: str,
+    is_fine: bool,
+) -> None:
+    calls = offer(find_format("", "gemma-4"), (Tool("f", parameters=schema),), must=True)
+    constraint = compiler.compile(None, Frame(calls=calls))
+    text = f"<|tool_call>call:f{{{arguments}}}<tool_call|>"
+    assert follow(constraint, builtin_model, text) == is_fine

@@ -2,13 +2,17 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.chat.lark import Lark, one_of, quote
+from app.chat.parsers.gemma_grammar import GemmaWriter
 from app.chat.parsers.json_text import MAX_DEPTH
 from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import Malformed, Scanner, Steps, is_json
-from app.chat.parsers.tool_message import escape_json
 from app.chat.parsers.toolbox import Toolbox
+from app.chat.parsers.typed_text import escape
+from app.core.messages import Tool
 
 OPEN, CLOSE, QUOTE = "<|tool_call>", "<tool_call|>", '<|"|>'
 _NAME = re.compile(r"[^\s{}<>]+")
@@ -41,6 +45,20 @@ class GemmaCalls:
         scan.end_call()
         yield from scan.skip_space()
         yield from scan.take_close(CLOSE)
+
+    def write(
+        self,
+        lark: Lark,
+        _opener: str,
+        tools: Sequence[Tool],
+        /,
+        *,
+        many: bool,  # noqa: ARG002 - every call has an opener of its own
+    ) -> str:
+        """How a call is spelled: see `chat.lark`."""
+        writer = GemmaWriter(lark, QUOTE)
+        calls = (f"{quote(f'call:{tool.name}')} {writer.object(tool.parameters)}" for tool in tools)
+        return f"{one_of(*calls)} {lark.text(CLOSE)}"
 
 
 def _read_value(scan: Scanner, depth: int) -> Steps[None]:
@@ -85,7 +103,7 @@ def _read_key(scan: Scanner) -> Steps[None]:
         yield from _read_string(scan)
     else:
         key = (yield from scan.read_word(_KEY)).strip().strip('"')
-        scan.add_arguments(f'"{escape_json(key)}"')
+        scan.add_arguments(f'"{escape(key)}"')
     yield from scan.skip_space()
     yield from scan.take(":")
     yield from scan.skip_space()
@@ -94,9 +112,7 @@ def _read_key(scan: Scanner) -> Steps[None]:
 
 def _read_string(scan: Scanner) -> Steps[None]:
     scan.add_arguments('"')
-    marker = yield from scan.stream_until(
-        _QUOTES, lambda piece: scan.add_arguments(escape_json(piece))
-    )
+    marker = yield from scan.stream_until(_QUOTES, lambda piece: scan.add_arguments(escape(piece)))
     if marker is None:
         raise Malformed
     scan.add_arguments('"')

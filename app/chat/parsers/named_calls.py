@@ -53,7 +53,7 @@ class NamedCalls:
 
     def read(self, scan: Scanner, opener: str, toolbox: Toolbox, /) -> Steps[None]:
         """One call up to and with the closing marker. Raises Malformed."""
-        if opener and opener == self.section_open:
+        if opener == self.section_open:
             yield from scan.skip_space()
             nexts = (self.section_close, self.open, self.bare_open)
             opener = yield from scan.take_any(tuple(text for text in nexts if text))

@@ -6,6 +6,7 @@ from app.chat.parsers.json_text import read_value
 from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import Malformed, Scanner, Steps
 from app.chat.parsers.toolbox import Toolbox
+from app.chat.parsers.typed_text import escape
 
 
 def read_tool_message(scan: Scanner, name: str, toolbox: Toolbox, ends: Markers) -> Steps[str]:
@@ -29,13 +30,6 @@ def _read_code(scan: Scanner, parameter: str | None, ends: Markers) -> Steps[str
     if parameter is None:
         raise Malformed
     scan.add_arguments(f'{{{json.dumps(parameter)}: "')
-    marker = yield from scan.stream_until(
-        ends, lambda piece: scan.add_arguments(escape_json(piece))
-    )
+    marker = yield from scan.stream_until(ends, lambda piece: scan.add_arguments(escape(piece)))
     scan.add_arguments('"}')
     return marker or ""
-
-
-def escape_json(text: str) -> str:
-    """What stands for `text` inside a JSON string. Pieces of a text can be escaped one by one."""
-    return json.dumps(text, ensure_ascii=False)[1:-1]

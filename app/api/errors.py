@@ -1,4 +1,5 @@
-"""Errors as OpenAI's clients read them: one table, one JSON form."""
+"""Errors as clients read them: one table of statuses; OpenAI's JSON form, and Ollama's under
+`/api`."""
 
 import math
 from collections.abc import Mapping
@@ -8,10 +9,13 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from app.api.context import context_of
 from app.core import errors
 from app.core.errors import CorralError
+
+PLAIN_PATHS = "/api/"
 
 _INVALID = "invalid_request_error"
 _UNAVAILABLE = "unavailable_error"
@@ -59,11 +63,24 @@ def error_body(error: CorralError) -> bytes:
     return orjson.dumps({"error": _describe(error)})
 
 
-def error_response(error: CorralError, headers: Mapping[str, str] | None = None) -> Response:
-    """The whole HTTP answer to `error`."""
+def plain_error_body(error: CorralError, model: str | None = None) -> bytes:
+    """Ollama's form, where `error` is text. `model`: the name that was asked for; clients know by
+    these words that a model must be pulled."""
+    message = _message_of(error)
+    if isinstance(error, errors.ModelNotFound) and model is not None:
+        message = f"model '{model}' not found"
+    return orjson.dumps({"success": False, "error": message})
+
+
+def error_response(
+    error: CorralError, scope: Scope, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The whole HTTP answer to `error`, in the form of the route that `scope` asks for."""
     status, _ = find_status(error)
     made = {**_headers_of(error, status), **(headers or {})}
-    return Response(error_body(error), status, headers=made, media_type="application/json")
+    is_plain = scope["path"].startswith(PLAIN_PATHS)
+    body = plain_error_body(error, context_of(scope).model) if is_plain else error_body(error)
+    return Response(body, status, headers=made, media_type="application/json")
 
 
 async def answer_corral_error(request: Request, error: Exception) -> Response:
@@ -71,7 +88,7 @@ async def answer_corral_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, CorralError):
         raise error
     context_of(request).error_code = error.code
-    return error_response(error)
+    return error_response(error, request.scope)
 
 
 async def answer_http_exception(request: Request, error: Exception) -> Response:
@@ -86,7 +103,7 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     else:
         refused = errors.BadRequest(error.detail)
     context_of(request).error_code = refused.code
-    return error_response(refused, error.headers)
+    return error_response(refused, request.scope, error.headers)
 
 
 def _hint_for(request: Request) -> str:

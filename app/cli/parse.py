@@ -12,10 +12,10 @@ import orjson
 from pydantic import Field
 
 from app.api.openai.encode.chat import ROLE_DELTA, ChatAnswer, encode_delta
-from app.api.openai.schemas.base import Part
 from app.api.openai.schemas.tools import Tools
 from app.api.openai.tools import decode_tools
 from app.api.openai.validate import validate
+from app.api.schema import Part
 from app.chat.formats.registry import find_format
 from app.chat.parsers.base import StreamParser
 from app.chat.template import ChatTemplate

@@ -27,7 +27,7 @@ class AuthMiddleware:
         if found is None:
             error = InvalidApiKey(_explain(key))
             context.error_code = error.code
-            await error_response(error)(scope, receive, send)
+            await error_response(error, scope)(scope, receive, send)
             return
         context.key_id, context.priority = found.id, found.priority
         await self._app(scope, receive, send)

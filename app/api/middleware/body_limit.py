@@ -22,7 +22,7 @@ class BodyLimitMiddleware:
             error = self._too_large()
             context_of(scope).error_code = error.code
             headers = {"connection": "close"}
-            await error_response(error, headers)(scope, receive, send)
+            await error_response(error, scope, headers)(scope, receive, send)
             return
         await self._app(scope, self._counting(receive), send)
 

@@ -62,7 +62,7 @@ class DrainMiddleware:
         if self._gate.is_closed:
             error = Draining("The server is shutting down.", retry_after=RETRY_AFTER)
             context_of(scope).error_code = error.code
-            await error_response(error)(scope, receive, send)
+            await error_response(error, scope)(scope, receive, send)
             return
         self._gate.enter()
         try:

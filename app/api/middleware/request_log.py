@@ -73,7 +73,7 @@ class RequestLogMiddleware:
             context.error_code = context.outcome = InternalError.code
             if status:
                 raise
-            await _internal_error()(scope, receive, send_marked)
+            await _internal_error(scope)(scope, receive, send_marked)
         finally:
             self._tell(scope, context, status or CLIENT_GONE)
 
@@ -114,8 +114,9 @@ def _shorten(names: Sequence[str]) -> list[str]:
     return [name[:_MAX_NAME] for name in names[:_MAX_IGNORED]]
 
 
-def _internal_error() -> Any:
-    return error_response(InternalError("The server had an error while processing the request."))
+def _internal_error(scope: Scope) -> Any:
+    error = InternalError("The server had an error while processing the request.")
+    return error_response(error, scope)
 
 
 def _known(method: str) -> str:

@@ -4,16 +4,14 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from app.api.openai.constraints import decode_constraint
-from app.api.openai.schemas.base import (
-    GenerationFields,
-    SamplingFields,
-    find_unknown,
-)
+from app.api.openai.schemas.base import GenerationFields
 from app.api.openai.schemas.chat import ChatBody, ChatMessage, Prediction
 from app.api.openai.schemas.completions import CompletionBody
 from app.api.openai.schemas.embeddings import EmbeddingBody
 from app.api.openai.tools import decode_tool_choice, decode_tools
 from app.api.openai.validate import validate
+from app.api.sampling import decode_sampling
+from app.api.schema import find_unknown
 from app.core.errors import BadRequest, MalformedBody, UnsupportedParameter
 from app.core.ids import digest_of
 from app.core.messages import Message, ToolCall
@@ -23,13 +21,9 @@ from app.core.requests import (
     ChatPrompt,
     EmbeddingRequest,
     GenerationRequest,
-    SamplingOverrides,
     TextPrompt,
 )
 from app.services.generation import MAX_CHOICES
-
-_SAMPLING_FIELDS = tuple(SamplingFields.model_fields)
-_RANDOM_SEED = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +145,7 @@ def _make_request(wire: GenerationFields, caller: Caller, limits: Limits) -> Gen
         model=wire.model,
         prompts=(),
         caller=caller,
-        sampling=_decode_sampling(wire),
+        sampling=decode_sampling(wire),
         max_tokens=None if wire.max_tokens == -1 else wire.max_tokens,
         min_tokens=wire.min_tokens or 0,
         stop=tuple(wire.stop or ()),
@@ -178,24 +172,6 @@ def _name_tier(priority: int) -> str:
 def _check_count(value: int | None, limits: Limits, param: str) -> None:
     if value is not None and value > limits.max_n:
         raise BadRequest(f"'{param}' is {value}; at most {limits.max_n} is taken.", param=param)
-
-
-def _decode_sampling(wire: SamplingFields) -> SamplingOverrides:
-    given: dict[str, Any] = {}
-    for name in _SAMPLING_FIELDS:
-        value = getattr(wire, name)
-        if value is not None:
-            given[name] = value
-    if given.get("seed") == _RANDOM_SEED:
-        given["seed"] = None
-    if "top_k" in given:
-        given["top_k"] = max(given["top_k"], 0)
-    if "dry_sequence_breakers" in given:
-        given["dry_sequence_breakers"] = tuple(given["dry_sequence_breakers"])
-    if "logit_bias" in given:
-        bias = given["logit_bias"]
-        given["logit_bias"] = tuple((int(token), float(value)) for token, value in bias.items())
-    return SamplingOverrides(**given)
 
 
 def _decode_message(message: ChatMessage) -> Message:

@@ -1,11 +1,14 @@
 """One form for every error, on every route."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog.testing
+from starlette.responses import Response
 
+from app.api.context import RequestContext, put_context
 from app.api.errors import OPENAI_ERRORS, error_response, find_status
 from app.core import errors
 from app.core.errors import CorralError
@@ -29,10 +32,16 @@ def make(kind: type[CorralError]) -> CorralError:
     return kind("why", retry_after=7)
 
 
+def answer(error: CorralError, path: str = CHAT, model: str | None = None) -> Response:
+    scope: dict[str, Any] = {"type": "http", "path": path}
+    put_context(scope, RequestContext("req_1", model=model))
+    return error_response(error, scope)
+
+
 @pytest.mark.parametrize("kind", LEAVES)
 def test_every_leaf_of_the_error_tree_is_mapped(kind: type[CorralError]) -> None:
     assert kind in OPENAI_ERRORS
-    response = error_response(make(kind))
+    response = answer(make(kind))
     assert response.status_code == OPENAI_ERRORS[kind][0]
 
 
@@ -93,16 +102,26 @@ async def test_point_32_statuses(
     ],
 )
 def test_point_33_should_retry(kind: type[CorralError], expected: str | None) -> None:
-    assert error_response(make(kind)).headers.get("x-should-retry") == expected
+    assert answer(make(kind)).headers.get("x-should-retry") == expected
 
 
 def test_point_34_the_words_rate_limit() -> None:
     for kind in LEAVES:
-        text = bytes(error_response(make(kind)).body).decode().lower()
+        text = bytes(answer(make(kind)).body).decode().lower()
         assert ("rate limit" in text) == (kind is errors.QueueFull)
         assert "429" not in text
-    told = error_response(errors.QueueFull("The rate limit is reached."))
+    told = answer(errors.QueueFull("The rate limit is reached."))
     assert bytes(told.body).decode().count("ate limit") == 1
+
+
+def test_point_43_under_api_an_error_is_a_string() -> None:
+    told = answer(errors.BadRequest("why", param="options"), "/api/chat")
+    assert (told.status_code, json.loads(bytes(told.body))) == (
+        400,
+        {"success": False, "error": "why"},
+    )
+    unknown = answer(errors.ModelNotFound("why", param="model"), "/api/show", "gone")
+    assert json.loads(bytes(unknown.body))["error"] == "model 'gone' not found"
 
 
 async def test_point_35_context_overflow() -> None:

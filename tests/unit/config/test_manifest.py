@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.api.openai.schemas.base import SamplingFields
+from app.api.sampling import SamplingFields
 from app.config.manifest import Manifest, Sampling, read_manifest, resolve_source
 from app.core.errors import ConfigurationError
 from app.core.ranges import SAMPLING

@@ -4,10 +4,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from app.api.openai.schemas.base import Body, Count, GenerationFields, Part
+from app.api.openai.schemas.base import Count, GenerationFields
 from app.api.openai.schemas.constraints import ConstraintFields
 from app.api.openai.schemas.reasoning import ReasoningFields
 from app.api.openai.schemas.tools import AnyToolChoice, Tools
+from app.api.schema import Body, Part
 
 MAX_PARTS = 1024
 MAX_CALLS = 512

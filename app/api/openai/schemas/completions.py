@@ -4,8 +4,9 @@ from typing import Annotated, Any, Self, cast
 
 from pydantic import Field, PlainValidator, model_validator
 
-from app.api.openai.schemas.base import Count, GenerationFields, describe
+from app.api.openai.schemas.base import Count, GenerationFields
 from app.api.openai.schemas.constraints import ConstraintFields
+from app.api.schema import describe
 from app.core.requests import TextPrompt, TokenPrompt
 
 TextOrTokens = TextPrompt | TokenPrompt

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 import orjson
 from pydantic import BeforeValidator, Field, model_validator
 
-from app.api.openai.schemas.base import Body, Part
+from app.api.schema import Body, Part
 
 MAX_OPTIONS = 10_000
 

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.api.openai.schemas.base import Body
 from app.api.openai.schemas.completions import Inputs
+from app.api.schema import Body
 
 
 class EmbeddingBody(Body):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from app.api.openai.schemas.base import Part
+from app.api.schema import Part
 
 MAX_TOOLS = 512
 _WORDS = ("auto", "none", "required")

@@ -107,6 +107,15 @@ class Lark:
             ways.append(f"{value} {self.text(marker)}")
         return self.rule(one_of(*ways))
 
+    def sequence(self, members: Sequence[tuple[str, bool]], comma: str) -> str:
+        """Members in this order with `comma` between; those without the flag may be left out."""
+        first = rest = '""'  # what follows at the start, and after a member
+        for member, is_required in reversed(members):
+            here, after = f"{member} {rest}", f"{comma} {member} {rest}"
+            first = self.rule(here if is_required else one_of(here, first))
+            rest = self.rule(after if is_required else one_of(after, rest))
+        return first
+
     def _define(self, kind: str, definition: str) -> str:
         return self._names.setdefault(definition, f"{kind}_{len(self._names)}")
 

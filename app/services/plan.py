@@ -246,7 +246,8 @@ def _make_frame(
 
 def _make_calls(prompt: ChatPrompt, spoken: ChatFormat) -> Calls | None:
     """None where the calls of a format are not constrained."""
-    choice, syntax = prompt.tool_choice, spoken.calls
+    choice = prompt.tool_choice
+    syntax = spoken.held_to(must=choice.must)
     if not isinstance(syntax, WritesCalls):
         if choice.must:
             raise UnsupportedOperation(

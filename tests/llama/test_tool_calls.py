@@ -60,9 +60,9 @@ HERMES = find_format("<tool_call>")
 def offer(
     spoken: ChatFormat, tools: Sequence[Tool] = TOOLS, *, must: bool = False, many: bool = True
 ) -> Calls:
-    assert isinstance(spoken.calls, WritesCalls)
-    openers = spoken.calls.openers.texts
-    return Calls(spoken.calls.write, openers, tuple(tools), must=must, many=many)
+    syntax = spoken.held_to(must=must)
+    assert isinstance(syntax, WritesCalls)
+    return Calls(syntax.write, syntax.openers.texts, tuple(tools), must=must, many=many)
 
 
 def draw(constraint: TokenConstraint, model: Model, seed: int) -> str:
@@ -325,3 +325,54 @@ def test_gemma_s_arguments(
     constraint = compiler.compile(None, Frame(calls=calls))
     text = f"<|tool_call>call:f{{{arguments}}}<tool_call|>"
     assert follow(constraint, builtin_model, text) == is_fine
+
+
+OPEN_LIST = "<|tool_call_start|>["
+NODE = {"$defs": {"n": {"type": ["integer", "null"]}}, "properties": {"n": {"$ref": "#/$defs/n"}}}
+
+
+IN_LISTS: list[Any] = [
+    (TOOLS[0].parameters, 'f(room="x", level=1)', True),
+    (TOOLS[0].parameters, 'f(room="x",level=1, mode="cold" , on=False)', True),
+    (TOOLS[0].parameters, 'f(room="x", level=1, on=true)', True),
+    (TOOLS[0].parameters, 'f(room="x")', False),
+    (TOOLS[0].parameters, 'f(room="x", level=101)', False),
+    (TOOLS[0].parameters, 'f(room="x", level=1, size=2)', False),
+    (TOOLS[0].parameters, 'g(room="x", level=1)', False),
+    (NODE, "f()", True),
+    (NODE, "f(n=null)", True),
+    (NODE, 'f(n="x")', False),
+    # what is more than a list of members is an object
+    ({"properties": {"n": {}}, "anyOf": [{}, {}]}, "f(n=1)", False),
+    (
+        {"properties": {"n": {}}, "anyOf": [{}, {}]},
+        '{"name": "f", "arguments": {"n": 1}}',
+        True,
+    ),
+    ({"properties": {"a b": {}}}, '{"name": "f", "arguments": {"a b": 1}}', True),
+]
+
+
+@pytest.mark.parametrize(("schema", "call", "is_fine"), IN_LISTS)
+def test_python(
+    compiler: ConstraintCompiler, builtin_model: Model, schema: Any, call: str, is_fine: bool
+) -> None:
+    calls = offer(find_format("", "lfm2"), (Tool("f", parameters=schema),))
+    text = f"{OPEN_LIST}{call}]<|tool_call_end|>"
+    assert follow(compiler.compile(None, Frame(calls=calls)), builtin_model, text) == is_fine
+
+
+def test_without_markers_calls_can_only_be_demanded(
+    compiler: ConstraintCompiler, builtin_model: Model
+) -> None:
+    llama = find_format("", "llama-3")
+    wrong = '{"name": "unset", "parameters": {}}'
+    for text, in_text, demanded in (
+        ('{"name": "set", "parameters": {}}', True, True),
+        (wrong, True, False),
+        (f"<|python_tag|>{wrong}", False, False),
+        ("[1] {x}", True, False),
+    ):
+        for must, is_fine in ((False, in_text), (True, demanded)):
+            constraint = compiler.compile(None, Frame(calls=offer(llama, must=must)))
+            assert follow(constraint, builtin_model, text) == is_fine, (text, must)

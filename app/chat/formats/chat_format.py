@@ -21,6 +21,7 @@ class ChatFormat:
     parts that is not the usual one of `Envelope`. `reply`: what stands around the text. `strays`:
     markup between the parts that says nothing; `call_strays`: around calls. `always_thinks`: also
     where the template does not say so. `resume`: what stands between a thought and the text.
+    `bare`: how calls are written without markers.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ChatFormat:
     layout: type[Layout] | None = None
     reply: Reply | None = None
     resume: str = "\n\n"
+    bare: CallSyntax | None = None
 
     def is_spoken_by(self, template: str) -> bool:
         return bool(self.signs) and all(sign in template for sign in self.signs)
@@ -47,6 +49,11 @@ class ChatFormat:
         calls = (*self.calls.markers, *self.call_strays) if has_tools else ()
         return (*thought, *reply, *self.strays, *calls)
 
+    def held_to(self, *, must: bool) -> CallSyntax:
+        """What calls under a constraint are written in. A bracket is no sign of a call: calls
+        without markers can only be demanded."""
+        return self.bare if must and self.bare is not None else self.calls
+
     def make_parser(
         self, tools: Sequence[Tool], *, thinks: bool, prompt_end: str = ""
     ) -> StreamParser:
@@ -60,6 +67,7 @@ class ChatFormat:
         envelope = Envelope(
             thought=self.thought if thinks else None,
             calls=self.calls,
+            bare=self.bare,
             toolbox=Toolbox(tools),
             reply=self.reply,
             strays=self.strays,

@@ -1,7 +1,10 @@
 """Formats whose calls are Python."""
 
 from app.chat.formats.chat_format import ChatFormat
-from app.chat.parsers.python_calls import PythonCalls
+from app.chat.parsers.json_calls import JsonCalls
+from app.chat.parsers.python_calls import BareCalls, PythonCalls
+
+_LLAMA_OBJECTS = JsonCalls("{", argument_keys=("parameters", "arguments"))
 
 PYTHON_LISTS = (
     ChatFormat(
@@ -15,18 +18,20 @@ PYTHON_LISTS = (
     ChatFormat(
         "llama-4",
         ("<|header_start|>",),
-        PythonCalls("<|python_start|>", "<|python_end|>", is_bare=True),
+        PythonCalls("<|python_start|>", "<|python_end|>"),
+        bare=BareCalls(is_json=False),
     ),
     # Llama 3.2, Gemma 3, ToolACE where they are told so
     ChatFormat(
         "pythonic",
         ("[func_name1(",),
-        PythonCalls("<|python_tag|>", is_bare=True),
+        PythonCalls("<|python_tag|>"),
+        bare=BareCalls(is_json=False),
     ),
-    # JSON objects in most answers
     ChatFormat(
         "llama-3",
         ("dictionary of argument name and its value",),
-        PythonCalls("<|python_tag|>", is_bare=True),
+        PythonCalls("<|python_tag|>", objects=_LLAMA_OBJECTS),
+        bare=BareCalls(is_json=True, objects=_LLAMA_OBJECTS),
     ),
 )

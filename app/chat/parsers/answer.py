@@ -126,7 +126,8 @@ class Reply:
 class Envelope:
     """Reasoning counts only at the start of an answer, unless it recurs. Without tools calls are
     text. `strays`: markup between the parts that says nothing; `call_strays`: around calls.
-    `begun`: the beginning of a thought that the prompt has left open."""
+    `begun`: the beginning of a thought that the prompt has left open. `bare`: how calls are written
+    without markers."""
 
     thought: Thought | None
     calls: CallSyntax
@@ -135,10 +136,12 @@ class Envelope:
     strays: tuple[str, ...] = ()
     call_strays: tuple[str, ...] = ()
     begun: str | None = None
+    bare: CallSyntax | None = None
 
     def read(self, scan: Scanner) -> Steps[None]:
         thought, openers = self.thought, self.calls.openers.texts
         call_marks = (*openers, *self.call_strays)
+        bare = self.bare.openers.texts if self.bare else ()
         is_broken_off = False
         if thought and (self.begun is not None or (yield from _try(scan, thought.open))):
             is_broken_off = yield from thought.read(scan, call_marks, self.begun or "")
@@ -146,13 +149,15 @@ class Envelope:
             yield from scan.skip_space()  # the thought was left out
         close = yield from self._open_reply(scan)
         recurring = thought.open if thought and thought.recurs else ""
-        markers = Markers(*(call_marks if self.toolbox else ()), *self.strays, close, recurring)
+        markers = Markers(
+            *((*call_marks, *bare) if self.toolbox else ()), *self.strays, close, recurring
+        )
         while (marker := (yield from scan.tell_until(markers))) is not None:
             was_broken_off, is_broken_off = is_broken_off, False
             if thought and marker == recurring:
                 is_broken_off = yield from thought.read(scan, call_marks)
                 continue
-            if marker not in openers:
+            if marker not in (*openers, *bare):
                 scan.drop()
                 continue
             is_call = yield from self._read_call(scan, marker, in_thought=was_broken_off)
@@ -162,8 +167,11 @@ class Envelope:
     def _read_call(self, scan: Scanner, opener: str, *, in_thought: bool) -> Steps[bool]:
         """Returns whether a call was told: what only looked like one `in_thought` belongs to it."""
         before = scan.n_calls
+        syntax = self.calls
+        if self.bare is not None and opener not in syntax.openers.texts:
+            syntax = self.bare
         try:
-            yield from self.calls.read(scan, opener, self.toolbox)
+            yield from syntax.read(scan, opener, self.toolbox)
             scan.drop()
         except Malformed:
             is_thought = in_thought and scan.n_calls == before

@@ -86,20 +86,7 @@ class GemmaWriter:
             (f"{self._key(name)} {self._value(_mapping(schema), depth - 1)}", name in required)
             for name, schema in properties.items()
         ]
-        return f"{quote('{')} {self._members(written, is_first=True)} {quote('}')}"
-
-    def _members(self, written: list[tuple[str, bool]], *, is_first: bool) -> str:
-        """In the order of the schema; those that are not required may be left out."""
-        if not written:
-            return _NOTHING
-        (member, is_required), rest = written[0], written[1:]
-        after = self._members(rest, is_first=False)
-        if not is_first:
-            optional = "" if is_required else "?"
-            return self._lark.rule(f"({quote(',')} {member}){optional} {after}")
-        if is_required:
-            return self._lark.rule(f"{member} {after}")
-        return self._lark.rule(one_of(f"{member} {after}", self._members(rest, is_first=True)))
+        return f"{quote('{')} {self._lark.sequence(written, quote(','))} {quote('}')}"
 
     def _key(self, name: str) -> str:
         if _BARE_KEY.fullmatch(name):

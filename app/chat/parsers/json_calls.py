@@ -63,6 +63,8 @@ class JsonCalls:
         rest = f"{rest} {lark.space} {quote(']')}"
         array = f"{quote('[')} {rest}"
         bare = f"{brace} {call} {f'({lark.lazy(_AGAIN)} {call})*' if many else ''}"
+        if opener == "{":
+            return bare.removeprefix(brace)
         calls = rest if opener.endswith("[") else f"{lark.space} {one_of(bare, array)}"
         return f"{calls} {lark.space} {lark.text(self.close)}" if self.close else calls
 

@@ -1,83 +1,119 @@
-"""Tool calls written as Python: `[weather(city="Paris"), now()]`, with markers or without."""
+"""Tool calls written as Python: `[weather(city="Paris"), now()]`."""
 
 import json
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from app.chat.lark import Lark, one_of
 from app.chat.parsers.call_list import read_calls
 from app.chat.parsers.json_calls import JsonCalls
 from app.chat.parsers.markers import Markers
+from app.chat.parsers.python_grammar import write_list
 from app.chat.parsers.python_text import read_value
 from app.chat.parsers.scanner import Malformed, Scanner, Steps
 from app.chat.parsers.toolbox import Toolbox
+from app.core.messages import Tool
 
-_BARE = ("[", "{")
+_OBJECTS = JsonCalls("{")
 _IN_FUNCTION = re.compile(r"[\w.\-]+")
-_IN_PARAMETER = re.compile(r"\w+")
+_IN_PARAMETER = re.compile(r"[^\s=,()\[\]{}\"']+")
 _METHOD = ".call"  # Llama 3.1 writes its own tools so: brave_search.call(query="...")
 
 
 @dataclass(frozen=True, slots=True)
 class PythonCalls:
-    """`open` and `close` stand around a list of calls, or around one.
-
-    `is_bare`: calls stand without markers too, wherever a tool that exists is called by its name.
-    `objects`: models that write Python for calls write JSON objects as well.
-    """
+    """`open` and `close` stand around a list of calls, or around one. `objects`: models that write
+    Python for calls write these as well."""
 
     open: str
     close: str = ""
-    is_bare: bool = False
-    objects: JsonCalls = field(default=JsonCalls(open="{"))
+    objects: JsonCalls = _OBJECTS
 
     @property
     def openers(self) -> Markers:
-        return Markers(self.open, *(_BARE if self.is_bare else ()))
+        return Markers(self.open)
 
     @property
     def markers(self) -> tuple[str, ...]:
         return (self.open, self.close)
 
-    def read(self, scan: Scanner, opener: str, toolbox: Toolbox, /) -> Steps[None]:
+    def read(self, scan: Scanner, _opener: str, toolbox: Toolbox, /) -> Steps[None]:
         """The calls up to and with the closing marker. Raises Malformed."""
-        if opener in _BARE:
-            yield from self._read_bare(scan, toolbox)
-            return
-        yield from self._read_list(scan, None)
+        yield from read_calls(
+            scan,
+            lambda: _read_call(scan, toolbox, self.objects, is_bare=False),
+            is_start=self._is_start,
+        )
         yield from scan.skip_space()
         yield from scan.take_close(self.close)
 
-    def _read_bare(self, scan: Scanner, toolbox: Toolbox) -> Steps[None]:
+    def write(self, lark: Lark, _opener: str, tools: Sequence[Tool], /, *, many: bool) -> str:
+        """How the calls are spelled: see `chat.lark`."""
+        ways = [self.objects.write(lark, self.open, tools, many=many)]
+        if calls := write_list(lark, tools, many=many):
+            ways.append(f'"[" {calls}')
+        rest = f"{lark.space} {one_of(*ways)}"
+        return f"{rest} {lark.space} {lark.text(self.close)}" if self.close else rest
+
+    def _is_start(self, char: str) -> bool:
+        """Without a marker at the end, words after a call may be text."""
+        return char == "{" or (bool(self.close) and char.isidentifier())
+
+
+@dataclass(frozen=True, slots=True)
+class BareCalls:
+    """Calls without markers, as Python or as `objects`, wherever a tool that exists is called by
+    its name. `is_json`: the format itself writes objects."""
+
+    is_json: bool
+    objects: JsonCalls = _OBJECTS
+
+    @property
+    def openers(self) -> Markers:
+        return Markers("{", "[") if self.is_json else Markers("[", "{")
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        return ()
+
+    def read(self, scan: Scanner, _opener: str, toolbox: Toolbox, /) -> Steps[None]:
         """What only looked like a call is text, and nothing malformed."""
         n_calls = scan.n_calls
         scan.restore()
         scan.hold()
         try:
-            yield from self._read_list(scan, toolbox)
+            yield from read_calls(
+                scan,
+                lambda: _read_call(scan, toolbox, self.objects, is_bare=True),
+                is_start="{".__eq__,
+            )
         except Malformed:
             if scan.n_calls > n_calls:
                 raise
         if scan.n_calls == n_calls:
             scan.give_back()
 
-    def _read_list(self, scan: Scanner, known: Toolbox | None) -> Steps[None]:
-        yield from read_calls(scan, lambda: self._read_call(scan, known), is_start=self._is_start)
+    def write(self, lark: Lark, opener: str, tools: Sequence[Tool], /, *, many: bool) -> str:
+        """How the calls are spelled: see `chat.lark`."""
+        objects = self.objects.write(lark, opener, tools, many=many)
+        calls = write_list(lark, tools, many=many) if opener == "[" else ""
+        return one_of(calls, objects) if calls else objects
 
-    def _is_start(self, char: str) -> bool:
-        """Without a marker at the end, words after a call may be text."""
-        return char == "{" or (bool(self.close) and char.isidentifier())
 
-    def _read_call(self, scan: Scanner, known: Toolbox | None) -> Steps[None]:
-        if (yield from scan.peek()) == "{":
-            yield from self.objects.read_call(scan, known)
-            return
-        name = yield from scan.read_word(_IN_FUNCTION)
-        name = name.removesuffix(_METHOD)
-        yield from scan.take("(")
-        if not name or (known is not None and name not in known):
-            raise Malformed
-        scan.start_call(name)
-        yield from _read_arguments(scan)
+def _read_call(
+    scan: Scanner, toolbox: Toolbox, objects: JsonCalls, *, is_bare: bool
+) -> Steps[None]:
+    if (yield from scan.peek()) == "{":
+        yield from objects.read_call(scan, toolbox if is_bare else None)
+        return
+    name = yield from scan.read_word(_IN_FUNCTION)
+    name = name if name in toolbox else name.removesuffix(_METHOD)
+    yield from scan.take("(")
+    if not name or (is_bare and name not in toolbox):
+        raise Malformed
+    scan.start_call(name)
+    yield from _read_arguments(scan)
 
 
 def _read_arguments(scan: Scanner) -> Steps[None]:

@@ -24,7 +24,7 @@ _WORDS = {
 }
 _ESCAPES = {
     **dict(zip("abfnrtv0", "\a\b\f\n\r\t\v\0", strict=True)),
-    **{char: char for char in "\\'\""},
+    **{char: char for char in "\\'\"/"},
     "\n": "",  # a line that goes on
 }
 _HEX_DIGITS = {"x": 2, "u": 4, "U": 8}

@@ -202,6 +202,12 @@ class Settings(BaseSettings):
         json_schema_extra=_unit("seconds"),
     )
 
+    try_new_files: bool = Field(
+        default=True,
+        description="Load a file that was never loaded before in a process of its own first, so "
+        "that a damaged one harms nobody.",
+    )
+
     # The machine
     use_gpu: AutoSwitch = Field(
         default="auto",

@@ -38,10 +38,12 @@ _WHOLE_NUMBERS = {"top_k", "repeat_last_n", "mirostat"}
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """`gpu_layers`: layers to offload, -1 for all; without a GPU everything stays on the CPU."""
+    """`gpu_layers`: layers to offload, -1 for all; without a GPU everything stays on the CPU.
+    `repack`: copy weights into the order that the processor likes best."""
 
     gpu_layers: int = -1
     use_mmap: bool = True
+    repack: bool = True
 
 
 class Model:
@@ -88,6 +90,7 @@ class Model:
         params.load_mode = (
             lib.LLAMA_LOAD_MODE_AUTO if options.use_mmap else lib.LLAMA_LOAD_MODE_NONE
         )
+        params.use_extra_bufts = options.repack
         callback = lib.llama_progress_callback(on_progress)
         params.progress_callback = callback
         handle = lib.llama_model_load_from_file(str(path).encode(), params)

@@ -28,6 +28,7 @@ from app.pool.describe import adjust_capabilities, decide_sizes, describe
 from app.pool.lazy_embedding import LazyEmbeddingRuntime
 from app.pool.loaded import LoadedModel
 from app.pool.templates import Templates, make_templates
+from app.pool.trial import FOLDER, Trials
 
 Progress = Callable[[float], None]
 MakeRuntime = Callable[[Model, ContextOptions], Runtime]
@@ -83,11 +84,17 @@ class LlamaLoader:
         self._make_runtime = make_runtime
         self._make_progress = make_progress
         self._verifier = Verifier()
+        self._trials: Trials | None = None
+        if settings.try_new_files:
+            kept = settings.models_dir / FOLDER
+            self._trials = Trials(kept, settings.kv_type, settings.flash_attention)
         self._stopped = threading.Event()
         self._threads = settings.threads or usable_cores()
 
     async def load(self, entry: ModelEntry) -> Resident:
         await self._verifier.verify(entry, self._stopped.is_set)
+        if self._trials is not None:
+            await self._trials.check(entry, self._stopped.is_set)
         parts = await asyncio.to_thread(self._make_parts, entry)
         return self._assemble(entry, parts)
 

@@ -24,7 +24,8 @@ from app.llama import library
 from app.llama.context import LlamaRuntime
 from app.pool.describe import decide_sizes, describe
 from app.pool.loader import LlamaLoader, MakeRuntime
-from app.pool.pool import DEFAULT_NAME, ModelPool
+from app.pool.pool import ModelPool
+from app.pool.roster import DEFAULT_NAME
 from app.pool.templates import check_templates
 from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
@@ -137,6 +138,7 @@ def _make_pool(
         metrics,
         max_loaded=settings.max_loaded_models,
         load_timeout=settings.load_timeout,
+        keep_alive=settings.keep_alive,
         default=default,
     )
 

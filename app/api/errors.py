@@ -36,6 +36,7 @@ OPENAI_ERRORS: Mapping[type[CorralError], tuple[int, str]] = {
     errors.ModelNotFound: (404, _INVALID),
     errors.RouteNotFound: (404, _INVALID),
     errors.MethodNotAllowed: (405, _INVALID),
+    errors.ModelBusy: (409, "invalid_request_error"),
     errors.QueueFull: (429, "rate_limit_error"),
     errors.QueueTimeout: (503, _UNAVAILABLE),
     errors.ModelLoading: (503, _UNAVAILABLE),

@@ -55,6 +55,7 @@ class ModelEntry:
     pooling: Pooling | None = None
     sha256: str | None = None
     pin: bool = False
+    keep_alive: float | None = None
     speculation: DraftMethod | None = None
     draft_tokens: int | None = None
     draft: "ModelEntry | None" = None
@@ -202,6 +203,7 @@ def _make_entry(
         pooling=entry.embedding.pooling if entry else None,
         sha256=_lower(entry.sha256) if entry else None,
         pin=entry.pin if entry else False,
+        keep_alive=_first(said.keep_alive, defaults.keep_alive),
         speculation=_first(said.speculation, defaults.speculation),
         draft_tokens=_first(said.draft_tokens, defaults.draft_tokens),
     )

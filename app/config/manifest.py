@@ -11,14 +11,17 @@ from urllib.parse import unquote, urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
 from app.config.positions import Document, read_document
+from app.core.durations import parse_duration
 from app.core.errors import ConfigurationError
 from app.core.options import MAX_DRAFT_TOKENS, DraftMethod, Pooling
 from app.core.ranges import MAX_BREAKERS, SAMPLING
@@ -57,6 +60,9 @@ def _check_id(name: str) -> str:
 ModelId = Annotated[str, AfterValidator(_check_id)]
 Source = Annotated[str, AfterValidator(_check_source)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
+Duration = Annotated[
+    float, BeforeValidator(parse_duration), WithJsonSchema({"type": ["number", "string"]})
+]
 Tokens = Annotated[int, Field(ge=1, le=16_777_216)]
 
 
@@ -124,6 +130,11 @@ class Defaults(_Strict):
     )
     max_sequences: int | None = Field(
         default=None, ge=1, le=255, description="Sequences generated at the same time."
+    )
+    keep_alive: Duration | None = Field(
+        default=None,
+        description="How long it stays in memory unused: seconds, or `5m`; negative: until its "
+        "place is needed.",
     )
     speculation: DraftMethod | None = Field(
         default=None,

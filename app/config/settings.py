@@ -5,6 +5,7 @@ fields below, so a setting needs nothing more than a field with a description (a
 """
 
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.core.durations import parse_duration
 from app.core.errors import ConfigurationError
 from app.core.options import MAX_DRAFT_TOKENS, DraftMethod, KvType
 
@@ -79,6 +81,7 @@ def _find_manifest() -> Path | None:
 
 
 AutoCount = Annotated[int | None, BeforeValidator(_read_auto)]
+Duration = Annotated[float, BeforeValidator(parse_duration)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_list)]
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 Size = Annotated[int, BeforeValidator(_read_size)]
@@ -193,6 +196,12 @@ class Settings(BaseSettings):
         ge=1,
         le=64,
         description="Models in memory at once; the least recently used leaves.",
+    )
+    keep_alive: Duration = Field(
+        default=math.inf,
+        description="How long a model stays in memory that nobody uses, such as `300`, `5m` or "
+        "`1h30m`; negative: until its place is needed.",
+        json_schema_extra=_unit("seconds", "-1"),
     )
     load_timeout: float = Field(
         default=300.0,

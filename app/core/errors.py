@@ -17,6 +17,7 @@
     │   ├── ModelNotFound          no such model (model_not_found)
     │   └── RouteNotFound          no such path (route_not_found)
     ├── MethodNotAllowed           wrong verb on a known path (method_not_allowed)
+    ├── ModelBusy                  it is in use, and cannot be unloaded (model_busy)
     ├── QueueFull                  the bounded queue is full, retry later (queue_full)
     ├── Unavailable                retry later, possibly elsewhere
     │   ├── QueueTimeout           waited longer than its deadline (queue_timeout)
@@ -131,6 +132,10 @@ class RouteNotFound(NotFound):
 
 class MethodNotAllowed(CorralError):
     code = "method_not_allowed"
+
+
+class ModelBusy(CorralError):
+    code = "model_busy"
 
 
 class QueueFull(CorralError):

@@ -38,6 +38,8 @@ class ModelInfo:
 
     What only a loaded model can tell (`gpu_layers`, `device`, `chat_template`) is None while it is
     cold.
+    `memory`: bytes that a loaded model takes. `expires`: when it leaves memory unless it is used,
+    in Unix seconds; None where that never happens, or while it is in use.
     `context_window` is what a request may use here, `context_trained` what the model declares.
     """
 
@@ -59,4 +61,6 @@ class ModelInfo:
     device: str | None = None
     gpu_layers: int | None = None
     chat_template: TemplateInfo | None = None
+    memory: int | None = None
+    expires: float | None = None
     error: str | None = None

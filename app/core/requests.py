@@ -171,7 +171,8 @@ class GenerationRequest:
     `echo` returns the prompt first. `best_of` candidates are generated and the `n` of highest
     mean log-probability kept. Of waiting requests those of smaller `priority` start first.
     `speculation` None leaves the model's own; `prediction` is text that the answer probably
-    contains.
+    contains. `keep_alive`: seconds that the model stays in memory unused from then on, infinite for
+    ever; None leaves what holds.
     """
 
     model: str
@@ -192,6 +193,7 @@ class GenerationRequest:
     priority: int = INTERACTIVE
     speculation: DraftMethod | None = None
     prediction: str | None = None
+    keep_alive: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,3 +204,4 @@ class EmbeddingRequest:
     inputs: tuple[TextPrompt | TokenPrompt, ...]
     caller: Caller
     dimensions: int | None = None
+    keep_alive: float | None = None

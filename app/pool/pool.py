@@ -6,10 +6,11 @@ decide something; they ask for a lease and wait.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -18,23 +19,34 @@ from app.catalog.entries import ModelEntry
 from app.core.errors import (
     CorralError,
     Draining,
+    ModelBusy,
     ModelLoadFailed,
     ModelLoading,
     ModelNotFound,
 )
 from app.core.models import ModelInfo, ModelState
 from app.core.stats import EngineStats
+from app.pool.events import (
+    Changed,
+    Dismissed,
+    Event,
+    Loaded,
+    Released,
+    Stopped,
+    Unloaded,
+    Wanted,
+)
 from app.pool.loaded import LoadedModel
 from app.pool.loader import Loader, Resident
 from app.pool.policy import make_plan
+from app.pool.roster import Changes, Roster
 from app.pool.slot import Slot, Waiter
 
-DEFAULT_NAME = "default"
-_LATEST = ":latest"
 _CHECK_SECONDS = 1.0  # how soon a dead engine is noticed
 _HANG_SECONDS = 600.0  # a single step never takes that long, even of a large model on a CPU
 _FAILURE_REST = 5.0  # seconds before a model that failed to load is tried again
 _RETRY_AFTER = 5
+_UNLOAD_PATIENCE = 30.0  # seconds
 
 _log = structlog.stdlib.get_logger("corral.pool")
 
@@ -49,35 +61,6 @@ class PoolMetrics(Protocol):
     def count_restart(self, model: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    slot: Slot
-    waiter: Waiter
-
-
-@dataclass(frozen=True, slots=True)
-class _Released:
-    slot: Slot
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    slot: Slot
-    result: Resident | CorralError
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Unloaded:
-    slot: Slot
-
-
-@dataclass(frozen=True, slots=True)
-class _Stopped:
-    pass
-
-
-_Event = _Wanted | _Released | _Loaded | _Unloaded | _Stopped
 _Describe = Callable[[ModelEntry, ModelState, str | None], ModelInfo]
 
 
@@ -93,46 +76,42 @@ class ModelPool:
         *,
         max_loaded: int,
         load_timeout: float,
+        keep_alive: float = math.inf,
         default: str | None = None,
     ) -> None:
-        """`describe` makes the list's row of a model that is not loaded."""
-        self._slots = {entry.id: Slot(entry) for entry in entries}
-        self._names = {alias: entry.id for entry in entries for alias in entry.aliases}
-        if DEFAULT_NAME not in self._slots:  # a model may be called that
-            self._names.setdefault(DEFAULT_NAME, default or entries[0].id)
+        """`describe` makes the list's row of a model that is not loaded. `keep_alive`: seconds
+        that a model stays in memory unused, where neither its entry nor a lease says."""
+        self._slots = Roster(entries, default)
+        self._keep_alive = keep_alive
         self._loader = loader
         self._describe = describe
         self._metrics = metrics
         self._max_loaded = max_loaded
         self._load_timeout = load_timeout
-        self._inbox: asyncio.Queue[_Event] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Event] = asyncio.Queue()
         self._effects: set[asyncio.Task[None]] = set()
         self._owner: asyncio.Task[None] | None = None
         self._is_preloaded = False
         self._is_draining = False
         self._is_closing = False
-        for slot in self._slots.values():
-            if slot.entry.error is not None:
-                slot.state = "failed"
 
     # ---- what everyone may ask
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Every model, in the catalog's order."""
-        return tuple(self._info(slot) for slot in self._slots.values())
+        return tuple(self._info(slot) for slot in self._slots.current())
 
     def find(self, model: str) -> ModelInfo:
         """By id or alias; `name:latest` and `name` are the same. Raises ModelNotFound."""
-        return self._info(self._slot_of(model))
+        return self._info(self._slots.find(model))
 
     def stats(self) -> Mapping[str, EngineStats]:
         """The latest snapshot of every model that is or was loaded."""
-        known = ((name, slot.stats) for name, slot in self._slots.items())
-        return {name: stats for name, stats in known if stats is not None}
+        return self._slots.stats()
 
     def states(self) -> Mapping[str, ModelState]:
         """The state of every model."""
-        return {name: slot.state for name, slot in self._slots.items()}
+        return {slot.entry.id: slot.state for slot in self._slots.current()}
 
     @property
     def is_ready(self) -> bool:
@@ -146,36 +125,61 @@ class ModelPool:
             return True
         if self._owner is None or self._owner.done():
             return False
-        return not any(slot.is_broken or _is_stuck(slot) for slot in self._slots.values())
+        return not any(slot.is_broken or _is_stuck(slot) for slot in self._slots)
 
     @asynccontextmanager
-    async def lease(self, model: str) -> AsyncGenerator[LoadedModel]:
+    async def lease(
+        self, model: str, keep_alive: float | None = None
+    ) -> AsyncGenerator[LoadedModel]:
         """Hold a model in memory, loading it first where needed; it stays while it is held.
 
+        `keep_alive`: seconds that it stays in memory unused, from the end of this lease until it
+        is unloaded or another lease says otherwise; infinite for ever.
         Raises ModelNotFound, ModelLoadFailed, UnsupportedOperation (it cannot be served),
         ModelLoading (the load takes longer than the pool's deadline) or Draining.
         """
-        slot = self._slot_of(model)
-        if self._is_closing:
-            raise _closing()
-        waiter: Waiter = asyncio.get_running_loop().create_future()
-        self._inbox.put_nowait(_Wanted(slot, waiter))
+        slot = await self._obtain(self._slots.find(model))
         try:
-            async with asyncio.timeout(self._load_timeout):
-                resident = await waiter
-        except TimeoutError:
-            self._give_back(slot, waiter)
-            raise ModelLoading(
-                f"The model '{slot.entry.id}' is still being loaded. Please retry later.",
-                retry_after=_RETRY_AFTER,
-            ) from None
-        except asyncio.CancelledError:
-            self._give_back(slot, waiter)
-            raise
-        try:
-            yield resident.loaded
+            loaded = slot.loaded
+            assert loaded is not None  # noqa: S101 - it is held
+            yield loaded
         finally:
-            self._inbox.put_nowait(_Released(slot))
+            self._inbox.put_nowait(Released(slot, keep_alive))
+
+    async def load(self, model: str, keep_alive: float | None = None) -> ModelInfo:
+        """Have a model in memory. Raises what a lease raises."""
+        async with self.lease(model, keep_alive):
+            return self.find(model)
+
+    async def unload(self, model: str, patience: float = _UNLOAD_PATIENCE) -> None:
+        """Have a model out of memory, pinned ones too, once those who hold it are done.
+
+        Who asks for it meanwhile waits until it is loaded anew. Raises ModelNotFound, or
+        ModelBusy when it is still held after `patience` seconds; then it stays.
+        """
+        slot = self._slots.find(model)
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._inbox.put_nowait(Dismissed(slot, gone))
+        try:
+            async with asyncio.timeout(patience):
+                await gone
+        except TimeoutError:
+            self._inbox.put_nowait(Changed())
+            raise ModelBusy(
+                f"The model '{slot.entry.id}' is in use: {slot.leases} requests are not done after "
+                f"{patience:g} seconds. It stays in memory.",
+                param="model",
+            ) from None
+
+    def replace(self, entries: Sequence[ModelEntry], default: str | None = None) -> Changes:
+        """Serve another catalog from now on, without ending anything that runs.
+
+        A model whose entry changed is loaded anew when it is next asked for. Running requests
+        keep what they hold; it leaves memory after them.
+        """
+        changes = self._slots.replace(entries, default)
+        self._inbox.put_nowait(Changed())
+        return changes
 
     # ---- life
 
@@ -201,9 +205,9 @@ class ModelPool:
         """
         self._is_draining = self._is_closing = True
         self._loader.stop()
-        for slot in self._slots.values():
+        for slot in self._slots:
             slot.refuse(_closing())
-        loaded = [slot.loaded for slot in self._slots.values() if slot.loaded is not None]
+        loaded = [slot.loaded for slot in self._slots if slot.loaded is not None]
         await asyncio.gather(*(one.engine.close() for one in loaded if one.engine is not None))
 
     async def close(self) -> None:
@@ -216,7 +220,7 @@ class ModelPool:
         self._loader.stop()
         if self._owner is None:
             return
-        self._inbox.put_nowait(_Stopped())
+        self._inbox.put_nowait(Stopped())
         with suppress(asyncio.CancelledError):
             await self._owner
         while self._effects:
@@ -224,7 +228,7 @@ class ModelPool:
         while not self._inbox.empty():
             self._settle(self._inbox.get_nowait())
         await self.abort()
-        for slot in self._slots.values():
+        for slot in self._slots:
             if slot.resident is not None and not slot.leases:
                 await slot.resident.close()
                 slot.retire()
@@ -234,12 +238,12 @@ class ModelPool:
     async def _own(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(_CHECK_SECONDS):
+                async with asyncio.timeout(self._next_check()):
                     event = await self._inbox.get()
             except TimeoutError:
                 event = None
-            if isinstance(event, _Stopped):
-                for slot in self._slots.values():
+            if isinstance(event, Stopped):
+                for slot in self._slots:
                     slot.refuse(_closing())
                 return
             try:
@@ -249,21 +253,33 @@ class ModelPool:
             except Exception:  # the pool must outlive a mistake in one model's handling
                 _log.exception("pool failed to handle an event", happened=type(event).__name__)
 
-    def _settle(self, event: _Event) -> None:
+    def _settle(self, event: Event) -> None:
         match event:
-            case _Wanted(slot, waiter):
+            case Wanted(slot, waiter):
                 self._want(slot, waiter)
-            case _Released(slot):
+            case Dismissed(slot, gone):
+                slot.dismissals.append(gone)
+            case Released(slot, keep_alive):
                 slot.leases -= 1
                 slot.last_used = time.monotonic()
-            case _Loaded(slot, result, seconds):
+                if keep_alive is not None:
+                    slot.keep_alive = keep_alive
+            case Loaded(slot, result, seconds):
                 self._finish_load(slot, result, seconds)
-            case _Unloaded(slot):
+            case Unloaded(slot):
                 slot.retire()
-            case _Stopped():
+                if slot.is_replaced:
+                    self._slots.forget(slot)
+            case Changed() | Stopped():
                 pass
 
     def _want(self, slot: Slot, waiter: Waiter) -> None:
+        if slot.is_replaced:
+            try:
+                slot = self._slots.find(slot.entry.id)
+            except ModelNotFound as error:
+                waiter.set_exception(error)
+                return
         now = time.monotonic()
         is_resting = slot.state == "failed" and now - slot.failed_at < _FAILURE_REST
         if self._is_closing:
@@ -271,9 +287,7 @@ class ModelPool:
         elif is_resting and slot.error is not None:
             waiter.set_exception(slot.error)
         else:
-            if not slot.waiters:
-                slot.waiting_since = now
-            slot.waiters.append(waiter)
+            slot.wait(waiter)
             if slot.state == "hot" and not slot.is_broken:
                 slot.last_used = now
                 slot.grant()
@@ -282,41 +296,55 @@ class ModelPool:
         """Bring what is loaded nearer to what is wanted."""
         if self._is_closing:
             return
-        for slot in self._slots.values():
+        for slot in self._slots:
             slot.forget_gone_waiters()
-        waiting = [slot for slot in self._slots.values() if slot.waiters and not _is_coming(slot)]
+        waiting = [slot for slot in self._slots if slot.waiters and not _is_coming(slot)]
         waiting.sort(key=lambda slot: slot.waiting_since)
-        residents = [slot.as_resident() for slot in self._slots.values() if slot.is_resident]
-        plan = make_plan([slot.entry.id for slot in waiting], residents, self._max_loaded)
+        residents = [slot.as_resident() for slot in self._slots if slot.is_resident]
+        plan = make_plan([slot.name for slot in waiting], residents, self._max_loaded)
+        by_name = {slot.name: slot for slot in waiting}
         for name in plan.hopeless:
-            self._slots[name].refuse(
+            by_name[name].refuse(
                 ModelLoadFailed(
                     f"There is no place for the model '{name}': every loaded model is pinned. "
                     f"Raise LLM_MAX_LOADED_MODELS or pin fewer."
                 )
             )
         for name in plan.load:
-            self._begin_load(self._slots[name])
-        for slot in self._slots.values():
-            self._drain_or_keep(slot, is_unwanted=slot.entry.id in plan.drain)
+            self._begin_load(by_name[name])
+        for slot in self._slots:
+            if slot.resident is None:
+                if slot.state != "loading":
+                    slot.tell_dismissals()
+            elif not slot.is_leaving:
+                self._drain_or_keep(slot, self._reason_to_leave(slot, plan.drain))
 
-    def _drain_or_keep(self, slot: Slot, *, is_unwanted: bool) -> None:
-        """Unload what must go as soon as nobody holds it; take back what may stay after all."""
-        if slot.resident is None or slot.is_leaving:
-            return
+    def _reason_to_leave(self, slot: Slot, unwanted: Sequence[str]) -> str | None:
+        """Why a model must leave memory once nobody holds it; None if it may stay."""
         if slot.is_broken:
-            slot.state = "draining"
-            if not slot.leases:
-                _log.error("engine died, model unloaded", model=slot.entry.id)
-                self._metrics.count_restart(slot.entry.id)
-                self._begin_unload(slot, "engine_died")
-        elif is_unwanted:
-            slot.state = "draining"
-            if not slot.leases:
-                self._begin_unload(slot, "least_recently_used")
-        elif slot.state == "draining":
-            slot.state = "hot"
-            slot.grant()
+            return "engine_died"
+        if slot.is_replaced:
+            return "replaced"
+        if slot.is_dismissed:
+            return "requested"
+        if slot.name in unwanted:
+            return "least_recently_used"
+        return "idle" if slot.expires(self._keep_alive) <= time.monotonic() else None
+
+    def _drain_or_keep(self, slot: Slot, reason: str | None) -> None:
+        """Unload what must go as soon as nobody holds it; take back what may stay after all."""
+        if reason is None:
+            if slot.state == "draining":
+                slot.state = "hot"
+                slot.grant()
+            return
+        slot.state = "draining"
+        if slot.leases:
+            return
+        if reason == "engine_died":
+            _log.error("engine died, model unloaded", model=slot.name)
+            self._metrics.count_restart(slot.entry.id)
+        self._begin_unload(slot, reason)
 
     def _begin_load(self, slot: Slot) -> None:
         slot.state, slot.error = "loading", None
@@ -333,11 +361,13 @@ class ModelPool:
         except Exception as error:
             _log.exception("loading failed", model=slot.entry.id)
             result = ModelLoadFailed(f"The model '{slot.entry.id}' cannot be loaded: {error}")
-        self._inbox.put_nowait(_Loaded(slot, result, time.monotonic() - started))
+        self._inbox.put_nowait(Loaded(slot, result, time.monotonic() - started))
 
     def _finish_load(self, slot: Slot, result: Resident | CorralError, seconds: float) -> None:
         if isinstance(result, CorralError):
             slot.state, slot.error, slot.failed_at = "failed", result, time.monotonic()
+            if slot.is_replaced:
+                self._slots.forget(slot)
             tell = _log.info if self._is_closing else _log.error  # a stopped load is no alarm
             tell("model not loaded", model=slot.entry.id, reason=result.message)
             slot.refuse(result)
@@ -367,35 +397,59 @@ class ModelPool:
         except Exception:
             _log.exception("unloading failed", model=slot.entry.id)
         _log.info("model unloaded", model=slot.entry.id)
-        self._inbox.put_nowait(_Unloaded(slot))
+        self._inbox.put_nowait(Unloaded(slot))
 
     # ---- small helpers
+
+    def _next_check(self) -> float:
+        """Seconds until something may have to be done although nothing happens."""
+        staying = (slot for slot in self._slots if not slot.is_leaving)
+        expiry = min((slot.expires(self._keep_alive) for slot in staying), default=math.inf)
+        return max(0.0, min(_CHECK_SECONDS, expiry - time.monotonic()))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._effects.add(task)
         task.add_done_callback(self._effects.discard)
 
-    def _give_back(self, slot: Slot, waiter: Waiter) -> None:
+    async def _obtain(self, wanted: Slot) -> Slot:
+        """The slot that gives the lease: another one where `wanted` was replaced meanwhile."""
+        if self._is_closing:
+            raise _closing()
+        waiter: Waiter = asyncio.get_running_loop().create_future()
+        self._inbox.put_nowait(Wanted(wanted, waiter))
+        try:
+            async with asyncio.timeout(self._load_timeout):
+                return await waiter
+        except TimeoutError:
+            self._give_back(waiter)
+            raise ModelLoading(
+                f"The model '{wanted.entry.id}' is still being loaded. Please retry later.",
+                retry_after=_RETRY_AFTER,
+            ) from None
+        except asyncio.CancelledError:
+            self._give_back(waiter)
+            raise
+
+    def _give_back(self, waiter: Waiter) -> None:
         """The caller stopped waiting, maybe just after the owner had granted the lease."""
         granted = waiter.done() and not waiter.cancelled() and waiter.exception() is None
         if granted:
-            self._inbox.put_nowait(_Released(slot))
-
-    def _slot_of(self, model: str) -> Slot:
-        plain = model.removesuffix(_LATEST)
-        for name in (model, plain, plain + _LATEST):
-            slot = self._slots.get(self._names.get(name, name))
-            if slot is not None:
-                return slot
-        raise ModelNotFound(f"The model '{model}' does not exist.", param="model")
+            self._inbox.put_nowait(Released(waiter.result()))
 
     def _info(self, slot: Slot) -> ModelInfo:
         loaded = slot.loaded
-        if loaded is not None:
-            return replace(loaded.info, state=slot.state)
-        return self._describe(
-            slot.entry, slot.state, slot.error.message if slot.error is not None else None
+        if loaded is None:
+            return self._describe(
+                slot.entry, slot.state, slot.error.message if slot.error is not None else None
+            )
+        left = slot.expires(self._keep_alive) - time.monotonic()
+        return replace(
+            loaded.info,
+            state=slot.state,
+            aliases=slot.entry.aliases,
+            memory=slot.entry.size,
+            expires=time.time() + left if left < math.inf else None,
         )
 
 

@@ -1,6 +1,8 @@
 """One model's place in the pool: its state, who holds it, who waits for it."""
 
 import asyncio
+import math
+import time
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -13,14 +15,17 @@ from app.pool.loaded import LoadedModel
 from app.pool.loader import Resident
 from app.pool.tally import add_counters, keep_counters
 
-Waiter = asyncio.Future[Resident]
+Waiter = asyncio.Future["Slot"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Slot:
     """Only the pool's owner task changes it. Times are monotonic seconds.
 
-    `is_leaving`: unloading has begun. `waiting_since` orders models that requests wait for.
+    `keep_alive`: seconds that it stays unused in memory, if a lease said so. `is_leaving`:
+    unloading has begun. `is_replaced`: the manifest has another entry of that name, or none; what
+    is loaded serves those who hold it, and nobody else. `waiting_since` orders models that
+    requests wait for. `dismissals` are told once it has left memory.
     """
 
     entry: ModelEntry
@@ -28,12 +33,20 @@ class Slot:
     resident: Resident | None = None
     leases: int = 0
     last_used: float = 0.0
+    keep_alive: float | None = None
     waiting_since: float = 0.0
     is_leaving: bool = False
+    is_replaced: bool = False
     waiters: deque[Waiter] = field(default_factory=deque[Waiter])
+    dismissals: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
     error: CorralError | None = None
     failed_at: float = 0.0
     past: EngineStats = field(default_factory=EngineStats)
+
+    @property
+    def name(self) -> str:
+        """How logs and the policy call it: what was replaced is not the model of that name."""
+        return f"{self.entry.id} (replaced)" if self.is_replaced else self.entry.id
 
     @property
     def loaded(self) -> LoadedModel | None:
@@ -64,17 +77,35 @@ class Slot:
         """Whether it takes a place in memory."""
         return self.resident is not None or self.state == "loading"
 
+    @property
+    def is_dismissed(self) -> bool:
+        """Whether somebody waits for it to leave memory."""
+        return any(not dismissal.done() for dismissal in self.dismissals)
+
+    def expires(self, default: float) -> float:
+        """When it leaves memory if nobody uses it; infinite for never, or while it is used.
+        `default`: seconds, where neither a lease nor the manifest says."""
+        if self.resident is None or self.leases or self.waiters or self.entry.pin:
+            return math.inf
+        said = self.keep_alive if self.keep_alive is not None else self.entry.keep_alive
+        return self.last_used + (default if said is None else said)
+
     def as_resident(self) -> policy.Resident:
         """What the policy needs to know."""
         return policy.Resident(
-            name=self.entry.id,
+            name=self.name,
             leases=self.leases,
             last_used=self.last_used,
-            is_pinned=self.entry.pin,
+            is_pinned=self.entry.pin and not self.is_replaced,
             is_loading=self.state == "loading",
-            is_leaving=self.is_leaving or self.is_broken,
+            is_leaving=self.is_leaving or self.is_broken or self.is_replaced or self.is_dismissed,
             is_draining=self.state == "draining",
         )
+
+    def wait(self, waiter: Waiter) -> None:
+        if not self.waiters:
+            self.waiting_since = time.monotonic()
+        self.waiters.append(waiter)
 
     def forget_gone_waiters(self) -> None:
         """Drop those whose caller left or lost patience."""
@@ -88,7 +119,7 @@ class Slot:
             waiter = self.waiters.popleft()
             if not waiter.done():
                 self.leases += 1
-                waiter.set_result(self.resident)
+                waiter.set_result(self)
 
     def refuse(self, error: CorralError) -> None:
         """Tell everyone who waits that it will not happen."""
@@ -102,6 +133,14 @@ class Slot:
         stats = self.stats
         if stats is not None:
             self.past = keep_counters(stats)
-        self.resident = None
+        self.resident = self.keep_alive = None
         self.is_leaving = False
         self.state = "cold"
+        self.tell_dismissals()
+
+    def tell_dismissals(self) -> None:
+        """It is not in memory (any more)."""
+        for dismissal in self.dismissals:
+            if not dismissal.done():
+                dismissal.set_result(None)
+        self.dismissals.clear()

@@ -31,7 +31,7 @@ class EmbeddingService:
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         info = self._pool.find(request.model)
-        async with self._pool.lease(info.id) as loaded:
+        async with self._pool.lease(info.id, request.keep_alive) as loaded:
             embedder = _embedder_of(loaded)
             _check_dimensions(request.dimensions, embedder.dimensions)
             inputs = await run_in_thread(partial(_tokenize, loaded.tokenizer, request, embedder))

@@ -67,7 +67,7 @@ class GenerationService:
         lease: AsyncExitStack,
         accepted: float,
     ) -> Generation:
-        loaded = await lease.enter_async_context(self._pool.lease(info.id))
+        loaded = await lease.enter_async_context(self._pool.lease(info.id, request.keep_alive))
         template = _template_for(request, loaded)
         plan = await make_plan(request, loaded, template, queue_timeout=self._queue_timeout)
         return Generation(

@@ -13,11 +13,23 @@ from app.pool.loaded import LoadedModel
 class ModelPool(Protocol):
     """The models, loaded or not."""
 
-    def lease(self, model: str) -> AbstractAsyncContextManager[LoadedModel]:
-        """Hold a model in memory, loading it first where needed.
+    def lease(
+        self, model: str, keep_alive: float | None = None
+    ) -> AbstractAsyncContextManager[LoadedModel]:
+        """Hold a model in memory, loading it first where needed. `keep_alive`: seconds that it
+        stays there unused from then on; infinite for ever.
 
         Raises ModelNotFound, ModelLoadFailed, ModelLoading or Draining.
         """
+        ...
+
+    async def load(self, model: str, keep_alive: float | None = None) -> ModelInfo:
+        """Have a model in memory. Raises what a lease raises."""
+        ...
+
+    async def unload(self, model: str, patience: float = ...) -> None:
+        """Have a model out of memory once nobody uses it. Raises ModelNotFound, or ModelBusy
+        after `patience` seconds."""
         ...
 
     def models(self) -> tuple[ModelInfo, ...]: ...

@@ -1,6 +1,8 @@
 """The pool over a loader that can be told when to finish, and what to fail with."""
 
 import asyncio
+import math
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -11,7 +13,13 @@ from typing import Any, cast
 import pytest
 
 from app.catalog.entries import ModelEntry
-from app.core.errors import Draining, ModelLoadFailed, ModelLoading, ModelNotFound
+from app.core.errors import (
+    Draining,
+    ModelBusy,
+    ModelLoadFailed,
+    ModelLoading,
+    ModelNotFound,
+)
 from app.core.models import ModelInfo, ModelState
 from app.core.requests import SamplingParams
 from app.core.stats import EngineStats
@@ -19,6 +27,7 @@ from app.pool import pool as pool_module
 from app.pool.loaded import LoadedModel
 from app.pool.loader import Resident
 from app.pool.pool import ModelPool
+from app.pool.roster import Changes
 
 
 def entry(name: str, **more: Any) -> ModelEntry:
@@ -135,7 +144,10 @@ class Rig:
 
 @asynccontextmanager
 async def rigged(
-    *entries: ModelEntry, max_loaded: int = 2, load_timeout: float = 5.0
+    *entries: ModelEntry,
+    max_loaded: int = 2,
+    load_timeout: float = 5.0,
+    keep_alive: float = math.inf,
 ) -> AsyncGenerator[Rig]:
     loader, metrics = FakeLoader(), FakeMetrics()
     pool = ModelPool(
@@ -145,6 +157,7 @@ async def rigged(
         metrics,
         max_loaded=max_loaded,
         load_timeout=load_timeout,
+        keep_alive=keep_alive,
     )
     pool.start()
     try:
@@ -401,3 +414,120 @@ async def test_shutting_down_does_not_wait_for_loads(how: str) -> None:
         assert rig.loader.is_stopped
         with pytest.raises((Draining, ModelLoadFailed)):
             await waiting
+
+
+async def test_an_unused_model_leaves_after_a_while() -> None:
+    async with rigged(keep_alive=0.05) as rig:
+        async with rig.pool.lease("a"):
+            await asyncio.sleep(0.08)
+            assert rig.state("a") == "hot"
+            assert rig.pool.find("a").expires is None  # it is in use
+        await asyncio.sleep(0)  # the owner hears of it
+        expires = rig.pool.find("a").expires
+        assert expires is not None
+        assert 0 < expires - time.time() <= 0.05
+        await rig.until("a", "cold")
+        assert rig.metrics.evictions == {("a", "idle"): 1}
+        assert rig.pool.find("a").expires is None
+        await rig.use("a")
+        assert rig.loader.loads == ["a", "a"]
+
+
+async def test_how_long_it_stays_is_said_by_request_model_and_setting() -> None:
+    entries = entry("a", keep_alive=0.0), entry("b"), entry("c", pin=True)
+    async with rigged(*entries, max_loaded=3, keep_alive=0.02) as rig:
+        for name in "abc":
+            await rig.pool.load(name)
+        await rig.until("a", "cold")
+        await rig.until("b", "cold")
+        await rig.pool.load("a", keep_alive=math.inf)
+        await rig.pool.load("b", keep_alive=0.0)
+        await rig.until("b", "cold")
+        await rig.use("a")  # says nothing: what was said before holds
+        await asyncio.sleep(0.05)
+        assert (rig.state("a"), rig.state("c")) == ("hot", "hot")
+        await rig.pool.unload("a")
+        await rig.use("a")  # a new load knows nothing of it
+        await rig.until("a", "cold")
+
+
+async def test_unload_waits_for_those_who_hold_it() -> None:
+    async with rigged(entry("a", pin=True), entry("b")) as rig:
+        await rig.pool.unload("a")  # it is not even there
+        async with rig.pool.lease("a"):
+            with pytest.raises(ModelBusy, match=r"1 requests are not done after 0\.02 seconds"):
+                await rig.pool.unload("a", patience=0.02)
+            await rig.use("a")  # it stays, and serves
+            unload = asyncio.create_task(rig.pool.unload("a"))
+            await rig.until("a", "draining")
+            late = asyncio.create_task(rig.use("a"))
+            await asyncio.sleep(0.01)
+            assert not unload.done()
+            assert not late.done()
+        await asyncio.gather(unload, late)
+        assert rig.loader.loads == ["a", "a"]
+        assert rig.metrics.evictions == {("a", "requested"): 1}
+        with pytest.raises(ModelNotFound):
+            await rig.pool.unload("x")
+
+
+async def test_unload_of_a_model_that_is_being_loaded() -> None:
+    async with rigged() as rig:
+        rig.loader.gate.clear()
+        user = asyncio.create_task(rig.use("a"))
+        await rig.until("a", "loading")
+        unload = asyncio.create_task(rig.pool.unload("a"))
+        await asyncio.sleep(0.01)
+        rig.loader.gate.set()
+        await asyncio.gather(user, unload)
+        assert rig.state("a") == "cold"
+
+
+async def test_another_catalog() -> None:
+    async with rigged(entry("a"), entry("b", aliases=("x",)), entry("c")) as rig:
+        for name in "ab":
+            await rig.use(name)
+        changes = rig.pool.replace((entry("b", aliases=("y",)), entry("c"), entry("d")), "c")
+        assert changes == Changes(added=("d",), removed=("a",), changed=("b",))
+        assert [one.id for one in rig.pool.models()] == ["b", "c", "d"]
+        assert rig.pool.find("default").id == "c"
+        assert rig.pool.find("y").aliases == ("y",)
+        for name in ("a", "x"):
+            with pytest.raises(ModelNotFound):
+                await rig.use(name)
+        await rig.use("b")  # other names do not need another load
+        await rig.use("d")
+        assert rig.loader.loads == ["a", "b", "d"]
+        assert rig.metrics.evictions == {("a", "replaced"): 1}
+
+
+async def test_who_holds_a_replaced_model_keeps_it() -> None:
+    async with rigged() as rig:
+        async with rig.pool.lease("a") as old:
+            stats = EngineStats(generated_tokens=5, heartbeat=float("inf"))
+            rig.loader.engines["a"].stats = stats
+            rig.pool.replace((entry("a", system_prompt="new"), entry("b")))
+            async with rig.pool.lease("a") as new:
+                assert new is not old
+                assert rig.loader.loads == ["a", "a"]
+                assert rig.loader.unloads == []
+                rig.loader.engines["a"].stats = stats
+                assert rig.pool.stats()["a"].generated_tokens == 10
+        await rig.use("b")
+        assert rig.loader.unloads == ["a"]
+        assert rig.state("a") == "hot"
+        assert rig.pool.stats()["a"].generated_tokens == 10
+
+
+async def test_who_waits_waits_for_the_new_one() -> None:
+    async with rigged() as rig:
+        rig.loader.gate.clear()
+        users = [asyncio.create_task(rig.use(name)) for name in "ab"]
+        await rig.until("b", "loading")
+        late = asyncio.create_task(rig.use("a"))
+        rig.pool.replace((entry("a", pin=True, context_window=5),))
+        rig.loader.gate.set()
+        await asyncio.gather(users[0], late)
+        with pytest.raises(ModelNotFound, match="does not exist any more"):
+            await users[1]
+        await rig.until("a", "hot")

@@ -224,6 +224,8 @@ class ScriptedPool:
     refusal: CorralError | None = None
     lease_delay: float = 0.0
     leases: int = 0
+    keep_alive: float | None = None
+    unloads: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
     template_error: str | None = None
     speculation: frozenset[DraftMethod] = frozenset({"off", "ngram"})
     tool_template: str | None = None
@@ -250,8 +252,11 @@ class ScriptedPool:
         )
 
     @asynccontextmanager
-    async def lease(self, model: str) -> AsyncGenerator[LoadedModel, None]:
+    async def lease(
+        self, model: str, keep_alive: float | None = None
+    ) -> AsyncGenerator[LoadedModel, None]:
         self.find(model)
+        self.keep_alive = keep_alive
         await asyncio.sleep(self.lease_delay)
         if self.refusal:
             raise self.refusal
@@ -260,6 +265,13 @@ class ScriptedPool:
             yield self.loaded
         finally:
             self.leases -= 1
+
+    async def load(self, model: str, keep_alive: float | None = None) -> ModelInfo:
+        async with self.lease(model, keep_alive):
+            return self.find(model)
+
+    async def unload(self, model: str, patience: float = 1.0) -> None:
+        self.unloads.append((self.find(model).id, patience))
 
     def models(self) -> tuple[ModelInfo, ...]:
         return (self.info, replace(self.info, id="plain", aliases=()))

@@ -1,5 +1,7 @@
 """Embeddings and the model list over a scripted pool."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,12 @@ async def test_inputs_become_unit_vectors_in_order() -> None:
     assert made.model == INFO
     assert made.vectors[0][0] < made.vectors[1][0]
     assert pool.leases == 0
+
+
+async def test_a_request_says_how_long_the_model_stays() -> None:
+    pool = ScriptedPool(None)
+    await EmbeddingService(pool).embed(replace(ask(), keep_alive=60.0))
+    assert pool.keep_alive == 60
 
 
 async def test_dimensions_cut_and_normalise() -> None:

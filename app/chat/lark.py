@@ -95,16 +95,18 @@ class Lark:
             f"{self.anything} ({beside} {self.anything})*" if beside else self.anything
         )
 
-    def raw(self, schema: Mapping[str, Any], marker: str) -> str:
-        """A string as it is, without quotes, up to and with `marker`."""
+    def raw(self, schema: Mapping[str, Any], marker: str, *, pad: str = "") -> str:
+        """A string as it is, without quotes, up to and with `marker`. `pad` may stand before that
+        and is no part of the string."""
         bounds = list(_bounds(schema))
         if not bounds:
             return self.until(marker)
         without = f"~/{_ANY}{_escape(marker)}{_ANY}/"
         value = self._define("RAW", f": {' & '.join([*bounds, without])}")
-        ways = [self.lazy(f"{value} {quote(marker)}")]
+        ways = [self.lazy(f"{value} {quote(pad + marker)}")]
         if isinstance(self._spell(marker)[0], int):
-            ways.append(f"{value} {self.text(marker)}")
+            ended = self.lazy(f"{value} {quote(pad)}") if pad else value
+            ways.append(f"{ended} {self.text(marker)}")
         return self.rule(one_of(*ways))
 
     def sequence(self, members: Sequence[tuple[str, bool]], comma: str) -> str:

@@ -234,14 +234,16 @@ def _make_frame(
 ) -> Frame:
     if template is None or not isinstance(prompt, ChatPrompt):
         return Frame()
-    calls = _make_calls(prompt, _find_format(template, loaded)) if prompt.tools else None
+    spoken = _find_format(template, loaded)
+    calls = _make_calls(prompt, spoken) if prompt.tools else None
     thought = template.traits.thought
     if thought is None:
         return Frame(calls=calls)
     state = "open" if tokenized.opens_reasoning else "optional"
     if state == "optional" and thought.close in tokenized.suffix:
         state = "none"
-    return Frame(state, thought.open, thought.close, calls)
+    ends_at_call = spoken.thought.ends_at_call
+    return Frame(state, thought.open, thought.close, calls, ends_at_call)
 
 
 def _make_calls(prompt: ChatPrompt, spoken: ChatFormat) -> Calls | None:

@@ -376,3 +376,52 @@ def test_without_markers_calls_can_only_be_demanded(
         for must, is_fine in ((False, in_text), (True, demanded)):
             constraint = compiler.compile(None, Frame(calls=offer(llama, must=must)))
             assert follow(constraint, builtin_model, text) == is_fine, (text, must)
+
+
+CODER = find_format("<tool_call><function=<parameter=")
+
+
+@pytest.mark.parametrize(
+    ("value", "is_fine"),
+    [
+        ('if a < b:\n    print("<p>")\n\n', True),
+        ("", True),
+        ("a</parameter>b", False),
+    ],
+)
+def test_strings_between_tags_are_as_they_are(
+    compiler: ConstraintCompiler, builtin_model: Model, value: str, is_fine: bool
+) -> None:
+    schema = {"properties": {"code": {"type": "string"}, "n": {"type": "integer"}}}
+    tools = (Tool("run", parameters={**schema, "required": ["code"]}),)
+    call = (
+        f"<tool_call>\n<function=run>\n<parameter=code>\n{value}\n</parameter>\n"
+        "<parameter=n>\n12\n</parameter>\n</function>\n</tool_call>"
+    )
+    constraint = compiler.compile(None, Frame(calls=offer(CODER, tools)))
+    assert follow(constraint, builtin_model, call) == is_fine
+    if is_fine:
+        said = read(lambda: CODER.make_parser(tools, thinks=False), call)
+        assert json.loads(said.calls[0][1]) == {"code": value, "n": 12}
+
+
+@pytest.mark.parametrize("thought", ["optional", "open"])
+@pytest.mark.parametrize("must", [False, True])
+@pytest.mark.parametrize("ends_at_call", [False, True])
+def test_a_call_may_end_a_thought(
+    compiler: ConstraintCompiler,
+    builtin_model: Model,
+    thought: Literal["optional", "open"],
+    must: bool,
+    ends_at_call: bool,
+) -> None:
+    start = "<think>" if thought == "optional" else ""
+    frame = Frame(thought, "<think>", "</think>", offer(HERMES, must=must), ends_at_call)
+    for text, is_fine in (
+        (f"{start}Hm. {CALL}", ends_at_call or not must),
+        (f"{start}Hm. {WRONG}", not ends_at_call and not must),
+        (f"{start}Hm. </think>\n\n{CALL}", True),
+        (f"{start}Hm. {CALL}{CALL}", ends_at_call or not must),
+        (f"{start}Hm. {CALL}{WRONG}", not ends_at_call and not must),
+    ):
+        assert follow(compiler.compile(None, frame), builtin_model, text) == is_fine, text

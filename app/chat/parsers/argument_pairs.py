@@ -4,13 +4,18 @@
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.chat.lark import Lark, one_of
+from app.chat.lark import quote as literal
 from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import Malformed, Scanner, Steps
 from app.chat.parsers.schema import Schema
+from app.chat.parsers.text_grammar import write_parameters, write_text
 from app.chat.parsers.toolbox import Toolbox
 from app.chat.parsers.typed_text import TypedText, quote, read_typed
+from app.core.messages import Tool
 
 _NAME = re.compile(r"[^\s<>{}\[\]\"]+")
 _KEY = re.compile(r"[^<>\n]+")
@@ -55,6 +60,28 @@ class ArgumentPairs:
                 break
         if self.list_tag:
             yield from scan.take_close(f"</{self.list_tag}{mark}>")
+
+    def write(self, lark: Lark, opener: str, tools: Sequence[Tool], /, *, many: bool) -> str:
+        """How the calls are spelled: see `chat.lark`. Arguments come in the schema's order."""
+        mark = next(mark for mark in self.marks if opener.endswith(f"{mark}>"))
+        call = lark.rule(one_of(*(self._write_call(lark, mark, tool) for tool in tools)))
+        start = f"{lark.space} {lark.text(f'<tool_call{mark}>')}"
+        calls = f"{call} ({start} {call})*" if many else call
+        if self.list_tag and opener == f"<{self.list_tag}{mark}>":
+            return f"{start} {calls} {lark.space} {lark.text(f'</{self.list_tag}{mark}>')}"
+        return calls
+
+    def _write_call(self, lark: Lark, mark: str, tool: Tool) -> str:
+        def write(key: str, schema: Schema) -> str:
+            head = f"{lark.space} {lark.text(f'<arg_key{mark}>')} {key}"
+            head = f"{head} {lark.text(f'</arg_key{mark}>')} {lark.space}"
+            value = write_text(lark, schema, f"</arg_value{mark}>")
+            return f"{head} {lark.text(f'<arg_value{mark}>')} {value}"
+
+        end = lark.text(f"<{self.name_end}{mark}>") if self.name_end else ""
+        close = lark.text(f"</tool_call{mark}>")
+        parameters = write_parameters(tool, write)
+        return f"{lark.space} {literal(tool.name)} {end} {parameters} {lark.space} {close}"
 
     def _read_call(self, scan: Scanner, mark: str, toolbox: Toolbox) -> Steps[None]:
         """The call starts when what follows shows that its name was one."""

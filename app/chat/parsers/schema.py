@@ -40,6 +40,19 @@ class Schema:
         return frozenset(allowed)
 
     @property
+    def whole(self) -> Node:
+        """With all that it refers to or that must hold as well; empty where there is a choice."""
+        nodes = list(self._nodes())
+        if any(_choices(node) for node in nodes):
+            return {}
+        return {key: value for node in reversed(nodes) for key, value in node.items()}
+
+    @property
+    def definitions(self) -> Node:
+        """What references lead to, also from a part that stands alone."""
+        return {key: self.root[key] for key in ("$defs", "definitions") if key in self.root}
+
+    @property
     def items(self) -> "Schema":
         """What the items of an array must be."""
         return self._first("items")

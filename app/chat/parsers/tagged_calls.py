@@ -4,13 +4,18 @@
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.chat.lark import Lark, one_of
+from app.chat.lark import quote as literal
 from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import Malformed, Scanner, Steps
 from app.chat.parsers.schema import Schema
+from app.chat.parsers.text_grammar import write_parameters, write_text
 from app.chat.parsers.toolbox import Toolbox
 from app.chat.parsers.typed_text import STRING, TypedText, quote, read_typed
+from app.core.messages import Tool
 
 _NAME = re.compile(r'[^<>"\n]+')
 _ATTRIBUTES = re.compile(r"[^<>\n]+")
@@ -78,6 +83,29 @@ class TaggedCalls:
             yield from self._skip_closing(scan)
             if not (yield from scan.try_take(self.call.open)):
                 break
+
+    def write(self, lark: Lark, opener: str, tools: Sequence[Tool], /, *, many: bool) -> str:
+        """How the calls are spelled: see `chat.lark`. Parameters come in the schema's order."""
+        call = lark.rule(one_of(*(self._write_call(lark, tool) for tool in tools)))
+        start = f"{lark.space} {lark.text(self.call.open)}"
+        calls = f"{call} ({start} {call})*" if many else call
+        if opener != self.open:
+            return calls
+        return f"{start} {calls} {lark.space} {lark.text(self.close)}"
+
+    def _write_call(self, lark: Lark, tool: Tool) -> str:
+        parameters = write_parameters(tool, lambda key, of: self._write_parameter(lark, key, of))
+        head = f"{literal(tool.name)} {lark.text(self.call.name_end + self.call.end)}"
+        return f"{head} {parameters} {lark.space} {lark.text(self.call.close)}"
+
+    def _write_parameter(self, lark: Lark, key: str, schema: Schema) -> str:
+        tag, pad = self.parameter, literal(self.pad) if self.pad else ""
+        head = f"{lark.space} {lark.text(tag.open)} {key} {lark.text(tag.name_end + tag.end)}"
+        if tag.name_end:  # some models are used to telling the type
+            told = f' string="{"true" if schema.types == STRING else "false"}"'
+            plain, ending = lark.text(tag.name_end), lark.text(tag.end)
+            head = f"{lark.space} {lark.text(tag.open)} {key} {plain} {literal(told)}? {ending}"
+        return f"{head} {pad} {write_text(lark, schema, tag.close, self.pad)}"
 
     def _skip_closing(self, scan: Scanner) -> Steps[None]:
         """What closes functions and blocks; some models write it more than once."""

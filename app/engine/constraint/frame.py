@@ -33,7 +33,7 @@ class Frame:
     """The shape of an answer around its format, or without one.
 
     `thought`: the answer starts inside a thought (`open`), may start with one (`optional`), or
-    has none (`none`). `calls` None where no tool may be called. With a format, an answer is the
+    has none (`none`); with `ends_at_call` what opens a call closes it too. `calls` None where no tool may be called. With a format, an answer is the
     format or calls; without one, text and calls in any order.
     """
 
@@ -41,6 +41,7 @@ class Frame:
     think_open: str = ""
     think_close: str = ""
     calls: Calls | None = None
+    ends_at_call: bool = False
 
     def openers(self, vocabulary: Vocabulary) -> tuple[int, ...]:
         """The tokens that lead away from the format: into a thought or a call that need not be."""
@@ -82,35 +83,55 @@ class _Writer:
         frame, lark = self._frame, self._lark
         if frame.thought == "none":
             return answer
-        close = lark.until(frame.think_close, beside=self._beside(frame.think_close))
-        thought = f"{close} {lark.blanks}"
-        if frame.thought == "optional":
-            thought = f"({lark.text(frame.think_open)} {thought})?"
-        return f"{thought} {answer}"
+        beside = self._beside_thought()
+        thinking = f"{lark.until(frame.think_close, beside=beside)} {lark.blanks} {answer}"
+        if frame.calls is not None and frame.ends_at_call:
+            call = f"{self._opened(frame.calls, beside)} {self._more(frame.calls)}"
+            thinking = one_of(thinking, call)
+        if frame.thought == "open":
+            return thinking
+        return one_of(f"{lark.text(frame.think_open)} {thinking}", answer)
 
     def _only_calls(self, calls: Calls) -> str:
         """From the first token on."""
         lark = self._lark
         opener = calls.openers[0]
         call = lark.rule(f"{lark.text(opener)} {self._rest(calls, opener)}")
-        return f"{call} ({lark.space} {call})*" if calls.many else call
+        return f"{call} {self._more(calls)}"
+
+    def _more(self, calls: Calls) -> str:
+        lark, opener = self._lark, calls.openers[0]
+        call = f"{lark.space} {lark.text(opener)} {self._rest(calls, opener)}"
+        return f"({call})*" if calls.many else ""
 
     def _free(self, calls: Calls) -> str:
         """Anything, until a call is opened. An answer may be nothing but a thought."""
         frame, lark = self._frame, self._lark
         is_optional = frame.thought == "optional"
         beside = self._beside(*calls.openers, frame.think_open if is_optional else "")
-        ways = (f"{lark.until(o, beside=beside)} {self._rest(calls, o)}" for o in calls.openers)
-        call, prose = one_of(*ways), lark.prose(beside)
+        call, prose = self._opened(calls, beside), lark.prose(beside)
         answer = lark.rule(f"({call})* {prose}" if calls.many else one_of(call, prose))
         if frame.thought == "none":
             return answer
-        beside = self._beside(frame.think_close)
-        close = lark.until(frame.think_close, beside=beside)
-        thinking = one_of(f"{close} {answer}", lark.prose(beside))
+        beside = self._beside_thought()
+        ways = [f"{lark.until(frame.think_close, beside=beside)} {answer}", lark.prose(beside)]
+        if frame.ends_at_call:
+            ways.append(f"{self._opened(calls, beside)} {answer if calls.many else ''}")
+        thinking = one_of(*ways)
         if not is_optional:
             return thinking
         return one_of(f"{lark.until(frame.think_open, text=lark.blanks)} {thinking}", answer)
+
+    def _opened(self, calls: Calls, beside: str) -> str:
+        """Any text, and then a call."""
+        until = self._lark.until
+        ways = (f"{until(o, beside=beside)} {self._rest(calls, o)}" for o in calls.openers)
+        return one_of(*ways)
+
+    def _beside_thought(self) -> str:
+        frame = self._frame
+        ends = frame.calls.openers if frame.calls is not None and frame.ends_at_call else ()
+        return self._beside(frame.think_close, *ends)
 
     def _rest(self, calls: Calls, opener: str) -> str:
         return self._lark.rule(calls.write(self._lark, opener, calls.tools, many=calls.many))

@@ -99,7 +99,9 @@ class GrammarConstraint:
         return self._matcher.is_stopped()
 
     def _check(self, started: float) -> None:
-        reason = find_failure(self._matcher.get_error(), self._matcher.stop_reason())
+        reason = None
+        if self._matcher.is_stopped():  # also by an error
+            reason = find_failure(self._matcher.get_error(), self._matcher.stop_reason())
         if time.thread_time() - started > _STEP_SECONDS:
             reason = "a step of it takes too long"
         if reason is not None:

@@ -33,8 +33,9 @@ class Frame:
     """The shape of an answer around its format, or without one.
 
     `thought`: the answer starts inside a thought (`open`), may start with one (`optional`), or
-    has none (`none`); with `ends_at_call` what opens a call closes it too. `calls` None where no tool may be called. With a format, an answer is the
-    format or calls; without one, text and calls in any order.
+    has none (`none`); with `ends_at_call` what opens a call closes it too. `calls` None where no
+    tool may be called. With a format, an answer is the format or calls; without one, text and calls
+    in any order.
     """
 
     thought: Literal["none", "optional", "open"] = "none"

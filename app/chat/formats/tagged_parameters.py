@@ -11,9 +11,15 @@ _FUNCTION = Tag("<function=", "</function>")
 _PARAMETER = Tag("<parameter=", "</parameter>")
 
 
-def _attribute(tag: str, name: str = "name", end: str = ">", prefix: str = "") -> Tag:
+def _attribute(tag: str, attributes: str = "") -> Tag:
     """A tag that carries its name in an attribute."""
-    return Tag(f'<{prefix}{tag} {name}="', f"</{prefix}{tag}>", name_end='"', end=end)
+    return Tag(f'<{tag} name="', f"</{tag}>", '"', ">", attributes)
+
+
+def _xtml(tag: str, attribute: str, attributes: str) -> Tag:
+    """As Kimi-K3 spells tags."""
+    opens, closes = f'<|open|>{tag} {attribute}="', f"<|close|>{tag}<|sep|>"
+    return Tag(opens, closes, '"', "<|sep|>", attributes)
 
 
 QWEN3_CODER = ChatFormat(
@@ -49,8 +55,8 @@ def _dsml(name: str, block: str) -> ChatFormat:
         TaggedCalls(
             f"<{mark}{block}>",
             f"</{mark}{block}>",
-            _attribute("invoke", prefix=mark),
-            _attribute("parameter", prefix=mark),
+            _attribute(f"{mark}invoke"),
+            _attribute(f"{mark}parameter", ' string="{is_string}"'),
             is_bare=True,
         ),
         _THOUGHT,
@@ -78,8 +84,8 @@ KIMI_K3 = ChatFormat(
     TaggedCalls(
         "<|open|>tools<|sep|>",
         "<|close|>tools<|sep|>",
-        Tag('<|open|>call tool="', "<|close|>call<|sep|>", name_end='"', end="<|sep|>"),
-        Tag('<|open|>argument key="', "<|close|>argument<|sep|>", name_end='"', end="<|sep|>"),
+        _xtml("call", "tool", ' index="[0-9]+"'),
+        _xtml("argument", "key", ' type="{type}"'),
     ),
     Thought("<|open|>think<|sep|>", "<|close|>think<|sep|>", ends_at_call=True),
     strays=(

@@ -4,17 +4,24 @@ Whether an element is text, an object or an array, its schema tells, and what st
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from app.chat.lark import Lark, one_of
+from app.chat.lark import quote as literal
 from app.chat.parsers.json_text import MAX_DEPTH
 from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import Malformed, Scanner, Steps
 from app.chat.parsers.schema import Schema
+from app.chat.parsers.text_grammar import write_text
 from app.chat.parsers.toolbox import Toolbox
 from app.chat.parsers.typed_text import STRING, TypedText, quote
+from app.core.messages import Tool
 
 _NAME = re.compile(r'[^<>"/\n]+')
 _ITEM = "item"
+_MAX_WRITTEN = 8
 _CONTAINERS = frozenset({"array", "object"})
 
 
@@ -26,7 +33,7 @@ class NestedXml:
 
     @property
     def openers(self) -> Markers:
-        return Markers(f"{self.mark}<tool_call>")
+        return Markers(self.mark)
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -35,6 +42,7 @@ class NestedXml:
     def read(self, scan: Scanner, _opener: str, toolbox: Toolbox, /) -> Steps[None]:
         """The calls up to and with the closing tag. Raises Malformed."""
         invoke = f'{self.mark}<invoke name="'
+        yield from scan.take("<tool_call>")
         yield from scan.skip_space()
         yield from scan.take(invoke)
         while True:
@@ -48,6 +56,54 @@ class NestedXml:
             if not (yield from scan.try_take(invoke)):
                 break
         yield from scan.take_close(f"{self.mark}</tool_call>")
+
+    def write(self, lark: Lark, _opener: str, tools: Sequence[Tool], /, *, many: bool) -> str:
+        """How the calls are spelled: see `chat.lark`."""
+        functions: list[str] = []
+        for tool in tools:
+            schema = Schema(tool.parameters or {}, tool.parameters or {})
+            name = literal(tool.name + '">')
+            functions.append(f"{name} {self._write_members(lark, schema, 'invoke', frozenset())}")
+        invoke = lark.text(f'{self.mark}<invoke name="')
+        call = lark.rule(f"{lark.blanks} {invoke} {one_of(*functions)}")
+        close = lark.text(f"{self.mark}</tool_call>")
+        calls = f"{call} {f'({call})*' if many else ''}"
+        return f"{lark.text('<tool_call>')} {calls} {lark.blanks} {close}"
+
+    def _write_members(self, lark: Lark, schema: Schema, tag: str, above: frozenset[int]) -> str:
+        """Of an object, with its end. Where the schema names none, they may be any."""
+        end = f"{self.mark}</{tag}>"
+        if not schema.property_names and schema.node.get("additionalProperties") is not False:
+            return lark.until(end)
+        required: Any = schema.node.get("required", ())
+        members = (
+            f"({self._write_element(lark, schema.property(name), name, above)})"
+            f"{'' if name in required else '?'}"
+            for name in schema.property_names
+        )
+        return f"{' '.join(members)} {lark.text(end)}"
+
+    def _write_items(self, lark: Lark, schema: Schema, tag: str, above: frozenset[int]) -> str:
+        least, most = schema.node.get("minItems", 0), schema.node.get("maxItems", "")
+        item = self._write_element(lark, schema.items, _ITEM, above)
+        return f"({item}){{{least},{most}}} {lark.text(f'{self.mark}</{tag}>')}"
+
+    def _write_element(self, lark: Lark, schema: Schema, tag: str, above: frozenset[int]) -> str:
+        """An element from its opening tag on. `above`: the schemas of those it stands in; one in
+        itself is not held to its schema any more."""
+        end, types = f"{self.mark}</{tag}>", schema.types
+        is_free = not types or id(schema.node) in above or len(above) == _MAX_WRITTEN
+        above |= {id(schema.node)}
+        ways = [lark.until(end)] if is_free else []
+        if types - _CONTAINERS and not is_free:
+            ways.append(write_text(lark, schema, end))
+        for node in () if is_free else schema.narrowed(types & _CONTAINERS):
+            part = Schema(node, schema.root)
+            if "array" in part.types:
+                ways.append(self._write_items(lark, part, tag, above))
+            if "object" in part.types:
+                ways.append(self._write_members(lark, part, tag, above))
+        return lark.rule(f"{lark.text(f'{self.mark}<{tag}>')} {one_of(*ways)}")
 
     def _read_object(self, scan: Scanner, schema: Schema, tag: str, depth: int) -> Steps[None]:
         """The members of the element `tag`, up to and with its end."""

@@ -52,16 +52,30 @@ class Schema:
         """What references lead to, also from a part that stands alone."""
         return {key: self.root[key] for key in ("$defs", "definitions") if key in self.root}
 
+    def narrowed(self, types: frozenset[str]) -> list[Node]:
+        """The alternatives that allow some of `types`, and no longer any other."""
+        left: list[Node] = []
+        waiting, seen = [self.node], set[int]()
+        while waiting:
+            node = waiting.pop(0)
+            own = _own_types(node)
+            choices = [] if own else [*_choices(node), *_references(node, self.root)]
+            allowed = sorted(types if own is None else own & types)
+            if not choices and allowed:
+                left.append({**node, "type": allowed[0] if len(allowed) == 1 else allowed})
+            waiting += [choice for choice in choices if id(choice) not in seen]
+            seen |= set(map(id, choices))
+        return left
+
     @property
     def items(self) -> "Schema":
         """What the items of an array must be."""
         return self._first("items")
 
     @property
-    def property_names(self) -> frozenset[str]:
-        return frozenset(
-            name for node in self._nodes() for name in _mapping(node.get("properties"))
-        )
+    def property_names(self) -> tuple[str, ...]:
+        nodes = (_mapping(node.get("properties")) for node in self._nodes())
+        return tuple(dict.fromkeys(name for node in nodes for name in node))
 
     def property(self, name: str) -> "Schema":
         """What the member `name` of an object must be."""
@@ -84,9 +98,7 @@ class Schema:
                 continue
             seen.add(id(node))
             yield node
-            waiting += [*_choices(node), *_parts(node, "allOf")]
-            if "$ref" in node:
-                waiting.append(_resolve(node["$ref"], self.root))
+            waiting += [*_choices(node), *_parts(node, "allOf"), *_references(node, self.root)]
 
 
 def type_of(value: Any) -> str:
@@ -127,14 +139,17 @@ def _parts(node: Node, key: str) -> list[Node]:
     return [_mapping(part) for part in cast("Sequence[Any]", found)] if is_list else []
 
 
-def _resolve(reference: Any, root: Node) -> Node:
+def _references(node: Node, root: Node) -> list[Node]:
     """What a reference within the schema (`#/$defs/a`) points to."""
+    if "$ref" not in node:
+        return []
     found: Any = root
+    reference = node["$ref"]
     if not isinstance(reference, str) or not reference.startswith("#"):
-        return {}
+        return [{}]
     for step in reference.split("/")[1:]:
         found = _mapping(found).get(step.replace("~1", "/").replace("~0", "~"))
-    return _mapping(found)
+    return [_mapping(found)]
 
 
 def _mapping(value: Any) -> Node:

@@ -12,7 +12,7 @@ from app.chat.lark import quote as literal
 from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import Malformed, Scanner, Steps
 from app.chat.parsers.schema import Schema
-from app.chat.parsers.text_grammar import write_parameters, write_text
+from app.chat.parsers.text_grammar import TYPES, write_parameters, write_text, write_typed
 from app.chat.parsers.toolbox import Toolbox
 from app.chat.parsers.typed_text import STRING, TypedText, quote, read_typed
 from app.core.messages import Tool
@@ -24,12 +24,24 @@ _ATTRIBUTE = re.compile(r'(\w+)="(\w*)"')
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """`open` NAME `name_end` ATTRIBUTES `end`, later `close`."""
+    """`open` NAME `name_end` ATTRIBUTES `end`, later `close`.
+
+    `attributes`: what the format itself writes there, as a regular expression, where `{type}` is
+    the type of a value and `{is_string}` whether it is a string.
+    """
 
     open: str
     close: str
     name_end: str = ""
     end: str = ">"
+    attributes: str = ""
+
+    def write(self, lark: Lark, name: str, value_type: str = "") -> str:
+        """The grammar of what follows `open`; of `name` too."""
+        kind = "number" if value_type == "integer" else value_type
+        told = self.attributes.format(type=kind, is_string=str(kind == "string").lower())
+        between = f"{lark.text(self.name_end)} {told and f'/{told}/'}" if self.name_end else ""
+        return f"{name} {between} {lark.text(self.end)}"
 
     def read_name(self, scan: Scanner) -> Steps[tuple[str, str]]:
         """After `open`: the name and the attributes. Raises Malformed."""
@@ -95,17 +107,21 @@ class TaggedCalls:
 
     def _write_call(self, lark: Lark, tool: Tool) -> str:
         parameters = write_parameters(tool, lambda key, of: self._write_parameter(lark, key, of))
-        head = f"{literal(tool.name)} {lark.text(self.call.name_end + self.call.end)}"
+        head = self.call.write(lark, literal(tool.name))
         return f"{head} {parameters} {lark.space} {lark.text(self.call.close)}"
 
     def _write_parameter(self, lark: Lark, key: str, schema: Schema) -> str:
         tag, pad = self.parameter, literal(self.pad) if self.pad else ""
-        head = f"{lark.space} {lark.text(tag.open)} {key} {lark.text(tag.name_end + tag.end)}"
-        if tag.name_end:  # some models are used to telling the type
-            told = f' string="{"true" if schema.types == STRING else "false"}"'
-            plain, ending = lark.text(tag.name_end), lark.text(tag.end)
-            head = f"{lark.space} {lark.text(tag.open)} {key} {plain} {literal(told)}? {ending}"
-        return f"{head} {pad} {write_text(lark, schema, tag.close, self.pad)}"
+        if tag.attributes:
+            ways = one_of(
+                *(
+                    f"{tag.write(lark, key, name)} {write_typed(lark, schema, name, tag.close)}"
+                    for name in sorted(schema.types or TYPES)
+                )
+            )
+        else:
+            ways = f"{tag.write(lark, key)} {pad} {write_text(lark, schema, tag.close, self.pad)}"
+        return f"{lark.space} {lark.text(tag.open)} {ways}"
 
     def _skip_closing(self, scan: Scanner) -> Steps[None]:
         """What closes functions and blocks; some models write it more than once."""
@@ -127,7 +143,7 @@ class TaggedCalls:
             scan.add_arguments(f"{',' if keys else '{'}{quote(key)}:")
             keys.add(key)
             value = TypedText(_types(attributes, schema.property(key)), scan.add_arguments)
-            yield from self._read_value(scan, value, schema.property_names - keys)
+            yield from self._read_value(scan, value, frozenset(schema.property_names) - keys)
         if not (yield from scan.take_close(self.call.close)) and not (
             self.close and scan.rest and (yield from scan.looks_at(self.close))
         ):

@@ -8,8 +8,6 @@ import contextlib
 import math
 import threading
 import time
-from collections import deque
-from collections.abc import AsyncIterator
 from typing import Self
 
 from app.core.errors import BadRequest, EngineFailed, QueueFull
@@ -34,43 +32,38 @@ class OutputStream:
     """The outputs of one sequence, in order; ends after SequenceFinished or SequenceFailed.
 
     A cancelled stream gives what had arrived before, then ends once the engine has let go of the
-    sequence. One reader, on the engine's event loop.
+    sequence. One reader, on the engine's event loop. `news` is set whenever something arrives or
+    the stream ends; the sequences of one `submit` share it.
     """
 
-    def __init__(self, engine: "Engine", identifier: str) -> None:
+    def __init__(self, engine: "Engine", identifier: str, news: asyncio.Event) -> None:
+        self.news = news
+        self.is_cancelled = False
+        self.is_closed = False
         self._engine = engine
         self._id = identifier
-        self._outputs: deque[Output] = deque()
-        self._arrival = asyncio.Event()
-        self._is_closed = False
-        self.is_cancelled = False
+        self._outputs: list[Output] = []
 
-    def __aiter__(self) -> AsyncIterator[Output]:
-        return self
-
-    async def __anext__(self) -> Output:
-        while not self._outputs:
-            if self._is_closed:
-                raise StopAsyncIteration
-            self._arrival.clear()
-            await self._arrival.wait()
-        return self._outputs.popleft()
+    def take(self) -> list[Output]:
+        """What has arrived and was not taken."""
+        outputs, self._outputs = self._outputs, []
+        return outputs
 
     def cancel(self) -> None:
         """Stop generating within one step; idempotent, also after the end."""
-        if not self._is_closed and not self.is_cancelled:
+        if not self.is_closed and not self.is_cancelled:
             self.is_cancelled = True
             self._engine.cancel(self._id)
 
     def deliver(self, output: Output) -> None:
         """Called by the engine on its event loop."""
         self._outputs.append(output)
-        self._arrival.set()
+        self.news.set()
 
     def close(self) -> None:
         """No further output will come."""
-        self._is_closed = True
-        self._arrival.set()
+        self.is_closed = True
+        self.news.set()
 
 
 class Engine:
@@ -121,8 +114,9 @@ class Engine:
         if len(specs) > most - len(self._streams):
             raise self._queue_full(len(specs))
         streams: list[OutputStream] = []
+        news = asyncio.Event()
         for spec in specs:
-            stream = self._streams[spec.id] = OutputStream(self, spec.id)
+            stream = self._streams[spec.id] = OutputStream(self, spec.id, news)
             self._submitted_at[spec.id] = time.monotonic()
             self._worker.send(Submit(spec))
             streams.append(stream)

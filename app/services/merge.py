@@ -1,27 +1,22 @@
 """Many output streams read as one."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
-from app.core.errors import InternalError
 from app.engine.engine import OutputStream
-from app.engine.messages import Output, SequenceFailed
+from app.engine.messages import Output
 
 
 class OutputMerge:
-    """Reads all streams at once and keeps their order of arrival.
-
-    What arrived together (one step of the engine) is taken together.
-    """
+    """Reads the streams of one request. What arrived together (one step of the engine) is taken
+    together."""
 
     def __init__(self, streams: Sequence[OutputStream]) -> None:
+        """`streams`: at least one, all of one `submit`."""
         self._streams = streams
+        self._news = streams[0].news
         self._ready: list[tuple[int, Output]] = []
-        self._news = asyncio.Event()
-        self._open = len(streams)
-        self._pumps = [
-            asyncio.create_task(self._pump(index, stream)) for index, stream in enumerate(streams)
-        ]
 
     @property
     def first(self) -> Output | None:
@@ -30,7 +25,10 @@ class OutputMerge:
 
     async def wait(self) -> None:
         """Until there is something to take, or nothing will come any more."""
-        while not self._ready and self._open:
+        while True:
+            self._collect()
+            if self._ready or self._have_ended:
+                return
             self._news.clear()
             await self._news.wait()
 
@@ -46,20 +44,17 @@ class OutputMerge:
             stream.cancel()
 
     async def settle(self, timeout: float) -> None:  # noqa: ASYNC109 - a deadline, not a scope
-        """Wait for the streams to end, then stop listening."""
-        await asyncio.wait(self._pumps, timeout=timeout)
-        for pump in self._pumps:
-            pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+        """Wait for the streams to end, but no longer than `timeout` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while not self._have_ended:
+                    self._news.clear()
+                    await self._news.wait()
 
-    async def _pump(self, index: int, stream: OutputStream) -> None:
-        try:
-            async for output in stream:
-                self._ready.append((index, output))
-                self._news.set()
-        except Exception as error:  # a broken stream must not leave its reader waiting
-            failure = InternalError(f"The engine's output broke off: {error}")
-            self._ready.append((index, SequenceFailed("", failure)))
-        finally:
-            self._open -= 1
-            self._news.set()
+    @property
+    def _have_ended(self) -> bool:
+        return all(stream.is_closed for stream in self._streams)
+
+    def _collect(self) -> None:
+        for index, stream in enumerate(self._streams):
+            self._ready += [(index, output) for output in stream.take()]

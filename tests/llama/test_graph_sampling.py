@@ -13,6 +13,7 @@ from app.engine.messages import EngineConfig, SequenceFailed, SequenceOutput, Se
 from app.llama.context import ContextOptions, LlamaRuntime
 from app.llama.graph_sampling import GraphSampler
 from app.llama.model import Model
+from tests.support.streams import outputs_of
 
 GREEDY = SamplingParams(temperature=0)
 HOT = SamplingParams(temperature=1.4, top_k=0, top_p=1.0, min_p=0.0, seed=3)
@@ -221,7 +222,7 @@ def test_an_engine_mixes_both_kinds_and_parks_them(builtin_model: Model) -> None
 
 async def text(stream: OutputStream) -> str:
     parts: list[str] = []
-    async for output in stream:
+    async for output in outputs_of(stream):
         assert not isinstance(output, SequenceFailed), output
         if isinstance(output, SequenceOutput):
             parts.append(output.text)

@@ -20,6 +20,7 @@ from app.engine.messages import (
     SequenceStarted,
 )
 from tests.support.fake_runtime import FakeRuntime, FakeVocabulary, answer
+from tests.support.streams import outputs_of
 
 GREEDY = SamplingParams(temperature=0)
 
@@ -30,7 +31,7 @@ def spec(name: str, prompt: list[int], max_tokens: int = 10, **fields: object) -
 
 
 async def read(stream: OutputStream) -> list[Output]:
-    return [output async for output in stream]
+    return [output async for output in outputs_of(stream)]
 
 
 def text_of(outputs: list[Output]) -> str:
@@ -118,7 +119,7 @@ async def test_cancel_frees_the_cache_within_a_step(rig: Rig) -> None:
     runtime = FakeRuntime(kv_size=1_000_000)
     engine = rig.start(runtime)
     (stream,) = engine.submit((spec("a", [1, 2], 900_000),))
-    async for output in stream:
+    async for output in outputs_of(stream):
         if isinstance(output, SequenceOutput):
             break
     runtime.gate.clear()  # hold the engine: how far it runs ahead of this thread is chance
@@ -281,7 +282,7 @@ async def test_unloading_fails_what_still_runs(rig: Rig) -> None:
     runtime = FakeRuntime(kv_size=100_000)
     engine = rig.start(runtime)
     (stream,) = engine.submit((spec("a", [1], 50_000),))
-    await anext(stream)
+    await anext(outputs_of(stream))
     await engine.close()
     last = (await read(stream))[-1]
     assert isinstance(last, SequenceFailed)

@@ -15,6 +15,7 @@ from app.engine.prefix.store import PrefixStore
 from app.pool.contexts import state_key
 from app.pool.loader import LlamaLoader
 from scripts.make_gguf import write_encoder, write_tiny, write_tiny_llama
+from tests.support.streams import outputs_of
 
 SETTINGS = Settings(threads=1, use_gpu="off", context_size=256, max_sequences=2)
 
@@ -37,7 +38,7 @@ async def test_a_decoder_generates_and_embeds(tmp_path: Path) -> None:
         prompt = tuple(loaded.tokenizer.tokenize("hello", add_special=True, parse_special=False))
         spec = SequenceSpec("1", prompt, max_tokens=4, sampling=SamplingParams(), ignore_eos=True)
         (stream,) = loaded.engine.submit((spec,))
-        outputs = [output async for output in stream]
+        outputs = [output async for output in outputs_of(stream)]
         assert isinstance(outputs[-1], SequenceFinished)
         assert loaded.embedder is not None
         vectors = await loaded.embedder.embed([list(prompt)])
@@ -63,7 +64,7 @@ async def test_the_cache_can_be_split_and_windows_kept_whole(
             SequenceSpec(name, prompt, max_tokens=4, sampling=SamplingParams()) for name in "abc"
         )
         for stream in engine.submit(specs):
-            assert isinstance([output async for output in stream][-1], SequenceFinished)
+            assert isinstance([output async for output in outputs_of(stream)][-1], SequenceFinished)
     finally:
         await resident.close()
 
@@ -133,7 +134,7 @@ async def test_more_sequences_than_a_step_has_tokens(tmp_path: Path) -> None:
             for i in range(100)
         )
         for stream in engine.submit(specs):
-            outputs = [output async for output in stream]
+            outputs = [output async for output in outputs_of(stream)]
             assert isinstance(outputs[-1], SequenceFinished)
         assert engine.stats.is_alive
     finally:

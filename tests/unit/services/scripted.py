@@ -19,6 +19,7 @@ from app.engine.constraint import ConstraintCompiler, Frame, TokenConstraint
 from app.engine.embedder import Embedder
 from app.engine.engine import Engine, OutputStream
 from app.engine.messages import (
+    End,
     Output,
     PromptLogprobs,
     SequenceFailed,
@@ -130,10 +131,11 @@ class ScriptedEngine(Engine):
         if self.refusal:
             raise self.refusal
         streams: list[OutputStream] = []
+        news = asyncio.Event()
         for spec in specs:
             script = self.scripts[len(self.specs) % len(self.scripts)]
             self.specs.append(spec)
-            stream = self.open[spec.id] = OutputStream(self, spec.id)
+            stream = self.open[spec.id] = OutputStream(self, spec.id, news)
             task = asyncio.create_task(self._play(spec, script, stream))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -154,10 +156,10 @@ class ScriptedEngine(Engine):
             if spec.id in self.cancelled:
                 return
             stream.deliver(output)
-            if not script.is_together:
+            if isinstance(output, End):
+                stream.close()
+            elif not script.is_together:
                 await asyncio.sleep(script.pause)
-        if not script.never_ends:
-            stream.close()
 
     def _outputs(self, spec: SequenceSpec, script: Script) -> list[Output]:
         made: list[Output] = []

@@ -2,6 +2,7 @@
 
 from app.chat.formats.chat_format import ChatFormat
 from app.chat.parsers.answer import Thought
+from app.chat.parsers.atem import Atem, AtemCalls
 from app.chat.parsers.harmony import Harmony
 from app.chat.parsers.named_calls import NamedCalls
 from app.chat.parsers.recipients import Recipients
@@ -21,4 +22,12 @@ FUNCTIONARY_V3_2 = ChatFormat(
     "functionary-v3.2", (">>>all",), NamedCalls(">>>", "\n"), layout=Recipients
 )
 
-CHANNELS = (GPT_OSS, FUNCTIONARY_V3_2)
+MUSE = ChatFormat(
+    "muse",
+    ("<|start|>", "<|message|>", "<atem:function_calls>"),
+    AtemCalls(),
+    Thought(" to=self<|message|>", "<|eom|>"),
+    layout=Atem,
+)
+
+CHANNELS = (GPT_OSS, FUNCTIONARY_V3_2, MUSE)

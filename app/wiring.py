@@ -22,8 +22,10 @@ from app.core.models import ModelInfo, ModelState
 from app.engine.prefix.store import PrefixStore
 from app.llama import library
 from app.llama.context import LlamaRuntime
+from app.pool.budget import decide_budget
 from app.pool.describe import decide_sizes, describe
 from app.pool.loader import LlamaLoader, MakeRuntime
+from app.pool.policy import Room
 from app.pool.pool import ModelPool
 from app.pool.roster import DEFAULT_NAME
 from app.pool.templates import check_templates
@@ -136,7 +138,7 @@ def _make_pool(
         loader,
         describe_entry,
         metrics,
-        max_loaded=settings.max_loaded_models,
+        limit=Room(settings.max_loaded_models, decide_budget(settings)),
         load_timeout=settings.load_timeout,
         keep_alive=settings.keep_alive,
         default=default,

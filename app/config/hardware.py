@@ -8,6 +8,8 @@ _CPUS = Path("/sys/devices/system/cpu")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _OLD_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
 _OLD_PERIOD = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+_MEMORY = Path("/proc/meminfo")
+_GROUP = Path("/sys/fs/cgroup")
 _MEMORY_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -35,6 +37,28 @@ def usable_memory() -> int:
         except (OSError, ValueError):  # "max" is not a number: no limit
             continue
     return min(sizes)
+
+
+def free_memory() -> int:
+    """Bytes of main memory that can still be had without swapping, within the container's limit;
+    what only caches files counts as free."""
+    free = usable_memory() - _used_in_group()
+    try:
+        words = _MEMORY.read_text().split()
+        return min(free, int(words[words.index("MemAvailable:") + 1]) * 1024)
+    except (OSError, ValueError, IndexError):  # not Linux
+        return free
+
+
+def _used_in_group() -> int:
+    """What the control group holds, its cached files left out; 0 where there is none."""
+    try:
+        used = int((_GROUP / "memory.current").read_text())
+        words = (_GROUP / "memory.stat").read_text().split()
+        cached = int(words[words.index("inactive_file") + 1])
+        return max(0, used - cached - int(words[words.index("active_file") + 1]))
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _allowed_processors() -> set[int]:

@@ -85,6 +85,7 @@ Duration = Annotated[float, BeforeValidator(parse_duration)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_list)]
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 Size = Annotated[int, BeforeValidator(_read_size)]
+AutoSize = Annotated[int | None, BeforeValidator(_read_size), BeforeValidator(_read_auto)]
 AutoSwitch = Annotated[Switch, BeforeValidator(_read_switch)]
 
 
@@ -196,6 +197,13 @@ class Settings(BaseSettings):
         ge=1,
         le=64,
         description="Models in memory at once; the least recently used leaves.",
+    )
+    memory_budget: AutoSize = Field(
+        default=None,
+        ge=MIB,
+        description="Memory that all models together may take: weights, KV caches and buffers; the "
+        "GPU's where models are offloaded to it as a whole.",
+        json_schema_extra={"unit": "bytes", "default_text": "what is free at the start"},
     )
     keep_alive: Duration = Field(
         default=math.inf,

@@ -21,6 +21,7 @@
     ├── QueueFull                  the bounded queue is full, retry later (queue_full)
     ├── Unavailable                retry later, possibly elsewhere
     │   ├── QueueTimeout           waited longer than its deadline (queue_timeout)
+    │   ├── OutOfMemory            no memory to load the model now (out_of_memory)
     │   ├── ModelLoading           not in memory yet (model_loading)
     │   └── Draining               the server is shutting down (draining)
     ├── Failure                    our fault, not the caller's
@@ -148,6 +149,10 @@ class Unavailable(CorralError):
 
 class QueueTimeout(Unavailable):
     code = "queue_timeout"
+
+
+class OutOfMemory(Unavailable):
+    code = "out_of_memory"
 
 
 class ModelLoading(Unavailable):

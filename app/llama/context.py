@@ -60,6 +60,11 @@ class ContextOptions:
     backend_sampling: bool = False
 
     @property
+    def max_outputs(self) -> int:
+        """Most rows that may ask for logits in one decode."""
+        return min(self.max_sequences + self.extra_outputs, self.batch_tokens)
+
+    @property
     def scratch(self) -> int | None:
         """The id of a sequence beyond those of the users, see `llama.memory`."""
         return self.max_sequences if self.kv_unified else None
@@ -75,15 +80,8 @@ class LlamaRuntime:
         self._owns_model = owns_model
         self.vocabulary = model.vocabulary
         self.max_sequences = options.max_sequences
-        self.max_outputs = min(options.max_sequences + options.extra_outputs, options.batch_tokens)
-        self._context: Any = lib.llama_init_from_model(
-            model.handle, _context_params(options, self.max_outputs)
-        )
-        if not self._context:
-            raise ModelLoadFailed(
-                f"llama.cpp cannot make a context of {options.kv_size} tokens: its log lines "
-                f"say why; a smaller LLM_KV_SIZE needs less memory."
-            )
+        self.max_outputs = options.max_outputs
+        self._context: Any = make_context(model, options)
         self.kv_size: int = lib.llama_n_ctx(self._context)
         # a small cache makes it smaller than asked for; beyond it llama.cpp aborts the process
         self.batch_capacity: int = lib.llama_n_batch(self._context)
@@ -163,7 +161,18 @@ class LlamaRuntime:
                 self._model.close()
 
 
-def _context_params(options: ContextOptions, max_outputs: int) -> Any:
+def make_context(model: Model, options: ContextOptions) -> Any:
+    """A bare llama.cpp context. Raises ModelLoadFailed."""
+    context = lib.llama_init_from_model(model.handle, _context_params(options))
+    if not context:
+        raise ModelLoadFailed(
+            f"llama.cpp cannot make a context of {options.kv_size} tokens: its log lines "
+            f"say why; a smaller LLM_KV_SIZE needs less memory."
+        )
+    return context
+
+
+def _context_params(options: ContextOptions) -> Any:
     params = lib.llama_context_default_params()
     params.n_ctx = options.kv_size
     params.n_batch = options.batch_tokens
@@ -172,7 +181,7 @@ def _context_params(options: ContextOptions, max_outputs: int) -> Any:
     params.n_seq_max = n_sequences
     # below the number of sequences llama.cpp aborts the process; its default is n_batch rows of
     # logits, hundreds of megabytes with a large vocabulary
-    params.n_outputs_max = max(max_outputs, n_sequences)
+    params.n_outputs_max = max(options.max_outputs, n_sequences)
     if options.backend_sampling:
         # as many as there are: a sequence with guesses has several
         params.n_outputs_max_per_seq = 0

@@ -37,13 +37,8 @@ class EmbeddingRuntime:
         self._model = model  # kept alive as long as the context
         self.max_tokens = options.max_tokens
         self.dimensions: int = model.embedding_size
-        is_causal = model.is_causal
-        self._chunk = min(_DECODER_CHUNK, options.max_tokens) if is_causal else options.max_tokens
-        self._context: Any = lib.llama_init_from_model(
-            model.handle, _context_params(model, options, self._chunk)
-        )
-        if not self._context:
-            raise ModelLoadFailed("llama.cpp cannot make an embedding context: see its log lines.")
+        self._chunk = _chunk_of(model, options)
+        self._context: Any = make_embedding_context(model, options)
         self._memory: Any = lib.llama_get_memory(self._context)
         self._batch = Batch(self._chunk)
         self.pooling: Pooling = options.pooling or model.pooling or "mean"
@@ -87,10 +82,23 @@ def _unit(vector: npt.NDArray[np.float64]) -> Float32Array:
     return (vector / norm if norm > 0 else vector).astype(np.float32)
 
 
-def _context_params(model: Model, options: EmbeddingOptions, chunk: int) -> Any:
+def make_embedding_context(model: Model, options: EmbeddingOptions) -> Any:
+    """A bare llama.cpp context. Raises ModelLoadFailed."""
+    context = lib.llama_init_from_model(model.handle, _context_params(model, options))
+    if not context:
+        raise ModelLoadFailed("llama.cpp cannot make an embedding context: see its log lines.")
+    return context
+
+
+def _chunk_of(model: Model, options: EmbeddingOptions) -> int:
+    """Tokens computed at a time."""
+    return min(_DECODER_CHUNK, options.max_tokens) if model.is_causal else options.max_tokens
+
+
+def _context_params(model: Model, options: EmbeddingOptions) -> Any:
     params = lib.llama_context_default_params()
     params.n_ctx = options.max_tokens
-    params.n_batch = params.n_ubatch = chunk
+    params.n_batch = params.n_ubatch = _chunk_of(model, options)
     params.n_seq_max = 1
     params.embeddings = True
     if model.pooling is not None or model.is_reranker:  # else every token's vector comes anyway

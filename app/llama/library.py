@@ -3,7 +3,8 @@
 import ctypes
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +22,16 @@ _CONTINUATION = 5
 _KINDS = {0: "cpu", 1: "gpu", 2: "igpu", 3: "accelerator"}
 
 _init_lock = threading.Lock()
+
+
+class _Listening(threading.local):
+    """Who listens to llama.cpp's lines of this thread."""
+
+    lines: list[str] | None = None
+    is_quiet = False
+
+
+_listening = _Listening()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +64,9 @@ class _LogRelay:
             self._level = _LEVELS.get(level, "info")
         *lines, self._partial = (self._partial + text.decode("utf-8", "replace")).split("\n")
         for line in lines:
-            if line.strip(" ."):
+            if _listening.lines is not None:
+                _listening.lines.append(line)
+            if line.strip(" .") and not _listening.is_quiet:
                 self._sink(self._level, line.rstrip())
 
 
@@ -77,6 +90,19 @@ def init(log_sink: LogSink) -> None:
         _relays().append(relay)
         lib.llama_log_set(relay.callback, ctypes.c_void_p())
         _start_backend()
+
+
+@contextmanager
+def listen(*, is_quiet: bool = False) -> Generator[list[str]]:
+    """The lines that llama.cpp logs on this thread, as they come. `is_quiet`: nobody else gets
+    them."""
+    before = _listening.lines, _listening.is_quiet
+    lines: list[str] = []
+    _listening.lines, _listening.is_quiet = lines, is_quiet
+    try:
+        yield lines
+    finally:
+        _listening.lines, _listening.is_quiet = before
 
 
 def build_number() -> str:

@@ -43,6 +43,7 @@ class ModelOptions:
 
     gpu_layers: int = -1
     use_mmap: bool = True
+    is_simulated: bool = False
     repack: bool = True
 
 
@@ -87,9 +88,9 @@ class Model:
 
         params = lib.llama_model_default_params()
         params.n_gpu_layers = options.gpu_layers if has_gpu() else 0
-        params.load_mode = (
-            lib.LLAMA_LOAD_MODE_AUTO if options.use_mmap else lib.LLAMA_LOAD_MODE_NONE
-        )
+        maps_file = options.use_mmap and not options.is_simulated
+        params.load_mode = lib.LLAMA_LOAD_MODE_AUTO if maps_file else lib.LLAMA_LOAD_MODE_NONE
+        params.no_alloc = options.is_simulated
         params.use_extra_bufts = options.repack
         callback = lib.llama_progress_callback(on_progress)
         params.progress_callback = callback

@@ -8,6 +8,8 @@ from app.core.errors import ModelLoadFailed
 from app.engine.messages import EngineConfig
 from app.llama import library
 from app.llama.context import ContextOptions, LlamaRuntime
+from app.llama.embedding import EmbeddingOptions
+from app.llama.footprint import estimate
 from app.llama.model import Model, ModelOptions
 from app.pool.describe import decide_sizes
 
@@ -47,6 +49,28 @@ def context_options(settings: Settings, entry: ModelEntry, threads: int) -> Cont
         kv_unified=settings.kv_unified,
         swa_full=settings.swa_full,
     )
+
+
+def embedding_options(settings: Settings, entry: ModelEntry, threads: int) -> EmbeddingOptions:
+    return EmbeddingOptions(decide_sizes(entry, settings).embedding, threads, entry.pooling)
+
+
+def estimate_memory(settings: Settings, entry: ModelEntry, threads: int) -> int:
+    """Bytes that a model and its draft will take, before anybody embeds with a chat model.
+
+    The file's size where llama.cpp cannot say: then it will not load it either. Blocks for as long
+    as reading the vocabulary takes.
+    """
+    embedding = embedding_options(settings, entry, threads) if entry.serves_embeddings else None
+    context = context_options(settings, entry, threads)
+    models = [entry] if entry.draft is None else [entry, entry.draft]
+    try:
+        return sum(
+            estimate(one.path, ModelOptions(gpu_layers(settings, one)), context, embedding)
+            for one in models
+        )
+    except ModelLoadFailed:
+        return sum(one.size for one in models)
 
 
 def engine_config(settings: Settings, entry: ModelEntry) -> EngineConfig:

@@ -9,7 +9,7 @@ from app.pool.slot import Slot, Waiter
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Asked:
     """Somebody asks for a lease."""
 
     slot: Slot
@@ -31,6 +31,14 @@ class Released:
 
     slot: Slot
     keep_alive: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How many bytes a model will take, or why its file cannot be used."""
+
+    slot: Slot
+    memory: int | CorralError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +67,4 @@ class Stopped:
     """The pool closes."""
 
 
-Event = Wanted | Dismissed | Released | Loaded | Unloaded | Changed | Stopped
+Event = Asked | Dismissed | Released | Measured | Loaded | Unloaded | Changed | Stopped

@@ -2,6 +2,8 @@
 
 from app.engine.runtime import Float32Array
 from app.llama.embedding import EmbeddingOptions, EmbeddingRuntime
+from app.llama.footprint import count_buffers
+from app.llama.library import listen
 from app.llama.model import Model
 
 
@@ -12,13 +14,16 @@ class LazyEmbeddingRuntime:
         self._model = model
         self._options = options
         self._runtime: EmbeddingRuntime | None = None
+        self.memory = 0  # bytes
         self.dimensions = model.embedding_size
         self.max_tokens = options.max_tokens
 
     def embed(self, tokens: list[int]) -> Float32Array:
         """The unit vector of 1..max_tokens token ids. Raises ModelLoadFailed for want of memory."""
         if self._runtime is None:
-            self._runtime = EmbeddingRuntime(self._model, self._options)
+            with listen() as lines:
+                self._runtime = EmbeddingRuntime(self._model, self._options)
+            self.memory = count_buffers(lines)
         return self._runtime.embed(tokens)
 
     def close(self) -> None:

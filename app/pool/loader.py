@@ -5,13 +5,14 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 from app.catalog.entries import ModelEntry
 from app.catalog.verify import Verifier
 from app.config.hardware import usable_cores
 from app.config.settings import Settings
-from app.core.errors import ModelLoadFailed, UnsupportedOperation
+from app.core.errors import ModelLoadFailed, OutOfMemory, UnsupportedOperation
 from app.core.options import DraftMethod
 from app.core.requests import SamplingParams
 from app.engine.constraint import ConstraintCompiler
@@ -20,11 +21,20 @@ from app.engine.engine import Engine
 from app.engine.prefix.store import PrefixStore
 from app.engine.runtime import Runtime
 from app.llama.context import ContextOptions, LlamaRuntime
-from app.llama.embedding import EmbeddingOptions
+from app.llama.footprint import count_buffers, lacked_memory
 from app.llama.grammar import grammar_tokenizer
+from app.llama.library import listen
 from app.llama.model import Model, ModelOptions
-from app.pool.contexts import context_options, engine_config, gpu_layers, load_draft, state_key
-from app.pool.describe import adjust_capabilities, decide_sizes, describe
+from app.pool.contexts import (
+    context_options,
+    embedding_options,
+    engine_config,
+    estimate_memory,
+    gpu_layers,
+    load_draft,
+    state_key,
+)
+from app.pool.describe import adjust_capabilities, describe
 from app.pool.lazy_embedding import LazyEmbeddingRuntime
 from app.pool.loaded import LoadedModel
 from app.pool.templates import Templates, make_templates
@@ -36,17 +46,24 @@ MakeRuntime = Callable[[Model, ContextOptions], Runtime]
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """A model in memory and the way to let it go. Nothing may use it once `close` is called."""
+    """A model in memory and the way to let it go. Nothing may use it once `close` is called.
+    `memory`: bytes that it takes by now."""
 
     loaded: LoadedModel
     close: Callable[[], Awaitable[None]]
+    memory: Callable[[], int]
 
 
 class Loader(Protocol):
     """What the pool needs to fill a place in memory."""
 
+    async def measure(self, entry: ModelEntry) -> int:
+        """Bytes that the model will take. Raises ModelLoadFailed for a file that cannot be used."""
+        ...
+
     async def load(self, entry: ModelEntry) -> Resident:
-        """Raises ModelLoadFailed, and UnsupportedOperation for a model that cannot be served."""
+        """Raises ModelLoadFailed, OutOfMemory, and UnsupportedOperation for a model that cannot be
+        served."""
         ...
 
     def stop(self) -> None:
@@ -64,6 +81,7 @@ class _Parts:
     embedding: LazyEmbeddingRuntime | None
     grammar: Any
     templates: Templates | None
+    memory: int
 
 
 class LlamaLoader:
@@ -91,15 +109,35 @@ class LlamaLoader:
         self._stopped = threading.Event()
         self._threads = settings.threads or usable_cores()
 
+    async def measure(self, entry: ModelEntry) -> int:
+        await self._check(entry)
+        estimate = partial(estimate_memory, self._settings, entry, self._threads)
+        return await asyncio.to_thread(estimate)
+
     async def load(self, entry: ModelEntry) -> Resident:
-        await self._verifier.verify(entry, self._stopped.is_set)
-        if self._trials is not None:
-            await self._trials.check(entry, self._stopped.is_set)
-        parts = await asyncio.to_thread(self._make_parts, entry)
+        await self._check(entry)
+        parts = await asyncio.to_thread(self._make_parts_or_say, entry)
         return self._assemble(entry, parts)
 
     def stop(self) -> None:
         self._stopped.set()
+
+    async def _check(self, entry: ModelEntry) -> None:
+        """Before llama.cpp sees the file in this process. Every file is looked at once."""
+        await self._verifier.verify(entry, self._stopped.is_set)
+        if self._trials is not None:
+            await self._trials.check(entry, self._stopped.is_set)
+
+    def _make_parts_or_say(self, entry: ModelEntry) -> _Parts:
+        """Raises OutOfMemory where that is why llama.cpp failed, by its log."""
+        with listen() as lines:
+            try:
+                parts = self._make_parts(entry)
+            except ModelLoadFailed as error:
+                if lacked_memory(lines):
+                    raise OutOfMemory(error.message) from error
+                raise
+        return replace(parts, memory=parts.memory + count_buffers(lines))
 
     def _make_parts(self, entry: ModelEntry) -> _Parts:
         """Frees what it made when a later part fails."""
@@ -126,12 +164,10 @@ class LlamaLoader:
                 grammar = grammar_tokenizer(model.vocabulary)
                 templates = make_templates(entry, model.vocabulary)
             if entry.serves_embeddings:
-                longest = decide_sizes(entry, settings).embedding
-                embedding = LazyEmbeddingRuntime(
-                    model, EmbeddingOptions(longest, threads, entry.pooling)
-                )
+                embedding = LazyEmbeddingRuntime(model, embedding_options(settings, entry, threads))
             undo.pop_all()
-        return _Parts(model, runtime, draft, embedding, grammar, templates)
+        weights = model.size + (entry.draft.size if draft is not None and entry.draft else 0)
+        return _Parts(model, runtime, draft, embedding, grammar, templates, weights)
 
     def _watch(self, model: str) -> Callable[[float], bool]:
         """The progress callback: shows how far it is, and says whether to go on."""
@@ -189,7 +225,10 @@ class LlamaLoader:
                 constraints.close()
             await asyncio.to_thread(model.close)
 
-        return Resident(loaded, close)
+        def memory() -> int:
+            return parts.memory + (parts.embedding.memory if parts.embedding is not None else 0)
+
+        return Resident(loaded, close, memory)
 
 
 def _speculation(parts: _Parts) -> frozenset[DraftMethod]:

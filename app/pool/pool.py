@@ -16,36 +16,30 @@ from typing import Protocol
 import structlog
 
 from app.catalog.entries import ModelEntry
-from app.core.errors import (
-    CorralError,
-    Draining,
-    ModelBusy,
-    ModelLoadFailed,
-    ModelLoading,
-    ModelNotFound,
-)
+from app.core.errors import CorralError, ModelBusy, ModelNotFound, OutOfMemory
 from app.core.models import ModelInfo, ModelState
 from app.core.stats import EngineStats
 from app.pool.events import (
+    Asked,
     Changed,
     Dismissed,
     Event,
     Loaded,
+    Measured,
     Released,
     Stopped,
     Unloaded,
-    Wanted,
 )
 from app.pool.loaded import LoadedModel
 from app.pool.loader import Loader, Resident
-from app.pool.policy import make_plan
+from app.pool.policy import Room, Wanted, make_plan
+from app.pool.refusals import cannot_load, closing, no_place, out_of_memory, still_loading
 from app.pool.roster import Changes, Roster
 from app.pool.slot import Slot, Waiter
 
 _CHECK_SECONDS = 1.0  # how soon a dead engine is noticed
 _HANG_SECONDS = 600.0  # a single step never takes that long, even of a large model on a CPU
 _FAILURE_REST = 5.0  # seconds before a model that failed to load is tried again
-_RETRY_AFTER = 5
 _UNLOAD_PATIENCE = 30.0  # seconds
 
 _log = structlog.stdlib.get_logger("corral.pool")
@@ -65,7 +59,7 @@ _Describe = Callable[[ModelEntry, ModelState, str | None], ModelInfo]
 
 
 class ModelPool:
-    """At most `max_loaded` models of `entries` in memory. Call it on one event loop."""
+    """Models of `entries` in memory, within `limit`. Call it on one event loop."""
 
     def __init__(
         self,
@@ -74,7 +68,7 @@ class ModelPool:
         describe: _Describe,
         metrics: PoolMetrics,
         *,
-        max_loaded: int,
+        limit: Room,
         load_timeout: float,
         keep_alive: float = math.inf,
         default: str | None = None,
@@ -86,7 +80,7 @@ class ModelPool:
         self._loader = loader
         self._describe = describe
         self._metrics = metrics
-        self._max_loaded = max_loaded
+        self._limit = limit
         self._load_timeout = load_timeout
         self._inbox: asyncio.Queue[Event] = asyncio.Queue()
         self._effects: set[asyncio.Task[None]] = set()
@@ -206,7 +200,7 @@ class ModelPool:
         self._is_draining = self._is_closing = True
         self._loader.stop()
         for slot in self._slots:
-            slot.refuse(_closing())
+            slot.refuse(closing())
         loaded = [slot.loaded for slot in self._slots if slot.loaded is not None]
         await asyncio.gather(*(one.engine.close() for one in loaded if one.engine is not None))
 
@@ -244,7 +238,7 @@ class ModelPool:
                 event = None
             if isinstance(event, Stopped):
                 for slot in self._slots:
-                    slot.refuse(_closing())
+                    slot.refuse(closing())
                 return
             try:
                 if event is not None:
@@ -255,7 +249,7 @@ class ModelPool:
 
     def _settle(self, event: Event) -> None:
         match event:
-            case Wanted(slot, waiter):
+            case Asked(slot, waiter):
                 self._want(slot, waiter)
             case Dismissed(slot, gone):
                 slot.dismissals.append(gone)
@@ -264,6 +258,8 @@ class ModelPool:
                 slot.last_used = time.monotonic()
                 if keep_alive is not None:
                     slot.keep_alive = keep_alive
+            case Measured(slot, memory):
+                self._finish_measuring(slot, memory)
             case Loaded(slot, result, seconds):
                 self._finish_load(slot, result, seconds)
             case Unloaded(slot):
@@ -283,7 +279,7 @@ class ModelPool:
         now = time.monotonic()
         is_resting = slot.state == "failed" and now - slot.failed_at < _FAILURE_REST
         if self._is_closing:
-            waiter.set_exception(_closing())
+            waiter.set_exception(closing())
         elif is_resting and slot.error is not None:
             waiter.set_exception(slot.error)
         else:
@@ -299,17 +295,18 @@ class ModelPool:
         for slot in self._slots:
             slot.forget_gone_waiters()
         waiting = [slot for slot in self._slots if slot.waiters and not _is_coming(slot)]
+        for slot in waiting:
+            if slot.memory is None and not slot.is_measured:
+                slot.is_measured = True
+                self._spawn(self._measure(slot))
+        waiting = [slot for slot in waiting if slot.memory is not None]
         waiting.sort(key=lambda slot: slot.waiting_since)
         residents = [slot.as_resident() for slot in self._slots if slot.is_resident]
-        plan = make_plan([slot.name for slot in waiting], residents, self._max_loaded)
+        wanted = [Wanted(slot.name, slot.memory_taken) for slot in waiting]
+        plan = make_plan(wanted, residents, self._limit)
         by_name = {slot.name: slot for slot in waiting}
         for name in plan.hopeless:
-            by_name[name].refuse(
-                ModelLoadFailed(
-                    f"There is no place for the model '{name}': every loaded model is pinned. "
-                    f"Raise LLM_MAX_LOADED_MODELS or pin fewer."
-                )
-            )
+            by_name[name].refuse(no_place(by_name[name], residents, self._limit))
         for name in plan.load:
             self._begin_load(by_name[name])
         for slot in self._slots:
@@ -346,6 +343,24 @@ class ModelPool:
             self._metrics.count_restart(slot.entry.id)
         self._begin_unload(slot, reason)
 
+    async def _measure(self, slot: Slot) -> None:
+        result: int | CorralError
+        try:
+            result = await self._loader.measure(slot.entry)
+        except CorralError as error:
+            result = error
+        except Exception as error:
+            _log.exception("measuring failed", model=slot.name)
+            result = cannot_load(slot, error)
+        self._inbox.put_nowait(Measured(slot, result))
+
+    def _finish_measuring(self, slot: Slot, result: int | CorralError) -> None:
+        slot.is_measured = False
+        if isinstance(result, CorralError):
+            self._note_failure(slot, result)
+        else:
+            slot.memory = result
+
     def _begin_load(self, slot: Slot) -> None:
         slot.state, slot.error = "loading", None
         self._spawn(self._load(slot))
@@ -360,19 +375,16 @@ class ModelPool:
             result = error
         except Exception as error:
             _log.exception("loading failed", model=slot.entry.id)
-            result = ModelLoadFailed(f"The model '{slot.entry.id}' cannot be loaded: {error}")
+            result = cannot_load(slot, error)
         self._inbox.put_nowait(Loaded(slot, result, time.monotonic() - started))
 
     def _finish_load(self, slot: Slot, result: Resident | CorralError, seconds: float) -> None:
         if isinstance(result, CorralError):
-            slot.state, slot.error, slot.failed_at = "failed", result, time.monotonic()
-            if slot.is_replaced:
-                self._slots.forget(slot)
-            tell = _log.info if self._is_closing else _log.error  # a stopped load is no alarm
-            tell("model not loaded", model=slot.entry.id, reason=result.message)
-            slot.refuse(result)
+            if not (isinstance(result, OutOfMemory) and self._make_more_room(slot)):
+                self._note_failure(slot, result)
             return
         slot.state, slot.resident, slot.last_used = "hot", result, time.monotonic()
+        slot.memory_needed = 0
         self._metrics.observe_load(slot.entry.id, seconds)
         info = result.loaded.info
         _log.info(
@@ -384,6 +396,29 @@ class ModelPool:
             context=info.context_window,
         )
         slot.grant()
+
+    def _make_more_room(self, slot: Slot) -> bool:
+        """Whether somebody can leave for a model whose load ran out of memory; then it is loaded
+        again after that."""
+        others = [one.as_resident() for one in self._slots if one.is_resident and one is not slot]
+        if slot.is_replaced or not any(other.is_movable for other in others):
+            return False
+        free = self._limit.memory - sum(other.memory for other in others)
+        slot.state, slot.memory_needed = "cold", max(0, free) + 1
+        _log.warning("out of memory, another model leaves", model=slot.name)
+        return True
+
+    def _note_failure(self, slot: Slot, error: CorralError) -> None:
+        if isinstance(error, OutOfMemory):
+            others = [one for one in self._slots if one.is_resident and one is not slot]
+            error = out_of_memory(slot, [one.as_resident() for one in others])
+        slot.state, slot.error, slot.failed_at = "failed", error, time.monotonic()
+        slot.memory_needed = 0
+        if slot.is_replaced:
+            self._slots.forget(slot)
+        tell = _log.info if self._is_closing else _log.error  # a stopped load is no alarm
+        tell("model not loaded", model=slot.entry.id, reason=error.message)
+        slot.refuse(error)
 
     def _begin_unload(self, slot: Slot, reason: str) -> None:
         slot.is_leaving = True
@@ -415,18 +450,15 @@ class ModelPool:
     async def _obtain(self, wanted: Slot) -> Slot:
         """The slot that gives the lease: another one where `wanted` was replaced meanwhile."""
         if self._is_closing:
-            raise _closing()
+            raise closing()
         waiter: Waiter = asyncio.get_running_loop().create_future()
-        self._inbox.put_nowait(Wanted(wanted, waiter))
+        self._inbox.put_nowait(Asked(wanted, waiter))
         try:
             async with asyncio.timeout(self._load_timeout):
                 return await waiter
         except TimeoutError:
             self._give_back(waiter)
-            raise ModelLoading(
-                f"The model '{wanted.entry.id}' is still being loaded. Please retry later.",
-                retry_after=_RETRY_AFTER,
-            ) from None
+            raise still_loading(wanted) from None
         except asyncio.CancelledError:
             self._give_back(waiter)
             raise
@@ -448,7 +480,7 @@ class ModelPool:
             loaded.info,
             state=slot.state,
             aliases=slot.entry.aliases,
-            memory=slot.entry.size,
+            memory=slot.memory_taken,
             expires=time.time() + left if left < math.inf else None,
         )
 
@@ -461,7 +493,3 @@ def _is_coming(slot: Slot) -> bool:
 def _is_stuck(slot: Slot) -> bool:
     stats = slot.engine_stats
     return stats is not None and time.monotonic() - stats.heartbeat > _HANG_SECONDS
-
-
-def _closing() -> Draining:
-    return Draining("The server is shutting down.", retry_after=_RETRY_AFTER)

@@ -84,6 +84,8 @@ class Roster:
 
     def forget(self, slot: Slot) -> None:
         """A replaced slot has left memory: what it counted stays with the model."""
+        if slot not in self._replaced:
+            return
         self._replaced.remove(slot)
         heir = self._slots.get(slot.entry.id)
         if heir is not None:

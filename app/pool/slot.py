@@ -22,6 +22,8 @@ Waiter = asyncio.Future["Slot"]
 class Slot:
     """Only the pool's owner task changes it. Times are monotonic seconds.
 
+    `memory`: bytes that it will take, None until it was measured; `is_measured`: that goes on.
+    `memory_needed`: what must be free for it instead, after a load that ran out of memory.
     `keep_alive`: seconds that it stays unused in memory, if a lease said so. `is_leaving`:
     unloading has begun. `is_replaced`: the manifest has another entry of that name, or none; what
     is loaded serves those who hold it, and nobody else. `waiting_since` orders models that
@@ -33,6 +35,9 @@ class Slot:
     resident: Resident | None = None
     leases: int = 0
     last_used: float = 0.0
+    memory: int | None = None
+    is_measured: bool = False
+    memory_needed: int = 0
     keep_alive: float | None = None
     waiting_since: float = 0.0
     is_leaving: bool = False
@@ -73,6 +78,12 @@ class Slot:
         return self.past if self.past != EngineStats() else None
 
     @property
+    def memory_taken(self) -> int:
+        """Bytes that it takes, or will when it is loaded."""
+        now = self.resident.memory() if self.resident is not None else self.memory_needed
+        return max(self.memory or 0, now)
+
+    @property
     def is_resident(self) -> bool:
         """Whether it takes a place in memory."""
         return self.resident is not None or self.state == "loading"
@@ -94,6 +105,7 @@ class Slot:
         """What the policy needs to know."""
         return policy.Resident(
             name=self.name,
+            memory=self.memory_taken,
             leases=self.leases,
             last_used=self.last_used,
             is_pinned=self.entry.pin and not self.is_replaced,

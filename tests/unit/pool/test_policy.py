@@ -1,6 +1,18 @@
 """What to load and what to let go."""
 
-from app.pool.policy import Plan, Resident, make_plan
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.pool import policy
+from app.pool.policy import Plan, Resident, Room, Wanted
+
+
+def make_plan(wanted: Sequence[str], residents: Sequence[Resident], limit: int) -> Plan:
+    """Where only the number of models is bounded."""
+    return policy.make_plan([Wanted(name) for name in wanted], residents, Room(limit, 0))
 
 
 def test_room_is_filled_first() -> None:
@@ -68,3 +80,91 @@ def test_more_wanted_than_fits_is_not_hopeless() -> None:
 
 def test_longest_wait_first() -> None:
     assert make_plan(["b", "a"], [Resident("x", is_pinned=True)], 2).load == ("b",)
+
+
+def by_size(wanted: dict[str, int], residents: Sequence[Resident], limit: int) -> Plan:
+    """Where only their size is bounded."""
+    asked = [Wanted(name, memory) for name, memory in wanted.items()]
+    return policy.make_plan(asked, residents, Room(99, limit))
+
+
+def test_as_many_leave_as_take_the_bytes() -> None:
+    residents = [Resident(name, 30, last_used=at) for at, name in enumerate("xyz")]
+    assert by_size({"a": 10}, residents, 100) == Plan(load=("a",))
+    assert by_size({"a": 20}, residents, 100) == Plan(drain=("x",))
+    assert by_size({"a": 50}, residents, 100) == Plan(drain=("x", "y"))
+    assert by_size({"a": 100}, residents, 100) == Plan(drain=("x", "y", "z"))
+
+
+def test_a_small_one_does_not_leave_in_vain() -> None:
+    residents = [Resident("x", 10, last_used=1), Resident("y", 90, last_used=2)]
+    assert by_size({"a": 80}, residents, 100) == Plan(drain=("y",))
+    assert by_size({"a": 100}, residents, 100) == Plan(drain=("x", "y"))
+
+
+def test_what_can_never_fit_is_hopeless_and_nobody_leaves_for_it() -> None:
+    residents = [Resident("x", 50)]
+    assert by_size({"a": 101, "b": 50}, residents, 100) == Plan(load=("b",), hopeless=("a",))
+    pinned = [Resident("x", 50, is_pinned=True)]
+    assert by_size({"a": 51}, pinned, 100) == Plan(hopeless=("a",))
+
+
+def test_nobody_leaves_while_it_would_not_help() -> None:
+    residents = [Resident("x", 10), Resident("y", 80, is_loading=True)]
+    assert by_size({"a": 60}, residents, 100) == Plan()
+
+
+def test_a_later_small_one_may_have_what_the_first_will_not_need() -> None:
+    residents = [Resident("x", 60, leases=1)]
+    assert by_size({"a": 80, "b": 20}, residents, 100) == Plan(load=("b",), drain=("x",))
+    assert by_size({"a": 80, "b": 21}, residents, 100) == Plan(drain=("x",))
+
+
+_NAMES = st.sampled_from("abcdefgh")
+_SIZES = st.integers(0, 60)
+
+
+@given(
+    wanted=st.dictionaries(_NAMES, _SIZES, max_size=5),
+    residents=st.lists(
+        st.builds(
+            Resident,
+            name=_NAMES,
+            memory=_SIZES,
+            leases=st.integers(0, 2),
+            last_used=st.integers(0, 5).map(float),
+            is_pinned=st.booleans(),
+            is_loading=st.booleans(),
+            is_leaving=st.booleans(),
+            is_draining=st.booleans(),
+        ),
+        max_size=5,
+        unique_by=lambda one: one.name,
+    ),
+    models=st.integers(1, 6),
+)
+def test_every_plan_keeps_to_the_limit(
+    wanted: dict[str, int], residents: list[Resident], models: int
+) -> None:
+    limit = Room(models, 100)
+    asked = [Wanted(name, memory) for name, memory in wanted.items()]
+    plan = policy.make_plan(asked, residents, limit)
+    there = {one.name: one for one in residents}
+    used = sum(one.memory for one in residents)
+    assert not set(plan.load) & set(there)
+    if plan.load:
+        assert len(residents) + len(plan.load) <= models
+        assert used + sum(wanted[name] for name in plan.load) <= 100
+    assert all(there[name].is_movable for name in plan.drain)
+    assert len(set(plan.drain)) == len(plan.drain)
+    if not wanted:
+        assert plan == Plan()
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_somebody_always_gets_on(order: str) -> None:
+    """However two models larger than half of the memory are asked for, one is loaded next."""
+    residents = [Resident("x", 70, last_used=1)]
+    wanted = dict.fromkeys(order, 60)
+    assert by_size(wanted, residents, 100) == Plan(drain=("x",))
+    assert by_size(wanted, [], 100) == Plan(load=(order[0],))

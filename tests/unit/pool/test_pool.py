@@ -19,6 +19,7 @@ from app.core.errors import (
     ModelLoadFailed,
     ModelLoading,
     ModelNotFound,
+    OutOfMemory,
 )
 from app.core.models import ModelInfo, ModelState
 from app.core.requests import SamplingParams
@@ -26,6 +27,7 @@ from app.core.stats import EngineStats
 from app.pool import pool as pool_module
 from app.pool.loaded import LoadedModel
 from app.pool.loader import Resident
+from app.pool.policy import Room
 from app.pool.pool import ModelPool
 from app.pool.roster import Changes
 
@@ -71,7 +73,11 @@ class FakeLoader:
     loads: list[str] = field(default_factory=list[str])
     unloads: list[str] = field(default_factory=list[str])
     engines: dict[str, FakeEngine] = field(default_factory=dict[str, FakeEngine])
+    sizes: dict[str, int] = field(default_factory=dict[str, int])
     most: int = 0
+    there: int = 2**40
+    taken: int = 0
+    most_taken: int = 0
     is_stopped: bool = False
 
     def __post_init__(self) -> None:
@@ -81,6 +87,9 @@ class FakeLoader:
         self.is_stopped = True
         self.gate.set()
 
+    async def measure(self, entry: ModelEntry) -> int:
+        return self.sizes.get(entry.id, 1)
+
     async def load(self, entry: ModelEntry) -> Resident:
         self.loads.append(entry.id)
         self.most = max(self.most, len(self.loads) - len(self.unloads) - len(self.fail))
@@ -89,6 +98,11 @@ class FakeLoader:
             raise ModelLoadFailed("stopped")
         if entry.id in self.fail:
             raise self.fail[entry.id]
+        size = self.sizes.get(entry.id, 1)
+        if self.taken + size > self.there:
+            raise OutOfMemory("no")
+        self.taken += size
+        self.most_taken = max(self.most_taken, self.taken)
         engine = self.engines[entry.id] = FakeEngine()
         loaded = LoadedModel(
             info=info(entry, "hot"),
@@ -103,8 +117,9 @@ class FakeLoader:
         async def close() -> None:
             await asyncio.sleep(0)
             self.unloads.append(entry.id)
+            self.taken -= size
 
-        return Resident(loaded, close)
+        return Resident(loaded, close, lambda: size)
 
 
 @dataclass(slots=True)
@@ -146,6 +161,7 @@ class Rig:
 async def rigged(
     *entries: ModelEntry,
     max_loaded: int = 2,
+    memory: int = 100,
     load_timeout: float = 5.0,
     keep_alive: float = math.inf,
 ) -> AsyncGenerator[Rig]:
@@ -155,7 +171,7 @@ async def rigged(
         loader,
         info,
         metrics,
-        max_loaded=max_loaded,
+        limit=Room(max_loaded, memory),
         load_timeout=load_timeout,
         keep_alive=keep_alive,
     )
@@ -531,3 +547,49 @@ async def test_who_waits_waits_for_the_new_one() -> None:
         with pytest.raises(ModelNotFound, match="does not exist any more"):
             await users[1]
         await rig.until("a", "hot")
+
+
+async def test_models_leave_for_want_of_bytes() -> None:
+    async with rigged(max_loaded=9) as rig:
+        rig.loader.sizes = {"a": 40, "b": 40, "c": 60}
+        for name in "abc":
+            await rig.use(name)
+        assert rig.loader.unloads == ["a"]
+        assert rig.pool.find("c").memory == 60
+        assert rig.loader.most_taken <= 100
+
+
+async def test_a_model_that_can_never_fit_is_refused_with_the_numbers() -> None:
+    async with rigged(memory=3 * 2**30) as rig:
+        rig.loader.sizes["a"] = 5 * 2**30
+        await rig.use("b")
+        with pytest.raises(ModelLoadFailed) as caught:
+            await rig.use("a")
+        assert "needs 5.0 GiB of memory" in caught.value.message
+        assert "models may take 3.0 GiB" in caught.value.message
+        assert rig.state("b") == "hot"
+        assert rig.loader.loads == ["b"]
+
+
+async def test_a_load_that_runs_out_of_memory_is_tried_again_with_more_room() -> None:
+    async with rigged(max_loaded=9) as rig:
+        await rig.use("b")
+        async with rig.pool.lease("c"):
+            rig.loader.there = 2
+            await rig.use("a")
+        assert (rig.state("b"), rig.state("c")) == ("cold", "hot")  # b was idle
+        assert rig.loader.loads[-2:] == ["a", "a"]
+
+
+async def test_a_load_that_always_runs_out_of_memory_says_so() -> None:
+    async with rigged(entry("a"), entry("b", pin=True), entry("c"), max_loaded=9) as rig:
+        rig.loader.sizes["a"] = 64
+        await rig.use("b")
+        await rig.use("c")
+        rig.loader.there = 64
+        with pytest.raises(OutOfMemory) as caught:
+            await rig.use("a")
+        assert "no memory for the model 'a' now: it needs 0.0 MiB" in caught.value.message
+        assert caught.value.retry_after
+        assert rig.loader.unloads == ["c"]
+        assert rig.state("b") == "hot"

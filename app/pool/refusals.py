@@ -1,0 +1,58 @@
+"""What callers are told when they cannot have a model, with the numbers that matter."""
+
+from collections.abc import Sequence
+
+from app.core.errors import Draining, ModelLoadFailed, ModelLoading, OutOfMemory
+from app.pool.policy import Resident, Room
+from app.pool.slot import Slot
+
+_RETRY_AFTER = 5
+_GIB, _MIB = 1024**3, 1024**2
+
+
+def closing() -> Draining:
+    return Draining("The server is shutting down.", retry_after=_RETRY_AFTER)
+
+
+def still_loading(slot: Slot) -> ModelLoading:
+    return ModelLoading(
+        f"The model '{slot.entry.id}' is still being loaded. Please retry later.",
+        retry_after=_RETRY_AFTER,
+    )
+
+
+def cannot_load(slot: Slot, reason: Exception) -> ModelLoadFailed:
+    return ModelLoadFailed(f"The model '{slot.entry.id}' cannot be loaded: {reason}")
+
+
+def no_place(slot: Slot, residents: Sequence[Resident], limit: Room) -> ModelLoadFailed:
+    """For a model that does not fit beside those that never leave."""
+    pinned = [resident for resident in residents if resident.is_pinned]
+    if len(pinned) >= limit.models:
+        return ModelLoadFailed(
+            f"There is no place for the model '{slot.entry.id}': every loaded model is pinned. "
+            f"Raise LLM_MAX_LOADED_MODELS or pin fewer."
+        )
+    kept = sum(resident.memory for resident in pinned)
+    beside = f", of which pinned models take {show_bytes(kept)}" if kept else ""
+    return ModelLoadFailed(
+        f"The model '{slot.entry.id}' needs {show_bytes(slot.memory_taken)} of memory (weights, "
+        f"KV cache and buffers), but models may take {show_bytes(limit.memory)}{beside}. A smaller "
+        f"context_window or LLM_KV_SIZE needs less; LLM_MEMORY_BUDGET allows more."
+    )
+
+
+def out_of_memory(slot: Slot, residents: Sequence[Resident]) -> OutOfMemory:
+    """For a load that failed for want of memory, with nobody left to make room for it."""
+    taken = sum(resident.memory for resident in residents)
+    return OutOfMemory(
+        f"There is no memory for the model '{slot.entry.id}' now: it needs "
+        f"{show_bytes(slot.memory or 0)}, other models have {show_bytes(taken)}, and the system "
+        f"gave no more. A smaller context_window or LLM_KV_SIZE needs less.",
+        retry_after=_RETRY_AFTER,
+    )
+
+
+def show_bytes(count: int) -> str:
+    """`3.2 GiB`, `410.0 MiB`."""
+    return f"{count / _GIB:.1f} GiB" if count >= _GIB else f"{count / _MIB:.1f} MiB"

@@ -15,6 +15,8 @@ from app.api.middleware.body_limit import BodyLimitMiddleware
 from app.api.middleware.drain import DrainGate, DrainMiddleware
 from app.api.middleware.keys import KeyRing
 from app.api.middleware.request_log import RequestLogMiddleware
+from app.api.ollama.model_routes import OllamaModelRoutes
+from app.api.ollama.routes import OllamaRoutes
 from app.api.openai.decode import Limits
 from app.api.openai.routes import OpenAIRoutes
 from app.api.ops import OpsRoutes
@@ -96,7 +98,19 @@ def create_api(
         ping_interval=settings.sse_ping_interval,
         fingerprint=fingerprint,
     ).routes()
-    routes = [*openai, *ops]
+    ollama = [
+        *OllamaRoutes(
+            generation=generation,
+            embeddings=embeddings,
+            models=models,
+            max_messages=settings.max_messages,
+            max_json_depth=settings.max_json_depth,
+            max_embedding_inputs=settings.max_embedding_inputs,
+            ping_interval=settings.sse_ping_interval,
+        ).routes(),
+        *OllamaModelRoutes(models, settings.max_json_depth).routes(),
+    ]
+    routes = [*openai, *ollama, *ops]
     application = Starlette(
         routes=routes,
         middleware=_make_middleware(routes, ops, metrics, settings=settings, keys=keys, gate=gate),

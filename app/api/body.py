@@ -1,19 +1,50 @@
 """Request bodies: JSON objects, bounded before anything else looks at them."""
 
-from typing import Any, cast
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import orjson
 from starlette.requests import Request
 
+from app.api.context import context_of
 from app.core.errors import MalformedBody
 
 _ESCAPED_NUL = b"\\u0000"
+_FORM = "application/x-www-form-urlencoded"
 
 
-async def read_body(request: Request) -> bytes:
-    """Raises MalformedBody, or BodyTooLarge from the middleware."""
-    _check_content_type(request.headers.get("content-type", ""))
-    return await request.body()
+INLINE_BYTES = 256 * 1024
+"""Larger bodies are read in a thread: a full one may take a second."""
+
+T = TypeVar("T")
+
+
+async def decode_body(
+    request: Request,
+    decode: Callable[[dict[str, Any]], T],
+    *,
+    max_depth: int,
+    is_curl_taken: bool = False,
+) -> T:
+    """What `decode` makes of the body; the model it names is noted for the log.
+
+    `is_curl_taken`: JSON may be called a form, as `curl -d` calls it. Browsers may call it so too,
+    and then ask nobody whether another site may send it: theirs is refused.
+    Raises MalformedBody, or BodyTooLarge from the middleware.
+    """
+    is_form = request.headers.get("content-type") == _FORM and "origin" not in request.headers
+    if not (is_curl_taken and is_form):
+        _check_content_type(request.headers.get("content-type", ""))
+    data, context = await request.body(), context_of(request)
+
+    def read() -> T:
+        body = parse_json(data, max_depth=max_depth)
+        model = body.get("model")
+        context.model = model if isinstance(model, str) else None
+        return decode(body)
+
+    return read() if len(data) <= INLINE_BYTES else await asyncio.to_thread(read)
 
 
 def parse_json(body: bytes, *, max_depth: int) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""Server-sent events from ready-made bytes."""
+"""Streams from ready-made bytes: server-sent events, or lines of JSON."""
 
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable
 
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import EventSourceResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.disconnect import ClientGone
@@ -13,22 +13,34 @@ SEND_TIMEOUT = 60.0
 """Seconds that a client may leave what was sent to it unread before it counts as gone."""
 
 
+def _make_comment() -> bytes:
+    return b": ping\n\n"
+
+
 class EventStreamResponse(EventSourceResponse):
-    """Sends each chunk of `body` as it comes, and a comment every `ping_interval` seconds.
+    """Sends each chunk of `body` as it comes, and a ping (a comment, unless `make_ping` makes
+    another) every `ping_interval` seconds.
 
     `close` is called once the last byte is sent or the client is gone (ClientGone), which it also
     is when it stops reading.
     """
 
     def __init__(
-        self, body: AsyncGenerator[bytes, None], *, ping_interval: float, close: Callable[[], None]
+        self,
+        body: AsyncGenerator[bytes, None],
+        *,
+        ping_interval: float,
+        close: Callable[[], None],
+        make_ping: Callable[[], bytes] = _make_comment,
+        media_type: str = "text/event-stream",
     ) -> None:
         super().__init__(  # pyright: ignore[reportUnknownMemberType]  # a bare dict in its hints
             self._follow(body),
             headers={"cache-control": "no-cache"},
+            media_type=media_type,
             sep="\n",
             ping=ping_interval,
-            ping_message_factory=_make_ping,
+            ping_message_factory=make_ping,  # pyright: ignore[reportArgumentType]  # bytes go through
             client_close_handler_callable=self._note_leaving,
             # The drain lets streams finish and ends the rest with an error frame; a server that is
             # about to exit must not cut them meanwhile.
@@ -68,7 +80,3 @@ class EventStreamResponse(EventSourceResponse):
     async def _note_leaving(self, _message: Message) -> None:
         # Servers also say "disconnect" after the last byte of a whole answer.
         self._has_left = not self._is_whole
-
-
-def _make_ping() -> ServerSentEvent:
-    return ServerSentEvent(comment="ping", sep="\n")

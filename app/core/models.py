@@ -40,6 +40,7 @@ class ModelInfo:
     cold.
     `memory`: bytes that a loaded model takes. `expires`: when it leaves memory unless it is used,
     in Unix seconds; None where that never happens, or while it is in use.
+    `sha256` of the file is None where the manifest does not tell it.
     `context_window` is what a request may use here, `context_trained` what the model declares.
     """
 
@@ -56,6 +57,7 @@ class ModelInfo:
     embedding_size: int | None = None
     quantization: str | None = None
     description: str | None = None
+    sha256: str | None = None
     aliases: tuple[str, ...] = ()
     capabilities: tuple[Capability, ...] = ()
     device: str | None = None

@@ -8,7 +8,8 @@ class GenerationRecord:
     """Filled in while a request is answered. Times in seconds since the request was accepted.
 
     `accepted_tokens` are those of the answers that had been guessed ahead; `rejected_tokens` were
-    guessed wrong. `outcome` is a finish reason, `abort` when the client left, or an error code.
+    guessed wrong. `load_seconds` passed before the model was there. `outcome` is a finish reason,
+    `abort` when the client left, or an error code.
     """
 
     model: str
@@ -19,6 +20,7 @@ class GenerationRecord:
     rejected_tokens: int = 0
     n: int = 1
     priority: int = 0
+    load_seconds: float = 0.0
     queue_seconds: float | None = None
     ttft_seconds: float | None = None
     total_seconds: float | None = None

@@ -198,10 +198,14 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingRequest:
-    """Vectors for each of `inputs` (text or token ids), cut to `dimensions` and re-normalised."""
+    """Vectors for each of `inputs` (text or token ids), cut to `dimensions` and re-normalised.
+
+    `truncate`: an input that is too long loses its end. `keep_alive` as in GenerationRequest.
+    """
 
     model: str
     inputs: tuple[TextPrompt | TokenPrompt, ...]
     caller: Caller
     dimensions: int | None = None
+    truncate: bool = False
     keep_alive: float | None = None

@@ -87,6 +87,7 @@ def describe(
         embedding_size=header.embedding_size if header else None,
         quantization=header.quantization if header else None,
         description=header.text("general.description") if header else None,
+        sha256=entry.sha256,
         aliases=entry.aliases,
         capabilities=_capabilities(entry, header) if header else (),
         error=error or entry.error,

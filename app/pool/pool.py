@@ -99,6 +99,10 @@ class ModelPool:
         """By id or alias; `name:latest` and `name` are the same. Raises ModelNotFound."""
         return self._info(self._slots.find(model))
 
+    def entry(self, model: str) -> ModelEntry:
+        """What the catalog says of a model, by id or alias. Raises ModelNotFound."""
+        return self._slots.find(model).entry
+
     def stats(self) -> Mapping[str, EngineStats]:
         """The latest snapshot of every model that is or was loaded."""
         return self._slots.stats()

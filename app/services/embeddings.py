@@ -1,5 +1,6 @@
 """Embeddings: from a neutral request to unit vectors."""
 
+import time
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,11 +19,13 @@ from app.services.tokens import check_tokens
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """`vectors` has shape (inputs, dimensions); its rows have length one."""
+    """`vectors` has shape (inputs, dimensions); its rows have length one. `load_seconds` passed
+    before the model was there."""
 
     model: ModelInfo
     vectors: npt.NDArray[np.float32]
     prompt_tokens: int
+    load_seconds: float
 
 
 class EmbeddingService:
@@ -30,8 +33,10 @@ class EmbeddingService:
         self._pool = pool
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        started = time.monotonic()
         info = self._pool.find(request.model)
         async with self._pool.lease(info.id, request.keep_alive) as loaded:
+            load_seconds = time.monotonic() - started
             embedder = _embedder_of(loaded)
             _check_dimensions(request.dimensions, embedder.dimensions)
             inputs = await run_in_thread(partial(_tokenize, loaded.tokenizer, request, embedder))
@@ -40,6 +45,7 @@ class EmbeddingService:
                 model=loaded.info,
                 vectors=_shorten(vectors, request.dimensions),
                 prompt_tokens=sum(len(ids) for ids in inputs),
+                load_seconds=load_seconds,
             )
 
 
@@ -68,6 +74,8 @@ def _tokenize(
         ids = _ids_of(tokenizer, prompt)
         if not ids:
             raise BadRequest(f"'{param}' is empty.", param=param)
+        if len(ids) > embedder.max_tokens and request.truncate:
+            ids = _cut(ids, embedder.max_tokens, tokenizer.eos_token)
         if len(ids) > embedder.max_tokens:
             raise ContextLengthExceeded(
                 n_prompt_tokens=len(ids), n_ctx=embedder.max_tokens, param=param
@@ -82,6 +90,11 @@ def _ids_of(tokenizer: Tokenizer, prompt: TextPrompt | TokenPrompt) -> list[int]
     if isinstance(prompt, TextPrompt):
         return tokenizer.tokenize(prompt.text, add_special=True, parse_special=False)
     return list(prompt.tokens)
+
+
+def _cut(ids: list[int], length: int, end: int | None) -> list[int]:
+    """The beginning; the token that models put at the end stays there."""
+    return [*ids[: length - 1], ids[-1]] if ids[-1] == end else ids[:length]
 
 
 def _shorten(vectors: npt.NDArray[np.float32], dimensions: int | None) -> npt.NDArray[np.float32]:

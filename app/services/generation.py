@@ -68,6 +68,7 @@ class GenerationService:
         accepted: float,
     ) -> Generation:
         loaded = await lease.enter_async_context(self._pool.lease(info.id, request.keep_alive))
+        record.load_seconds = time.monotonic() - accepted
         template = _template_for(request, loaded)
         plan = await make_plan(request, loaded, template, queue_timeout=self._queue_timeout)
         return Generation(

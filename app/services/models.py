@@ -1,7 +1,26 @@
-"""The model list, by id or alias."""
+"""What is known of the models, by id or alias; loading and unloading them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from app.core.models import ModelInfo
+from app.core.requests import SamplingOverrides
 from app.services.ports import ModelPool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """All that a model's file and the manifest tell. `metadata` is the file's, its arrays left out
+    (`arrays` maps them to their length); `template` the source of its chat template."""
+
+    info: ModelInfo
+    path: Path
+    metadata: Mapping[str, str | int | float | bool]
+    arrays: Mapping[str, int]
+    template: str
+    system_prompt: str
+    sampling: SamplingOverrides
 
 
 class ModelService:
@@ -14,3 +33,27 @@ class ModelService:
     def get(self, name: str) -> ModelInfo:
         """Raises ModelNotFound."""
         return self._pool.find(name)
+
+    def describe(self, name: str) -> ModelCard:
+        """Raises ModelNotFound."""
+        entry = self._pool.entry(name)
+        header = entry.header
+        templates = header.chat_templates if header else {}
+        named = templates.get(entry.chat_template_name or "", "")
+        return ModelCard(
+            info=self._pool.find(name),
+            path=entry.path,
+            metadata=header.metadata if header else {},
+            arrays=header.arrays if header else {},
+            template=entry.chat_template or named or next(iter(templates.values()), ""),
+            system_prompt=entry.system_prompt or "",
+            sampling=entry.sampling,
+        )
+
+    async def load(self, name: str, keep_alive: float | None = None) -> ModelInfo:
+        """Have a model in memory. Raises what a lease raises."""
+        return await self._pool.load(name, keep_alive)
+
+    async def unload(self, name: str) -> None:
+        """Have a model out of memory once nobody uses it. Raises ModelNotFound or ModelBusy."""
+        await self._pool.unload(name)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from app.catalog.entries import ModelEntry
 from app.core.models import ModelInfo
 from app.core.records import GenerationRecord
 from app.core.stats import EngineStats
@@ -36,6 +37,10 @@ class ModelPool(Protocol):
 
     def find(self, model: str) -> ModelInfo:
         """By id or alias, with or without `:latest`. Raises ModelNotFound."""
+        ...
+
+    def entry(self, model: str) -> ModelEntry:
+        """What the catalog says of a model. Raises ModelNotFound."""
         ...
 
     def stats(self) -> Mapping[str, EngineStats]: ...

@@ -1,6 +1,5 @@
 """OpenAI's routes under `/v1`."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
@@ -11,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.api.body import parse_json, read_body
+from app.api.body import decode_body
 from app.api.context import RequestContext, context_of
 from app.api.disconnect import run_while_connected
 from app.api.errors import error_body
+from app.api.generating import admit, begin
 from app.api.openai.decode import (
     Decoded,
     Limits,
@@ -35,12 +35,6 @@ from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
 from app.services.models import ModelService
 from app.services.running import Generation
-
-HEAD_GRACE = 15.0
-"""Seconds that a stream's head waits for the queue, so that its refusal can be an HTTP status."""
-
-INLINE_BYTES = 256 * 1024
-"""Larger bodies are read in a thread: a full one may take a second."""
 
 T = TypeVar("T")
 
@@ -125,7 +119,9 @@ class OpenAIRoutes:
         )
         context.ignored = decoded.ignored
         if decoded.is_stream:
-            generation = await run_while_connected(request, self._admit(decoded, context))
+            generation = await run_while_connected(
+                request, admit(self.generation, decoded.request, context)
+            )
             body_stream = self._stream(generation, decoded, form, context)
             return EventStreamResponse(
                 body_stream, ping_interval=self.ping_interval, close=generation.close
@@ -133,35 +129,10 @@ class OpenAIRoutes:
         return await run_while_connected(request, self._answer(decoded, form, context))
 
     async def _read(self, request: Request, decode: Callable[[dict[str, Any]], T]) -> T:
-        """What `decode` makes of the body; the model it names is noted for the log."""
-        context = context_of(request)
-        data = await read_body(request)
-
-        def read() -> T:
-            body = parse_json(data, max_depth=self.max_json_depth)
-            model = body.get("model")
-            context.model = model if isinstance(model, str) else None
-            return decode(body)
-
-        return read() if len(data) <= INLINE_BYTES else await asyncio.to_thread(read)
-
-    async def _start(self, decoded: Decoded, context: RequestContext) -> Generation:
-        generation = await self.generation.start(decoded.request)
-        context.record = generation.record
-        return generation
-
-    async def _admit(self, decoded: Decoded, context: RequestContext) -> Generation:
-        """A generation that left the queue, or has waited there for long enough."""
-        generation = await self._start(decoded, context)
-        try:
-            await generation.wait_admitted(HEAD_GRACE)
-        except BaseException:
-            generation.close()
-            raise
-        return generation
+        return await decode_body(request, decode, max_depth=self.max_json_depth)
 
     async def _answer(self, decoded: Decoded, form: Form, context: RequestContext) -> Response:
-        async with await self._start(decoded, context) as generation:
+        async with await begin(self.generation, decoded.request, context) as generation:
             events = await generation.complete()
             return _json(
                 encode_whole(

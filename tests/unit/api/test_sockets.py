@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from app.api import sse
-from app.api.openai import routes
+from app.api import generating, sse
 from app.core.errors import QueueTimeout
 from tests.unit.api.served import CHAT, MODEL, Served, chat, listen, serve
 from tests.unit.services.scripted import Script
@@ -109,7 +108,7 @@ def test_a_queued_stream_is_given_up_when_the_client_leaves() -> None:
 
 
 def test_the_head_waits_for_the_queue_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routes, "HEAD_GRACE", 0.05)
+    monkeypatch.setattr(generating, "HEAD_GRACE", 0.05)
     late = QueueTimeout("The request waited too long.", retry_after=2)
     served = serve(Script((), failure=late, start_delay=0.4), sse_ping_interval=0.1)
     with listen(served.app) as url:

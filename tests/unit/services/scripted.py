@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
+from app.catalog.entries import ModelEntry
+from app.catalog.gguf import GgufHeader
 from app.chat.template import ChatTemplate
 from app.core.errors import CorralError, ModelNotFound
 from app.core.events import TokenCandidate, TokenLogprob
@@ -54,6 +57,14 @@ INFO = ModelInfo(
     device="CPU",
     gpu_layers=0,
 )
+
+
+METADATA: dict[str, str | int | float | bool] = {
+    "general.architecture": "llama",
+    "general.name": "Tiny",
+    "llama.context_length": 4096,
+    "tokenizer.chat_template": "{{ messages[0].content }}",
+}
 
 
 class ByteTokenizer:
@@ -233,6 +244,7 @@ class ScriptedPool:
     tool_template: str | None = None
     system_prompt: str | None = None
     tool_format: str | None = None
+    metadata: dict[str, str | int | float | bool] = field(default_factory=METADATA.copy)
     is_ready: bool = True
     is_alive: bool = True
 
@@ -284,6 +296,12 @@ class ScriptedPool:
             if plain == info.id or plain in info.aliases:
                 return info
         raise ModelNotFound(f"The model '{model}' does not exist.", param="model")
+
+    def entry(self, model: str) -> ModelEntry:
+        info = self.find(model)
+        path = Path(f"{info.id}.gguf")
+        header = GgufHeader(3, self.metadata, {"tokenizer.ggml.tokens": 300}, 1000)
+        return ModelEntry(info.id, (path,), info.size, info.created, header)
 
     def stats(self) -> dict[str, EngineStats]:
         return {}

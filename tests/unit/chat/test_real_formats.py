@@ -83,6 +83,7 @@ SPEAK = {
         "unsloth-mistral-Devstral-Small-2507",
     ),
     "mistral-nemo": ("mistralai-Mistral-Nemo-Instruct-2407",),
+    "muse": ("muse-glimmer",),
     "nemotron": ("NVIDIA-Nemotron-Nano-v2",),
     "qwen3-coder": (
         "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16",
@@ -95,7 +96,6 @@ SPEAK = {
     "tool-calls": ("MiniMax-M1",),
 }
 
-NOT_YET = "muse-glimmer"
 FORMAT_OF = {template: name for name, templates in SPEAK.items() for template in templates}
 TYPES: dict[str, Any] = {
     "city": {"type": "string"},
@@ -113,8 +113,6 @@ CALL = ToolCall("abcdefghi", "get_weather", json.dumps(ARGUMENTS))
 
 @pytest.fixture(params=FILES, ids=lambda path: path.stem)
 def path(request: pytest.FixtureRequest) -> Path:
-    if request.param.stem == NOT_YET:
-        pytest.skip("its format has no reader yet")
     return request.param
 
 

@@ -75,9 +75,9 @@ class Scanner:
         return True
 
     @property
-    def rest(self) -> str:
-        """What is there and was not taken."""
-        return self._text[self._at :]
+    def has_more(self) -> bool:
+        """There is text that was not taken."""
+        return self._at < len(self._text)
 
     def peek(self) -> Steps[str]:
         """The next character, not taken; empty at the end."""
@@ -112,7 +112,7 @@ class Scanner:
     def try_take(self, literal: str) -> Steps[bool]:
         """Take `literal`, if that comes next."""
         while not self._text.startswith(literal, self._at):
-            if not literal.startswith(self.rest) or not (yield from self.wait()):
+            if not self._may_become(literal) or not (yield from self.wait()):
                 return False
         self._at += len(literal)
         return True
@@ -129,10 +129,9 @@ class Scanner:
         """
         if (yield from self.try_take(literal)):
             return True
-        left = self.rest
-        if not left or not literal.startswith(left):
+        if not self.has_more or not self._may_become(literal):
             return False
-        self._at += len(left)
+        self._at = len(self._text)
         return True
 
     def looks_at(self, *literals: str) -> Steps[bool]:
@@ -141,7 +140,7 @@ class Scanner:
         self.hold()
         yield from self.skip_space()
         found = yield from self.take_any(literals)
-        is_cut = any(literal.startswith(self.rest) for literal in literals)
+        is_cut = any(map(self._may_become, literals))
         self.restore()
         return bool(found) or is_cut
 
@@ -180,6 +179,11 @@ class Scanner:
                 tell(piece)
             if not (yield from self.wait()):
                 return None
+
+    def _may_become(self, literal: str) -> bool:
+        """What is there is shorter than `literal` and begins like it."""
+        left = self._text[self._at : self._at + len(literal)]
+        return len(left) < len(literal) and literal.startswith(left)
 
     # --- telling text and thought
 
@@ -245,7 +249,7 @@ class Scanner:
     def _tell_rest(self, kind: type[Text] | type[Reasoning]) -> None:
         """At the end white space belongs to the text, but not to a thought or after a call."""
         end = len(self._text)
-        if kind is Reasoning or (self.n_calls and not self.rest.strip()):
+        if kind is Reasoning or (self.n_calls and not self._text[self._at :].strip()):
             end = _rstrip_end(self._text, self._at, end)
         self._tell(kind, end)
         self._at = len(self._text)

@@ -145,7 +145,7 @@ class TaggedCalls:
             value = TypedText(_types(attributes, schema.property(key)), scan.add_arguments)
             yield from self._read_value(scan, value, frozenset(schema.property_names) - keys)
         if not (yield from scan.take_close(self.call.close)) and not (
-            self.close and scan.rest and (yield from scan.looks_at(self.close))
+            self.close and scan.has_more and (yield from scan.looks_at(self.close))
         ):
             raise Malformed
         if keys:
@@ -179,7 +179,7 @@ class TaggedCalls:
         scan.skip(len(marker))
         if marker.endswith(self.call.close):
             yield from scan.skip_space()
-            is_next = (yield from scan.take_close(self.close)) or not scan.rest
+            is_next = (yield from scan.take_close(self.close)) or not scan.has_more
         else:
             name = yield from scan.read_word(_NAME)
             is_next = name in missing and (yield from scan.try_take(self.parameter.end))

@@ -1,0 +1,121 @@
+// What live servers say to Ollama's client for Node: see ai.test.mjs for their addresses.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Ollama } from "ollama";
+
+const MODEL = "corral-tiny";
+const messages = [{ role: "user", content: "What is the capital of France?" }];
+const options = { temperature: 0, num_predict: 24 };
+const asked = { model: MODEL, messages, options };
+
+const at = (url) => new Ollama({ host: url.replace(/\/v1$/, "") });
+const client = at(process.env.CORRAL_URL);
+const scripted = at(process.env.SCRIPTED_URL);
+
+const weather = {
+  type: "function",
+  function: {
+    name: "get_weather",
+    description: "Get the current weather in a city",
+    parameters: {
+      type: "object",
+      properties: { city: { type: "string", description: "Its name" } },
+      required: ["city"],
+    },
+  },
+};
+
+test("an answer", async () => {
+  const answer = await client.chat(asked);
+  assert.match(answer.message.content, /Paris/);
+  assert.equal(answer.done_reason, "stop");
+  assert.ok(answer.eval_count > 0 && answer.eval_duration > 0);
+});
+
+test("a stream says what the whole answer says", async () => {
+  const whole = await client.chat(asked);
+  let text = "";
+  let last;
+  for await (const part of await client.chat({ ...asked, stream: true })) {
+    text += part.message.content;
+    last = part;
+  }
+  assert.equal(text, whole.message.content);
+  assert.equal(last.done, true);
+  assert.equal(last.eval_count, whole.eval_count);
+});
+
+test("a stream that is aborted", async () => {
+  const long = { ...asked, options: { num_predict: 4000, temperature: 1.5 }, stream: true };
+  const stream = await at(process.env.CORRAL_URL).chat(long);
+  await assert.rejects(async () => {
+    for await (const _ of stream) stream.abort();
+  }, { name: "AbortError" });
+});
+
+test("generate", async () => {
+  const prompt = messages[0].content;
+  const whole = await client.generate({ model: MODEL, prompt, options });
+  let text = "";
+  for await (const part of await client.generate({ model: MODEL, prompt, options, stream: true })) {
+    text += part.response;
+  }
+  assert.match(whole.response, /Paris/);
+  assert.equal(text, whole.response);
+});
+
+test("a format", async () => {
+  const colour = { enum: ["red", "green"] };
+  const format = {
+    type: "object",
+    properties: { colour },
+    required: ["colour"],
+    additionalProperties: false,
+  };
+  const answer = await client.chat({ ...asked, format });
+  assert.ok(colour.enum.includes(JSON.parse(answer.message.content).colour));
+});
+
+test("a tool in two rounds, streamed", async () => {
+  const history = [{ role: "user", content: 'call get_weather {"city": "Rome"}' }];
+  const calls = [];
+  for await (const part of await scripted.chat({
+    model: MODEL,
+    messages: history,
+    tools: [weather],
+    stream: true,
+  })) {
+    calls.push(...(part.message.tool_calls ?? []));
+  }
+  assert.deepEqual(calls.map((call) => call.function.arguments), [{ city: "Rome" }]);
+  history.push({ role: "assistant", content: "", tool_calls: calls });
+  history.push({ role: "tool", content: "sunny in Rome", tool_name: "get_weather" });
+  const answer = await scripted.chat({ model: MODEL, messages: history, tools: [weather] });
+  assert.match(answer.message.content, /sunny in Rome/);
+});
+
+test("a thought", async () => {
+  const thinking = [{ role: "user", content: "think Let me see\nsay It is warm." }];
+  const answer = await scripted.chat({ model: MODEL, messages: thinking, think: true });
+  assert.equal(answer.message.thinking, "Let me see");
+  assert.equal(answer.message.content, "It is warm.");
+});
+
+test("embeddings", async () => {
+  const answer = await client.embed({ model: MODEL, input: ["one", "two"] });
+  assert.equal(answer.embeddings.length, 2);
+});
+
+test("the models", async () => {
+  const { models } = await client.list();
+  assert.ok(models.some((model) => model.name === `${MODEL}:latest`));
+  const card = await client.show({ model: MODEL });
+  assert.equal(card.details.format, "gguf");
+  assert.ok(card.capabilities.includes("completion"));
+  assert.ok(Array.isArray((await client.ps()).models));
+});
+
+test("an unknown model", async () => {
+  await assert.rejects(client.chat({ ...asked, model: "gone" }), /not found/);
+});

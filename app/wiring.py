@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -27,6 +28,7 @@ from app.pool.describe import decide_sizes, describe
 from app.pool.loader import LlamaLoader, MakeRuntime
 from app.pool.policy import Room
 from app.pool.pool import ModelPool
+from app.pool.reload import Catalog, Reloader
 from app.pool.roster import DEFAULT_NAME
 from app.pool.templates import check_templates
 from app.services.embeddings import EmbeddingService
@@ -47,11 +49,13 @@ class Service:
     """A built service. `app` starts and stops the rest with its lifespan.
 
     `device` says in words what llama.cpp computes on; `is_open` that no key is asked for.
+    `reloader` reads `models.yaml` and the models directory again.
     """
 
     app: Starlette
     gate: DrainGate
     pool: ModelPool
+    reloader: Reloader
     device: str
     is_open: bool
 
@@ -71,14 +75,14 @@ def build_service(
     device = _choose_device(settings)
     keys = make_key_ring(settings.api_key, settings.api_keys_file)
     catalog = _read_catalog(settings)
-    default = _choose_default(settings, catalog)
     build = library.build_number()
     metrics = Metrics(version=__version__, llama_build=build, has_aliases=settings.metrics_aliases)
     prefixes = PrefixStore(
         settings.prefix_cache_bytes, settings.prefix_cache_dir, settings.prefix_cache_disk_bytes
     )
     loader = LlamaLoader(settings, load_progress, prefixes, make_runtime)
-    pool = _make_pool(settings, catalog, metrics, loader, default)
+    pool = _make_pool(settings, catalog, metrics, loader)
+    reloader = Reloader(pool, partial(_read_catalog, settings), settings.manifest)
     metrics.watch(pool.stats, pool.states)
     preload = _choose_preload(settings, pool)
     generation = GenerationService(pool, metrics, queue_timeout=settings.queue_timeout)
@@ -99,19 +103,22 @@ def build_service(
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         prefixes.start()
         pool.start()
-        preloading = asyncio.create_task(_preload(pool, preload, on_failure))
+        beside = [
+            asyncio.create_task(_preload(pool, preload, on_failure)),
+            asyncio.create_task(reloader.watch()),
+        ]
         try:
             yield
         finally:
-            preloading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await preloading
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await generation.settled()
             await pool.close()
             await asyncio.to_thread(prefixes.close)
 
     app.router.lifespan_context = lifespan
-    return Service(app, gate, pool, device, keys.is_open)
+    return Service(app, gate, pool, reloader, device, keys.is_open)
 
 
 async def _preload(pool: ModelPool, names: Sequence[str], on_failure: OnFailure | None) -> None:
@@ -125,23 +132,22 @@ async def _preload(pool: ModelPool, names: Sequence[str], on_failure: OnFailure 
 
 def _make_pool(
     settings: Settings,
-    catalog: Sequence[ModelEntry],
+    catalog: Catalog,
     metrics: Metrics,
     loader: LlamaLoader,
-    default: str,
 ) -> ModelPool:
     def describe_entry(entry: ModelEntry, state: ModelState, error: str | None) -> ModelInfo:
         return describe(entry, settings, state, error)
 
     return ModelPool(
-        catalog,
+        catalog.entries,
         loader,
         describe_entry,
         metrics,
         limit=Room(settings.max_loaded_models, decide_budget(settings)),
         load_timeout=settings.load_timeout,
         keep_alive=settings.keep_alive,
-        default=default,
+        default=catalog.default,
     )
 
 
@@ -161,7 +167,7 @@ def _choose_device(settings: Settings) -> str:
     return f"CPU ({threads} {'thread' if threads == 1 else 'threads'}{idle})"
 
 
-def _read_catalog(settings: Settings) -> tuple[ModelEntry, ...]:
+def _read_catalog(settings: Settings) -> Catalog:
     path = settings.manifest
     manifest = read_manifest(path) if path is not None else Manifest()
     base = path.absolute().parent if path is not None else Path.cwd()
@@ -171,7 +177,7 @@ def _read_catalog(settings: Settings) -> tuple[ModelEntry, ...]:
     check_templates(manifest, catalog)
     for entry in catalog:
         _warn_about(entry, settings)
-    return catalog
+    return Catalog(catalog, _choose_default(settings, catalog))
 
 
 def _warn_about(entry: ModelEntry, settings: Settings) -> None:

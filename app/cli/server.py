@@ -63,6 +63,7 @@ class DrainingServer(uvicorn.Server):
 
     The first SIGTERM or SIGINT closes the gate: new requests get a real 503 with Retry-After,
     `/readyz` turns 503, running ones have the drain timeout. A second signal ends the process.
+    SIGHUP has the manifest and the models directory read again.
     """
 
     def __init__(self, settings: Settings, sock: socket.socket) -> None:
@@ -86,6 +87,7 @@ class DrainingServer(uvicorn.Server):
         self._address = sock.getsockname()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._draining: asyncio.Task[None] | None = None
+        self._reloading: asyncio.Task[None] | None = None
         self._has_signal = False
 
     def fail(self, error: CorralError) -> None:
@@ -96,6 +98,7 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._announce()
+        self._loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
         await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
@@ -107,6 +110,9 @@ class DrainingServer(uvicorn.Server):
             os._exit(128 + sig)
         self._has_signal = True
         self._loop.call_soon_threadsafe(self._begin_drain, signal.Signals(sig).name)
+
+    def _begin_reload(self) -> None:
+        self._reloading = asyncio.create_task(self._service.reloader.reload_or_log())
 
     def _begin_drain(self, name: str) -> None:
         self._draining = asyncio.create_task(self._drain(name))

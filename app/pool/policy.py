@@ -37,8 +37,9 @@ class Wanted:
 class Resident:
     """A model that takes a place in memory.
 
-    `is_leaving`: its unloading cannot be called back. `is_loading`: it is not there yet and cannot
-    be given up. `is_draining`: it was chosen to leave before.
+    `is_leaving`: it leaves, whatever the plan, once nobody holds it; when that is, nobody knows.
+    `is_loading`: it is not there yet and cannot be given up. `is_draining`: it was chosen to leave
+    before.
     """
 
     name: str
@@ -55,8 +56,13 @@ class Resident:
         return Room(1, self.memory)
 
     @property
+    def is_going(self) -> bool:
+        """Whether its place is free in a moment."""
+        return self.is_leaving and not self.leases
+
+    @property
     def is_movable(self) -> bool:
-        return not (self.is_pinned or self.is_loading or self.is_leaving)
+        return not (self.is_pinned or self.is_loading or self.is_going)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +86,15 @@ def make_plan(wanted: Sequence[Wanted], residents: Sequence[Resident], limit: Ro
     may have what the earlier ones will not need. The plan depends on nothing else: made again
     later, it calls back models that need not leave any more.
     """
-    leaving = {resident.name for resident in residents if resident.is_leaving}
-    staying = {resident.name for resident in residents} - leaving
+    leaving = {resident.name: resident for resident in residents if resident.is_leaving}
+    staying = {resident.name for resident in residents} - leaving.keys()
     pinned = _sum([resident for resident in residents if resident.is_pinned])
     free = limit - _sum(residents)
     # what will be free once those that leave have left, less what earlier ones will take of it
-    coming = free + _sum([resident for resident in residents if resident.is_leaving])
+    coming = free + _sum([resident for resident in residents if resident.is_going])
     movable = sorted(
         (resident for resident in residents if resident.is_movable),
-        key=lambda it: (it.leases > 0, not it.is_draining, it.last_used),
+        key=lambda it: (it.leases > 0, not (it.is_draining or it.is_leaving), it.last_used),
     )
     load: list[str] = []
     drain: list[str] = []
@@ -99,7 +105,11 @@ def make_plan(wanted: Sequence[Wanted], residents: Sequence[Resident], limit: Ro
         if not (limit - pinned).holds(one.room):
             hopeless.append(one.name)
             continue
-        if one.name not in leaving and free.holds(one.room) and coming.holds(one.room):
+        former = leaving.get(one.name)
+        if former in movable:  # it must be gone before the same model can come again
+            movable.remove(former)
+            coming += former.room
+        if former is None and free.holds(one.room) and coming.holds(one.room):
             load.append(one.name)
             free -= one.room
         else:

@@ -108,7 +108,7 @@ class Slot:
             memory=self.memory_taken,
             leases=self.leases,
             last_used=self.last_used,
-            is_pinned=self.entry.pin and not self.is_replaced,
+            is_pinned=self.entry.pin and not (self.is_replaced or self.is_dismissed),
             is_loading=self.state == "loading",
             is_leaving=self.is_leaving or self.is_broken or self.is_replaced or self.is_dismissed,
             is_draining=self.state == "draining",

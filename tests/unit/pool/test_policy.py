@@ -59,6 +59,13 @@ def test_one_that_leaves_is_enough_for_one_that_comes() -> None:
     assert make_plan(["a", "b"], residents, 2) == Plan(drain=("y",))
 
 
+def test_nobody_waits_for_a_held_one_to_leave_where_another_is_idle() -> None:
+    held = Resident("x", leases=1, is_leaving=True)
+    assert make_plan(["a"], [held, Resident("y")], 2) == Plan(drain=("y",))
+    assert make_plan(["a"], [held, Resident("y", leases=1)], 2) == Plan(drain=("x",))
+    assert make_plan(["x"], [held, Resident("y")], 2) == Plan()
+
+
 def test_who_left_and_is_wanted_again_needs_a_place() -> None:
     residents = [Resident("x", is_leaving=True), Resident("y")]
     assert make_plan(["a", "x"], residents, 2) == Plan(drain=("y",))

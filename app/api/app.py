@@ -17,6 +17,7 @@ from app.api.middleware.keys import KeyRing
 from app.api.middleware.request_log import RequestLogMiddleware
 from app.api.ollama.model_routes import OllamaModelRoutes
 from app.api.ollama.routes import OllamaRoutes
+from app.api.ollama.store_routes import StoreRoutes
 from app.api.openai.decode import Limits
 from app.api.openai.routes import OpenAIRoutes
 from app.api.ops import OpsRoutes
@@ -109,6 +110,7 @@ def create_api(
             ping_interval=settings.sse_ping_interval,
         ).routes(),
         *OllamaModelRoutes(models, settings.max_json_depth).routes(),
+        *StoreRoutes(models).routes(),
     ]
     routes = [*openai, *ollama, *ops]
     application = Starlette(

@@ -27,6 +27,7 @@ class OpsRoutes:
         handlers = {
             "/": self.index,
             "/health": self.health,
+            "/api/health": self.tell_health,
             "/livez": self.live,
             "/readyz": self.ready,
             "/startupz": self.startup,
@@ -41,6 +42,13 @@ class OpsRoutes:
     async def health(self, _request: Request) -> Response:
         reason = self._not_ready()
         return _json({"status": reason or "ok"}, 503 if reason else 200)
+
+    async def tell_health(self, _request: Request) -> Response:
+        """As RustLLM says it."""
+        reason = self._not_ready()
+        if reason is None:
+            return _json({"success": True, "data": "OK"})
+        return _json({"success": False, "error": f"The server is {reason}."}, 503)
 
     async def live(self, _request: Request) -> Response:
         if self.pool.is_alive:

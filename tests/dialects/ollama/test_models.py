@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from pydantic import SecretStr
 
 from app.api.ollama.encode_models import tag_of
 from tests.unit.api.served import MODEL, serve
@@ -87,3 +88,32 @@ def test_point_47_names_have_tags() -> None:
     assert tag_of("a") == "a:latest"
     assert tag_of("host:1/a") == "host:1/a:latest"
     assert tag_of("lab/a:q8") == "lab/a:q8"
+
+
+async def test_rustllms_models() -> None:
+    answer = (await serve().get("/api/models")).json()
+    assert answer["success"] is True
+    row = {"name": MODEL, "size_bytes": 1234, "last_modified": "2023-11-14T22:13:20Z"}
+    assert answer["data"]["models"][0] == row
+    for name in (MODEL, f"{MODEL}.gguf", f"{MODEL}:latest"):
+        assert (await serve().get(f"/api/models/{name}")).json() == {"success": True, "data": row}
+    gone = await serve().get("/api/models/gone")
+    assert (gone.status_code, gone.json()["success"]) == (404, False)
+
+
+async def test_rustllamas_list() -> None:
+    answer = (await serve().get("/api/list")).json()
+    assert answer["models"][0] == {
+        "name": MODEL,
+        "modified_at": "2023-11-14T22:13:20Z",
+        "format": "gguf",
+        "path": f"{MODEL}.gguf",
+    }
+
+
+async def test_rustllms_health() -> None:
+    served = serve(api_key=SecretStr("secret"))
+    assert (await served.get("/api/health")).json() == {"success": True, "data": "OK"}
+    served.gate.close()
+    told = await served.get("/api/health")
+    assert (told.status_code, told.json()["success"]) == (503, False)

@@ -16,14 +16,15 @@ from app.config.manifest import (
     Manifest,
     resolve_source,
 )
+from app.config.sources import SHARD, find_parts, is_remote
 from app.core.errors import ConfigurationError
 from app.core.options import DraftMethod, Pooling
 from app.core.requests import SamplingOverrides
 
 BUILTIN_PATH = Path(__file__).parent / "builtin" / f"{BUILTIN_MODEL}.gguf"
+NOT_HERE = "is not downloaded yet (corral pull)"
 T = TypeVar("T")
 _TEMPLATE_NAME = re.compile(r"[A-Za-z0-9_-]+")
-_SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,8 @@ class ModelEntry:
     """A model that can be loaded, with everything that was decided about it before.
 
     `paths` are the parts of the file, the first one first. `header` is None and `error` says why
-    when the file cannot be used. `draft` is the model that guesses for this one; it is served to
-    nobody. None elsewhere means that the settings decide.
+    when the file cannot be used. `is_here`: nothing is left to be pulled. `draft` is the model that
+    guesses for this one; it is served to nobody. None elsewhere means that the settings decide.
     """
 
     id: str
@@ -41,6 +42,7 @@ class ModelEntry:
     created: int
     header: GgufHeader | None
     error: str | None = None
+    is_here: bool = True
     aliases: tuple[str, ...] = ()
     context_window: int | None = None
     max_output_tokens: int | None = None
@@ -72,22 +74,26 @@ class ModelEntry:
 
 
 def build_catalog(
-    manifest: Manifest, manifest_dir: Path, models_dir: Path
+    manifest: Manifest, manifest_dir: Path, models_dir: Path, *, discovers: bool = True
 ) -> tuple[ModelEntry, ...]:
     """Every model that can be served: the manifest's in order, found files by name, the built-in.
 
-    Raises ConfigurationError where the manifest names a file that is not there, or nothing is
-    left to serve. A damaged file stays in the list with its error, so that the others are served.
+    `discovers`: look for files that the manifest does not name. Raises ConfigurationError where the
+    manifest names a file that is not there and cannot be pulled, or nothing is left to serve. A
+    damaged file stays in the list with its error, so that the others are served.
     """
     entries = [
         _with_template(
-            _from_manifest(entry, manifest.defaults, manifest_dir), manifest, index, manifest_dir
+            _from_manifest(entry, manifest.defaults, manifest_dir, models_dir),
+            manifest,
+            index,
+            manifest_dir,
         )
         for index, entry in enumerate(manifest.models)
     ]
     taken_names = {name for entry in entries for name in (entry.id, *entry.aliases)}
     taken_paths = {path.resolve() for entry in entries for path in entry.paths}
-    for found in discover(models_dir, manifest.defaults):
+    for found in discover(models_dir, manifest.defaults) if discovers else ():
         is_taken = found.id in taken_names or found.path.resolve() in taken_paths
         if not is_taken:
             entries.append(found)
@@ -110,7 +116,7 @@ def discover(models_dir: Path, defaults: Defaults) -> Iterator[ModelEntry]:
     if not models_dir.is_dir():
         return
     for path in sorted(models_dir.rglob("*.gguf")):
-        match = _SHARD.match(path.stem)
+        match = SHARD.match(path.stem)
         is_later_part = match is not None and int(match["number"]) != 1
         if is_later_part or path.name.lower().startswith("mmproj") or not path.is_file():
             continue
@@ -132,36 +138,32 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def find_parts(path: Path) -> tuple[Path, ...]:
-    """All files of a model whose first file is `path`, whether they exist or not."""
-    match = _SHARD.match(path.stem)
-    if match is None:
-        return (path,)
-    stem, count = match["stem"], int(match["count"])
-    return tuple(
-        path.with_name(f"{stem}-{number:05d}-of-{count:05d}.gguf") for number in range(1, count + 1)
-    )
-
-
-def _from_manifest(entry: Entry, defaults: Defaults, base: Path) -> ModelEntry:
-    paths = _find_files(entry.id, entry, base)
-    made = _make_entry(entry.id, paths, defaults, entry)
+def _from_manifest(entry: Entry, defaults: Defaults, base: Path, models_dir: Path) -> ModelEntry:
+    paths = _find_files(entry.id, entry, base, models_dir)
+    made = _make_entry(entry.id, paths, defaults, entry, is_pulled=is_remote(entry.source))
     if entry.draft is None:
         return made
     name = f"{entry.id} (draft)"
     draft = replace(
-        _make_entry(name, _find_files(name, entry.draft, base), Defaults()),
+        _make_entry(
+            name,
+            _find_files(name, entry.draft, base, models_dir),
+            Defaults(),
+            is_pulled=is_remote(entry.draft.source),
+        ),
         sha256=_lower(entry.draft.sha256),
     )
     error = f"its draft {draft.path.name} {draft.error}" if draft.error else None
-    return replace(made, draft=draft, error=made.error or error)
+    is_here = made.is_here and draft.is_here
+    return replace(made, draft=draft, error=made.error or error, is_here=is_here)
 
 
-def _find_files(name: str, said: Entry | Draft, base: Path) -> tuple[Path, ...]:
-    """The parts of the file that a source names. Raises ConfigurationError where one is absent."""
-    paths = find_parts(resolve_source(said.source, base) or BUILTIN_PATH)
+def _find_files(name: str, said: Entry | Draft, base: Path, models_dir: Path) -> tuple[Path, ...]:
+    """The parts of the file that a source names. Raises ConfigurationError where one is absent
+    that cannot be pulled."""
+    paths = find_parts(resolve_source(said.source, base, models_dir) or BUILTIN_PATH)
     for part in paths:
-        if not part.is_file():
+        if not part.is_file() and not is_remote(said.source):
             raise ConfigurationError(f"model {name}: there is no file {part}")
     if said.sha256 is not None and len(paths) > 1:
         raise ConfigurationError(
@@ -175,11 +177,15 @@ def _make_entry(
     paths: tuple[Path, ...],
     defaults: Defaults,
     entry: Entry | None = None,
+    *,
+    is_pulled: bool = False,
 ) -> ModelEntry:
-    """An entry from what the manifest says of it, over the manifest's defaults."""
-    header, error = _read_headers(paths)
+    """An entry from what the manifest says of it, over the manifest's defaults. `is_pulled`: its
+    file may still have to be."""
+    is_here = not is_pulled or all(path.is_file() for path in paths)
+    header, error = _read_headers(paths) if is_here else (None, NOT_HERE)
     size = sum(path.stat().st_size for path in paths if path.is_file())
-    if entry is not None and entry.size is not None and entry.size != size:
+    if is_here and entry is not None and entry.size is not None and entry.size != size:
         error = f"has {size} bytes, the manifest says {entry.size}"
     said = entry if entry is not None else defaults
     sampling = defaults.sampling.overrides()
@@ -188,9 +194,10 @@ def _make_entry(
         id=name,
         paths=paths,
         size=size,
-        created=int(paths[0].stat().st_mtime),
+        created=int(paths[0].stat().st_mtime) if is_here else 0,
         header=header,
         error=error,
+        is_here=is_here,
         aliases=tuple(entry.aliases) if entry else (),
         context_window=_first(said.context_window, defaults.context_window),
         max_output_tokens=_first(said.max_output_tokens, defaults.max_output_tokens),

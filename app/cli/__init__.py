@@ -9,6 +9,7 @@ from app import __version__
 # name -> (module, attribute, what `corral --help` says)
 _COMMANDS = {
     "serve": ("app.cli.serve", "serve", "Serve models over HTTP."),
+    "pull": ("app.cli.pull", "pull", "Download models, or check what is here."),
     "manifest": ("app.cli.manifest", "manifest", "Check models.yaml."),
     "parse": ("app.cli.parse", "parse", "Read a model's raw output as the API would."),
     "render": ("app.cli.render", "render", "Print the prompt that a chat template makes."),

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from app.config.positions import Document, read_document
+from app.config.sources import is_remote, parse_remote
 from app.core.durations import parse_duration
 from app.core.errors import ConfigurationError
 from app.core.options import MAX_DRAFT_TOKENS, DraftMethod, Pooling
@@ -31,20 +32,19 @@ BUILTIN_SCHEME = "builtin://"
 BUILTIN_MODEL = "corral-tiny"
 CHATML = "chatml"  # the name of the built-in chat template
 _ID = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}"
-_DOWNLOADS = {"hf", "http", "https", "ollama", "s3"}
 
 
 def _check_source(source: str) -> str:
     scheme = urlsplit(source).scheme.lower() if "://" in source else ""
-    if scheme in _DOWNLOADS:
-        raise ValueError(
-            f"{scheme}:// sources cannot be downloaded yet; fetch the file yourself and give "
-            f"its path"
-        )
+    if is_remote(source):
+        parse_remote(source)
+        return source
     if scheme == "builtin" and source != BUILTIN_SCHEME + BUILTIN_MODEL:
         raise ValueError(f"the only built-in model is {BUILTIN_SCHEME}{BUILTIN_MODEL}")
     if scheme not in {"", "file", "builtin"}:
-        raise ValueError(f"{scheme}:// is not a source; use a path, file:// or builtin://")
+        raise ValueError(
+            f"{scheme}:// is not a source; use a path, file://, hf://, https:// or builtin://"
+        )
     return source
 
 
@@ -63,6 +63,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
 Duration = Annotated[
     float, BeforeValidator(parse_duration), WithJsonSchema({"type": ["number", "string"]})
 ]
+Revision = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._/-]{0,199}$")]
 Tokens = Annotated[int, Field(ge=1, le=16_777_216)]
 
 
@@ -168,12 +169,18 @@ class Entry(Defaults):
     id: ModelId = Field(description="Name that requests use; unique.")
     source: Source = Field(
         description="The GGUF file: a path (relative to the manifest), file:///absolute/path, "
-        "or builtin://corral-tiny. Of a file in parts, the first."
+        "hf://OWNER/REPO/FILE[@REVISION], https://..., or builtin://corral-tiny. Of a file in "
+        "parts, the first."
     )
     sha256: Sha256 | None = Field(
         default=None, description="Digest that the file must have; checked before the first load."
     )
-    size: int | None = Field(default=None, ge=1, description="Bytes that the file must have.")
+    size: int | None = Field(
+        default=None, ge=1, description="Bytes that the file must have; all its parts together."
+    )
+    revision: Revision | None = Field(
+        default=None, description="Commit on the hub that the file is pulled from."
+    )
     aliases: list[ModelId] = Field(
         default_factory=list[ModelId], description="Further names that requests may use; unique."
     )
@@ -203,7 +210,9 @@ class Entry(Defaults):
     )
 
     @model_validator(mode="after")
-    def _check_draft(self) -> Self:
+    def _check_together(self) -> Self:
+        if self.revision is not None and not self.source.startswith("hf://"):
+            raise ValueError("revision is for hf:// sources")
         if self.speculation == "model" and self.draft is None:
             raise ValueError("speculation: model needs a draft")
         return self
@@ -242,8 +251,11 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
-def resolve_source(source: str, base: Path) -> Path | None:
-    """The path a source names, relative ones seen from `base`; None for the built-in model."""
+def resolve_source(source: str, base: Path, models_dir: Path) -> Path | None:
+    """The path a source names, relative ones seen from `base`; None for the built-in model. What
+    is pulled lies in `models_dir`."""
+    if is_remote(source):
+        return models_dir / parse_remote(source).place
     if source.startswith(BUILTIN_SCHEME):
         return None
     text = unquote(urlsplit(source).path) if source.startswith("file://") else source

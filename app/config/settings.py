@@ -225,6 +225,14 @@ class Settings(BaseSettings):
         "that a damaged one harms nobody.",
     )
 
+    offline: bool = Field(
+        default=False, description="Download nothing; `HF_HUB_OFFLINE` means the same."
+    )
+    pull_http: bool = Field(
+        default=False,
+        description="Download over plain `http://` too, not only from this machine.",
+    )
+
     # The machine
     use_gpu: AutoSwitch = Field(
         default="auto",

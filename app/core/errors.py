@@ -15,6 +15,7 @@
     │   └── InvalidApiKey          missing or wrong key (invalid_api_key)
     ├── NotFound
     │   ├── ModelNotFound          no such model (model_not_found)
+    │   ├── ModelNotDownloaded     named in models.yaml, not pulled (model_not_downloaded)
     │   └── RouteNotFound          no such path (route_not_found)
     ├── MethodNotAllowed           wrong verb on a known path (method_not_allowed)
     ├── ModelBusy                  it is in use, and cannot be unloaded (model_busy)
@@ -26,6 +27,7 @@
     │   └── Draining               the server is shutting down (draining)
     ├── Failure                    our fault, not the caller's
     │   ├── ModelLoadFailed        the model cannot be loaded (model_load_failed)
+    │   ├── PullFailed             a model cannot be downloaded (pull_failed)
     │   ├── EngineFailed           the engine died under the request (engine_failed)
     │   └── InternalError          anything unforeseen (internal_error)
     └── ConfigurationError         settings or manifest refused at start (configuration_error)
@@ -127,6 +129,10 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class ModelNotDownloaded(NotFound):
+    code = "model_not_downloaded"
+
+
 class RouteNotFound(NotFound):
     code = "route_not_found"
 
@@ -169,6 +175,10 @@ class Failure(CorralError):
 
 class ModelLoadFailed(Failure):
     code = "model_load_failed"
+
+
+class PullFailed(Failure):
+    code = "pull_failed"
 
 
 class EngineFailed(Failure):

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.make_gguf import write_encoder, write_tiny_llama
+from tests.conftest import Start
 from tests.integration.load import COMPLETIONS, ENDLESS, open_running, wait_idle
 from tests.support.server import MODEL, Server, serve
 from tests.support.wire import Answer, ask
@@ -102,3 +104,19 @@ async def test_leaving_while_the_model_waits_for_room(crowded: Server) -> None:
     await events.close()
     assert (await stayer).status == 200
     await wait_idle(crowded)
+
+
+def test_a_model_that_is_not_downloaded_is_listed_and_refused(tmp_path: Path, start: Start) -> None:
+    manifest = tmp_path / "models.yaml"
+    manifest.write_text("models: [{id: far, source: hf://maker/model/m.gguf}]")
+    server = start(LLM_MANIFEST=str(manifest))
+    listed = {model["id"]: model for model in server.get("/v1/models").json()["data"]}
+    assert "corral pull" in listed["far"]["error"]
+    answer = server.client.post(
+        f"{server.base_url}/chat/completions",
+        json={"model": "far", "messages": [{"role": "user", "content": "Hello"}]},
+    )
+    assert answer.status_code == 404
+    error = answer.json()["error"]
+    assert (error["code"], error["param"]) == ("model_not_downloaded", "model")
+    assert error["message"].endswith("Run: corral pull far")

@@ -98,8 +98,9 @@ colour: red
 @pytest.mark.parametrize(
     ("source", "hint"),
     [
-        ("hf://org/model", "hf:// sources cannot be downloaded yet"),
-        ("https://example.com/x.gguf", "https:// sources cannot be downloaded yet"),
+        ("hf://org/model", "hf://org/model is not hf://OWNER/REPO/FILE.gguf[@REVISION]"),
+        ("https://example.com/x.bin", "https://example.com/x.bin does not name a .gguf file"),
+        ("https://me:secret@example.com/x.gguf", "a source holds no passwords"),
         ("ftp://example.com/x.gguf", "ftp:// is not a source"),
         ("builtin://other", "the only built-in model is builtin://corral-tiny"),
     ],
@@ -135,7 +136,7 @@ models:
         ("draft_tokens: 17", "models[0].draft_tokens: input should be less than or equal to 16"),
         ("draft: y.gguf", "models[0].draft: must be a mapping of keys"),
         ("draft: {sorce: y.gguf}", "models[0].draft.sorce: unknown key; did you mean source?"),
-        ("draft: {source: hf://x/y}", "models[0].draft.source: hf:// sources cannot be"),
+        ("draft: {source: hf://x/y}", "models[0].draft.source: hf://x/y is not hf://"),
     ],
 )
 def test_mistakes_about_who_guesses(tmp_path: Path, said: str, mistake: str) -> None:
@@ -174,11 +175,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_sources_become_paths(tmp_path: Path) -> None:
-    assert resolve_source("x/y.gguf", tmp_path) == tmp_path / "x/y.gguf"
-    assert resolve_source("/abs/y.gguf", tmp_path) == Path("/abs/y.gguf")
-    assert resolve_source("file:///abs/a%20b.gguf", tmp_path) == Path("/abs/a b.gguf")
-    assert resolve_source("~/y.gguf", tmp_path) == Path("~/y.gguf").expanduser()
-    assert resolve_source("builtin://corral-tiny", tmp_path) is None
+    assert resolve_source("x/y.gguf", tmp_path, tmp_path) == tmp_path / "x/y.gguf"
+    assert resolve_source("/abs/y.gguf", tmp_path, tmp_path) == Path("/abs/y.gguf")
+    assert resolve_source("file:///abs/a%20b.gguf", tmp_path, tmp_path) == Path("/abs/a b.gguf")
+    assert resolve_source("~/y.gguf", tmp_path, tmp_path) == Path("~/y.gguf").expanduser()
+    assert resolve_source("builtin://corral-tiny", tmp_path, tmp_path) is None
 
 
 @pytest.mark.parametrize("name", SAMPLING)

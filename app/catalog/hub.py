@@ -1,0 +1,73 @@
+"""What the hub says of a file: the commit behind a name, its size and its digest."""
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from app.catalog.transfer import Origin, check_url
+from app.config.sources import HubSource
+from app.core.errors import PullFailed
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """`revision` is the commit, so that the origin always means the same bytes. `sha256` is None
+    for the few files that the hub keeps without one."""
+
+    origin: Origin
+    revision: str | None
+    size: int | None
+    sha256: str | None
+
+
+def resolve(source: HubSource, *, allows_http: bool) -> HubFile:
+    """Ask the hub (`HF_ENDPOINT`, with `HF_TOKEN` where it is set). Blocks; raises PullFailed."""
+    # half a second to import, and few starts need it
+    import huggingface_hub  # noqa: PLC0415
+    from huggingface_hub.errors import (  # noqa: PLC0415
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    library: Any = huggingface_hub  # its types are not complete
+    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+    check_url(endpoint, allows_http=allows_http)
+    token = os.environ.get("HF_TOKEN") or False
+    place = f"{source.repository}/{source.file}@{source.revision}"
+
+    def url_of(revision: str) -> str:
+        return str(
+            library.hf_hub_url(source.repository, source.file, revision=revision, endpoint=endpoint)
+        )
+
+    try:
+        found = library.get_hf_file_metadata(
+            url_of(source.revision), token=token, endpoint=endpoint, retry_on_errors=True
+        )
+    except GatedRepoError:
+        raise PullFailed(
+            f"{place}: its terms have to be accepted on {endpoint} first; then set HF_TOKEN."
+        ) from None
+    except RepositoryNotFoundError:
+        raise PullFailed(
+            f"{place}: there is no such repository, or it is private (HF_TOKEN opens it)."
+        ) from None
+    except RevisionNotFoundError:
+        raise PullFailed(f"{place}: there is no such revision.") from None
+    except EntryNotFoundError:
+        raise PullFailed(f"{place}: the repository has no such file.") from None
+    except HfHubHTTPError as error:
+        raise PullFailed(f"{place}: the hub answered {error.response.status_code}.") from None
+    except Exception as error:
+        # the library's HTTP client and offline mode have errors of their own
+        raise PullFailed(f"{place}: the hub cannot be asked: {error}") from error
+    digest = found.etag if found.etag and _SHA256.fullmatch(found.etag) else None
+    secret = {"Authorization": f"Bearer {token}"} if token else {}
+    origin = Origin(url_of(found.commit_hash or source.revision), secret, allows_http)
+    return HubFile(origin, found.commit_hash, found.size, digest)

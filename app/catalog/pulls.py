@@ -1,0 +1,225 @@
+"""Downloads into the models directory: one for each file, whoever asks and from wherever.
+
+Each runs in a thread with an event loop of its own, so that disks and digests hold up nobody.
+"""
+
+import asyncio
+import hashlib
+import json
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.catalog import hub
+from app.catalog.download import Download, Limits, Wanted
+from app.catalog.transfer import Origin
+from app.config.sources import HubSource, RemoteSource
+from app.core.errors import CorralError, PullFailed
+from app.core.pulls import PullProgress
+
+_PARTIAL = ".corral/partial"
+_PULLED = ".corral/pulled"
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """What a file was when it was pulled. `revision`: the hub's commit."""
+
+    size: int
+    sha256: str
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A file to pull: from where, and where to inside the models directory. What is known of it
+    before is checked. `is_pinned`: only this revision will do."""
+
+    source: RemoteSource
+    place: Path
+    size: int | None = None
+    sha256: str | None = None
+    is_pinned: bool = False
+
+
+@dataclass(slots=True)
+class _Job:
+    """A download that runs, and who watches it. None in a queue: it ended."""
+
+    task: "asyncio.Future[Pinned]"
+    last: PullProgress
+    watchers: list["asyncio.Queue[PullProgress | None]"] = field(
+        default_factory=list["asyncio.Queue[PullProgress | None]"]
+    )
+
+    def tell(self, progress: PullProgress | None) -> None:
+        self.last = progress or self.last
+        for watcher in self.watchers:
+            watcher.put_nowait(progress)
+
+
+class Pulls:
+    """Belongs to one event loop. `is_offline`: every pull is refused."""
+
+    def __init__(
+        self,
+        models_dir: Path,
+        *,
+        is_offline: bool = False,
+        allows_http: bool = False,
+        limits: Limits | None = None,
+    ) -> None:
+        self._dir = models_dir
+        self._is_offline = is_offline
+        self._allows_http = allows_http
+        self._limits = limits
+        self._jobs: dict[Path, _Job] = {}
+
+    async def pull(self, order: Order) -> AsyncGenerator[PullProgress]:
+        """Progress until the file is there; the last one is `done`. Raises PullFailed.
+
+        Who asks for a file that is being pulled watches the same download. It is cancelled when
+        the last one stops watching; what was fetched is kept.
+        """
+        if self._is_offline:
+            raise PullFailed(f"{order.place} is not downloaded: LLM_OFFLINE is set.")
+        job = self._jobs.get(order.place) or self._start(order)
+        watcher: asyncio.Queue[PullProgress | None] = asyncio.Queue()
+        job.watchers.append(watcher)
+        try:
+            yield job.last
+            while (progress := await watcher.get()) is not None:
+                yield progress
+            await job.task
+        finally:
+            job.watchers.remove(watcher)
+            if not job.watchers:
+                job.task.cancel()
+                with suppress(asyncio.CancelledError, CorralError):
+                    await job.task
+
+    def pinned(self, place: Path) -> Pinned | None:
+        """What is known of a file that was pulled and is still there unchanged in size."""
+        try:
+            kept: dict[str, Any] = json.loads(self._pin_of(place).read_text())
+            found = Pinned(kept["size"], kept["sha256"], kept["revision"])
+            is_same = (self._dir / place).stat().st_size == found.size
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return found if is_same else None
+
+    def _start(self, order: Order) -> _Job:
+        job = _Job(
+            asyncio.ensure_future(self._run(order)), PullProgress(order.place.name, "resolving")
+        )
+        self._jobs[order.place] = job
+
+        def end(task: "asyncio.Future[Pinned]") -> None:
+            del self._jobs[order.place]
+            if not task.cancelled():
+                task.exception()  # whoever watches gets it
+            job.tell(None)
+
+        job.task.add_done_callback(end)
+        return job
+
+    async def _run(self, order: Order) -> Pinned:
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[Pinned] = loop.create_future()
+
+        def report(progress: PullProgress) -> None:
+            loop.call_soon_threadsafe(self._tell, order.place, progress)
+
+        async def work() -> Pinned:
+            return await self._fetch(order, report)
+
+        thread = _Thread(work, ended, f"pull-{order.place.name}")
+        thread.start()
+        try:
+            return await asyncio.shield(ended)
+        finally:
+            thread.cancel()
+            with suppress(asyncio.CancelledError, CorralError):
+                await ended
+
+    def _tell(self, place: Path, progress: PullProgress) -> None:
+        if (job := self._jobs.get(place)) is not None:
+            job.tell(progress)
+
+    async def _fetch(self, order: Order, report: Callable[[PullProgress], None]) -> Pinned:
+        wanted, revision = self._resolve(order)
+        size, digest = await Download(wanted, self._dir / _PARTIAL, report, self._limits).run()
+        pinned = Pinned(size, digest, revision)
+        path = self._pin_of(order.place)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(pinned)))
+        return pinned
+
+    def _resolve(self, order: Order) -> tuple[Wanted, str | None]:
+        target = self._dir / order.place
+        if not isinstance(order.source, HubSource):
+            origin = Origin(order.source.url, allows_http=self._allows_http)
+            return Wanted(origin, target, order.size, order.sha256), None
+        found = hub.resolve(order.source, allows_http=self._allows_http)
+        for ours, theirs, what in (
+            (order.sha256, found.sha256, "SHA-256"),
+            (order.size, found.size, "size"),
+        ):
+            if ours is not None and theirs is not None and ours != theirs:
+                raise PullFailed(
+                    f"{order.source.name}: its {what} is {theirs} on the hub, not {ours}."
+                )
+        sha256, size = order.sha256 or found.sha256, order.size or found.size
+        return Wanted(found.origin, target, size, sha256), found.revision
+
+    def _pin_of(self, place: Path) -> Path:
+        key = hashlib.sha256(place.as_posix().encode()).hexdigest()[:16]
+        return self._dir / _PULLED / f"{key}.json"
+
+
+class _Thread(threading.Thread):
+    """Runs a coroutine in an event loop of its own and hands over how it ended."""
+
+    def __init__(
+        self,
+        work: Callable[[], Coroutine[Any, Any, Pinned]],
+        ended: "asyncio.Future[Pinned]",
+        name: str,
+    ) -> None:
+        super().__init__(name=name, daemon=True)
+        self._work = work
+        self._ended = ended
+        self._owner = ended.get_loop()
+        self._lock = threading.Lock()
+        self._is_cancelled = False
+        self._inner: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
+
+    def run(self) -> None:
+        try:
+            result = asyncio.run(self._main())
+        except asyncio.CancelledError:
+            self._owner.call_soon_threadsafe(self._ended.cancel)
+        except Exception as error:
+            self._owner.call_soon_threadsafe(self._ended.set_exception, error)
+        else:
+            self._owner.call_soon_threadsafe(self._ended.set_result, result)
+
+    def cancel(self) -> None:
+        """Idempotent, from any thread."""
+        with self._lock:
+            self._is_cancelled = True
+            if self._inner is not None:
+                loop, task = self._inner
+                with suppress(RuntimeError):  # it has just ended
+                    loop.call_soon_threadsafe(task.cancel)
+
+    async def _main(self) -> Pinned:
+        with self._lock:
+            if self._is_cancelled:
+                raise asyncio.CancelledError
+            self._inner = (asyncio.get_running_loop(), asyncio.ensure_future(self._work()))
+            task = self._inner[1]
+        return await task

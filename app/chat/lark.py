@@ -25,7 +25,7 @@ alike. See `JsonCalls.write` for an example.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 Spell = Callable[[str], Sequence[str | int]]
@@ -39,8 +39,11 @@ _ANY = r"(?s:.)*"
 class Lark:
     """The rules of a grammar while it is written."""
 
-    def __init__(self, spell: Spell) -> None:
+    def __init__(self, spell: Spell, ends: Container[str | int] = ()) -> None:
+        """`ends`: the special tokens that end an answer. Grammars leave them out: llguidance takes
+        one only where nothing more needs to come."""
         self._spell = spell
+        self._ends = ends
         self._names: dict[str, str] = {}  # of rules, by what they say
 
     @property
@@ -59,11 +62,23 @@ class Lark:
     def anything(self) -> str:
         return self._define("TEXT", f": /{_ANY}/")
 
+    def other(self, starts: Sequence[str]) -> str:
+        """Text that begins with none of `starts`; where there are none, some text."""
+        if not starts:
+            return self._define("SOME", ": /(?s:.)+/")
+        without = f"~/({'|'.join(map(_escape, starts))}){_ANY}/"
+        return self._define("OTHER", f": /{_ANY}/ & {without}")
+
     def rule(self, expression: str) -> str:
         return self._define("rule", f": {expression}")
 
     def text(self, literal: str) -> str:
-        return " ".join(token(p) if isinstance(p, int) else quote(p) for p in self._spell(literal))
+        pieces = (piece for piece in self._spell(literal) if piece not in self._ends)
+        return " ".join(map(self._write_piece, pieces))
+
+    @staticmethod
+    def _write_piece(piece: str | int) -> str:
+        return token(piece) if isinstance(piece, int) else quote(piece)
 
     def json(self, schema: Mapping[str, Any]) -> str:
         options: Any = schema.get("x-guidance")
@@ -79,8 +94,10 @@ class Lark:
         ways = [self.lazy(f"{text} {quote(marker)}")]
         pieces = self._spell(marker)
         if any(isinstance(piece, int) for piece in pieces):
+            *before_last, last = map(self._write_piece, pieces)
             # lazily: text of the marker must not be taken for more of the text before it
-            rest = [token(p) if isinstance(p, int) else self.lazy(quote(p)) for p in pieces]
+            last = self.lazy(last) if isinstance(pieces[-1], str) else last
+            rest = [*before_last, last]
             ways.append(f"{text} {' '.join(rest)}")
         before = f"({text} {beside})* " if beside else ""
         return self.rule(f"{before}{one_of(*ways)}")

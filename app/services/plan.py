@@ -83,8 +83,8 @@ async def make_plan(
         specs = await _constrain(specs, request.constraint, loaded, frames)
     if request.thought_tokens is not None and template is not None:
         limits = [
-            _limit_thought(request.thought_tokens, loaded, tokenized, template)
-            for tokenized in prompts
+            _limit_thought(request.thought_tokens, loaded, tokenized, template, frame.calls)
+            for tokenized, frame in zip(prompts, frames, strict=True)
         ]
         specs = [
             replace(spec, thought=limits[index // candidates]) for index, spec in enumerate(specs)
@@ -213,13 +213,19 @@ def _find_markers(
 
 
 def _limit_thought(
-    tokens: int, loaded: LoadedModel, tokenized: TokenizedPrompt, template: ChatTemplate
+    tokens: int,
+    loaded: LoadedModel,
+    tokenized: TokenizedPrompt,
+    template: ChatTemplate,
+    calls: Calls | None,
 ) -> ThoughtLimit | None:
     """None where a model does not think."""
     thought = template.traits.thought
     if thought is None:
         return None
-    closing = f"\n{thought.close}{_find_format(template, loaded).resume}"
+    spoken = _find_format(template, loaded)
+    lead = "" if calls else spoken.lead  # a call begins with another
+    closing = f"\n{thought.close}{spoken.turn}{lead}"
     written = loaded.tokenizer.tokenize(closing, add_special=False, parse_special=True)
     return ThoughtLimit(
         tokens, thought.open, thought.close, tuple(written), tokenized.opens_reasoning
@@ -235,18 +241,22 @@ def _make_frame(
     if template is None or not isinstance(prompt, ChatPrompt):
         return Frame()
     spoken = _find_format(template, loaded)
-    calls = _make_calls(prompt, spoken) if prompt.tools else None
-    thought = template.traits.thought
+    calls = _make_calls(prompt, spoken, tokenized.suffix) if prompt.tools else None
+    thought, last = template.traits.thought, prompt.messages[-1]
+    is_begun = last.role == "assistant" and bool(last.content)
+    lead = "" if is_begun else spoken.lead
     if thought is None:
-        return Frame(calls=calls)
-    state = "open" if tokenized.opens_reasoning else "optional"
-    if state == "optional" and thought.close in tokenized.suffix:
+        return Frame(calls=calls, lead=lead)
+    state = "optional"
+    if tokenized.opens_reasoning:
+        state = "open"
+    elif is_begun or thought.has_ended(tokenized.suffix):
         state = "none"
     ends_at_call = spoken.thought.ends_at_call
-    return Frame(state, thought.open, thought.close, calls, ends_at_call)
+    return Frame(state, thought.open, thought.close, calls, ends_at_call, spoken.turn, lead)
 
 
-def _make_calls(prompt: ChatPrompt, spoken: ChatFormat) -> Calls | None:
+def _make_calls(prompt: ChatPrompt, spoken: ChatFormat, prompt_end: str) -> Calls | None:
     """None where the calls of a format are not constrained."""
     choice = prompt.tool_choice
     syntax = spoken.held_to(must=choice.must)
@@ -259,7 +269,14 @@ def _make_calls(prompt: ChatPrompt, spoken: ChatFormat) -> Calls | None:
         return None
     allowed = (t for t in prompt.tools if choice.names is None or t.name in choice.names)
     tools = tuple({tool.name: tool for tool in allowed}.values())
-    return Calls(syntax.write, syntax.openers.texts, tools, must=choice.must, many=choice.many)
+    return Calls(
+        syntax.write,
+        syntax.openers.texts,
+        tools,
+        must=choice.must,
+        many=choice.many,
+        prompt_end=prompt_end,
+    )
 
 
 async def _constrain(

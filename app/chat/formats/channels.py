@@ -3,19 +3,18 @@
 from app.chat.formats.chat_format import ChatFormat
 from app.chat.parsers.answer import Thought
 from app.chat.parsers.atem import Atem, AtemCalls
-from app.chat.parsers.harmony import Harmony
+from app.chat.parsers.harmony import Harmony, HarmonyCalls
 from app.chat.parsers.named_calls import NamedCalls
 from app.chat.parsers.recipients import Recipients
 
 GPT_OSS = ChatFormat(
     "gpt-oss",
     ("<|start|>", "<|channel|>", "<|message|>"),
-    NamedCalls(
-        "<|channel|>commentary to=functions.", " <|constrain|>json<|message|>", ("<|call|>",)
-    ),
-    Thought("<|channel|>analysis<|message|>", "<|end|>"),
+    HarmonyCalls("<|channel|>commentary to=functions.", "<|message|>", ("<|call|>",)),
+    Thought("<|channel|>analysis<|message|>", "<|end|>", ends_at_call=True),
     layout=Harmony,
-    resume="<|start|>assistant<|channel|>final<|message|>",
+    turn="<|start|>assistant",
+    lead="<|channel|>final<|message|>",
 )
 
 FUNCTIONARY_V3_2 = ChatFormat(

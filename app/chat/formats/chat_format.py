@@ -20,8 +20,8 @@ class ChatFormat:
     `signs` speaks this format; without signs only its name chooses it. `layout`: an order of the
     parts that is not the usual one of `Envelope`. `reply`: what stands around the text. `strays`:
     markup between the parts that says nothing; `call_strays`: around calls. `always_thinks`: also
-    where the template does not say so. `resume`: what stands between a thought and the text.
-    `bare`: how calls are written without markers.
+    where the template does not say so. `turn`: what stands between a thought and what follows it.
+    `lead`: what text begins with. `bare`: how calls are written without markers.
     """
 
     name: str
@@ -33,7 +33,8 @@ class ChatFormat:
     always_thinks: bool = False
     layout: type[Layout] | None = None
     reply: Reply | None = None
-    resume: str = "\n\n"
+    turn: str = "\n\n"
+    lead: str = ""
     bare: CallSyntax | None = None
 
     def is_spoken_by(self, template: str) -> bool:

@@ -70,6 +70,14 @@ class Thought:
         """Whether the end of a prompt has left a thought open."""
         return self.left_open(prompt) is not None
 
+    def has_ended(self, prompt: str) -> bool:
+        """Whether the end of a prompt has closed a thought, perhaps one that nothing opened. What
+        closes thoughts may close other messages too."""
+        opened = prompt.rfind(self.open)
+        if opened >= 0:
+            return prompt.rfind(self.close) > opened
+        return prompt.rstrip().endswith(self.close)
+
     def left_open(self, prompt: str) -> str | None:
         """The beginning of a thought that the end of a prompt has left open, if it has."""
         at = prompt.rfind(self.open)

@@ -6,13 +6,18 @@ recipient may stand after the channel too. Source: OpenAI's harmony response for
 """
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
+from app.chat.lark import Lark, one_of, quote
 from app.chat.parsers.base import Reasoning, Text
 from app.chat.parsers.markers import Markers
+from app.chat.parsers.named_calls import NamedCalls
 from app.chat.parsers.scanner import Malformed, Scanner, Steps
 from app.chat.parsers.tool_message import read_tool_message
 from app.chat.parsers.toolbox import Toolbox
+from app.core.messages import Tool
 
 START, CHANNEL, CONSTRAIN, MESSAGE = "<|start|>", "<|channel|>", "<|constrain|>", "<|message|>"
 _CLOSERS = ("<|end|>", "<|call|>", "<|return|>")
@@ -25,6 +30,39 @@ _NAMESPACE = "functions."
 _NOT_TOOLS = {"assistant", "user", "all"}
 # A model that goes on where it should end says one of these before the next channel.
 _FILLERS = ("assistant", "commentary", "analysis", "final")
+
+
+@dataclass(frozen=True, slots=True)
+class HarmonyCalls(NamedCalls):
+    """How models are held to calls, which `Harmony` reads among the other messages. They also come
+    in the channel of thoughts, and with the recipient before the channel, as templates write it."""
+
+    @property
+    def openers(self) -> Markers:
+        return Markers(
+            self.open,
+            f"{CHANNEL}analysis to={_NAMESPACE}",
+            f"{START}assistant to={_NAMESPACE}",
+        )
+
+    def write(
+        self,
+        lark: Lark,
+        opener: str,
+        tools: Sequence[Tool],
+        /,
+        *,
+        many: bool,  # noqa: ARG002 - of a protocol
+    ) -> str:
+        """One call: the next is a message of its own."""
+        channel = one_of(quote("commentary"), quote("analysis"))
+        channel = f"{lark.text(CHANNEL)} {channel}" if opener.startswith(START) else ""
+        kind = one_of(quote(" json"), lark.text(f" {CONSTRAIN}json"), lark.text(f"{CONSTRAIN}json"))
+        header = lark.rule(f"{channel} {kind}? {lark.text(self.arguments)}")
+        calls = (
+            f"{quote(tool.name)} {header} {lark.json(tool.parameters or {})}" for tool in tools
+        )
+        return f"{lark.rule(one_of(*calls))} {' '.join(map(lark.text, self.closes))}"
 
 
 class Harmony:

@@ -1,7 +1,7 @@
 """What may stand around a constrained answer: thought before it, tool calls beside or instead of
 it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -19,13 +19,25 @@ class WriteCalls(Protocol):
 @dataclass(frozen=True, slots=True)
 class Calls:
     """The tools that may be called. `openers`: what a call begins with; `must`: an answer is made
-    of calls; `many`: of more than one, if the model likes."""
+    of calls; `many`: of more than one, if the model likes. `prompt_end`: it may have begun an
+    opener, which the answer then only has to finish."""
 
     write: WriteCalls
     openers: tuple[str, ...]
     tools: tuple[Tool, ...]
     must: bool = False
     many: bool = True
+    prompt_end: str = ""
+
+    @property
+    def begun(self) -> dict[str, str]:
+        """Openers by what the prompt has left of them."""
+        return {
+            opener[at:]: opener
+            for opener in self.openers
+            for at in range(1, len(opener))
+            if self.prompt_end.endswith(opener[:at])
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +46,9 @@ class Frame:
 
     `thought`: the answer starts inside a thought (`open`), may start with one (`optional`), or
     has none (`none`); with `ends_at_call` what opens a call closes it too. `calls` None where no
-    tool may be called. With a format, an answer is the format or calls; without one, text and calls
-    in any order.
+    tool may be called. `turn`: what stands between a thought and the rest, blanks if it is blank;
+    `lead`: before a format. With a format, an answer is the format or calls; without one, text and
+    calls in any order.
     """
 
     thought: Literal["none", "optional", "open"] = "none"
@@ -43,6 +56,8 @@ class Frame:
     think_close: str = ""
     calls: Calls | None = None
     ends_at_call: bool = False
+    turn: str = ""
+    lead: str = ""
 
     def openers(self, vocabulary: Vocabulary) -> tuple[int, ...]:
         """The tokens that lead away from the format: into a thought or a call that need not be."""
@@ -57,7 +72,8 @@ class Frame:
 
         Between the thought and what is held to a format a few blanks may stand.
         """
-        if self.calls is None and (self.thought == "none" or not has_body):
+        needs_nothing = self.thought == "none" and not self.lead
+        if self.calls is None and (needs_nothing or not has_body):
             return None
         return _Writer(self, vocabulary).write(has_body=has_body)
 
@@ -66,16 +82,17 @@ class _Writer:
     def __init__(self, frame: Frame, vocabulary: Vocabulary) -> None:
         self._frame = frame
         self._vocabulary = vocabulary
-        self._lark = Lark(vocabulary.spell)
+        self._lark = Lark(vocabulary.spell, vocabulary.ends)
 
     def write(self, *, has_body: bool) -> str:
-        calls = self._frame.calls
+        calls, lead = self._frame.calls, self._lark.text(self._frame.lead)
+        body = f"{lead} @body"
         if calls is None:
-            start = self._after_thought("@body")
+            start = self._after_thought(body)
         elif calls.must:
             start = self._after_thought(self._only_calls(calls))
         elif has_body:
-            start = self._after_thought(one_of("@body", self._only_calls(calls)))
+            start = self._after_thought(one_of(body, self._only_calls(calls)))
         else:
             start = self._free(calls)
         return f"start: {start}\n{self._lark.rules}"
@@ -85,7 +102,8 @@ class _Writer:
         if frame.thought == "none":
             return answer
         beside = self._beside_thought()
-        thinking = f"{lark.until(frame.think_close, beside=beside)} {lark.blanks} {answer}"
+        turn = lark.text(frame.turn) if frame.turn.strip() else lark.blanks
+        thinking = f"{lark.until(frame.think_close, beside=beside)} {turn} {answer}"
         if frame.calls is not None and frame.ends_at_call:
             call = f"{self._opened(frame.calls, beside)} {self._more(frame.calls)}"
             thinking = one_of(thinking, call)
@@ -109,11 +127,14 @@ class _Writer:
         """Anything, until a call is opened. An answer may be nothing but a thought."""
         frame, lark = self._frame, self._lark
         is_optional = frame.thought == "optional"
-        beside = self._beside(*calls.openers, frame.think_open if is_optional else "")
+        # of longer ones the tokens may begin something else
+        is_token = is_optional and self._vocabulary.find(frame.think_open) is not None
+        beside = self._beside(*calls.openers, frame.think_open if is_token else "")
         call, prose = self._opened(calls, beside), lark.prose(beside)
         answer = lark.rule(f"({call})* {prose}" if calls.many else one_of(call, prose))
+        first = one_of(answer, *self._begun(calls, answer if calls.many else ""))
         if frame.thought == "none":
-            return answer
+            return first
         beside = self._beside_thought()
         ways = [f"{lark.until(frame.think_close, beside=beside)} {answer}", lark.prose(beside)]
         if frame.ends_at_call:
@@ -121,7 +142,12 @@ class _Writer:
         thinking = one_of(*ways)
         if not is_optional:
             return thinking
-        return one_of(f"{lark.until(frame.think_open, text=lark.blanks)} {thinking}", answer)
+        return one_of(f"{lark.until(frame.think_open, text=lark.blanks)} {thinking}", first)
+
+    def _begun(self, calls: Calls, then: str) -> Iterator[str]:
+        lark = self._lark
+        for left, opener in calls.begun.items():
+            yield f"{lark.until(left, text=lark.blanks)} {self._rest(calls, opener)} {then}"
 
     def _opened(self, calls: Calls, beside: str) -> str:
         """Any text, and then a call."""
@@ -138,7 +164,25 @@ class _Writer:
         return self._lark.rule(calls.write(self._lark, opener, calls.tools, many=calls.many))
 
     def _beside(self, *markers: str) -> str:
-        """The special tokens that may stand in free text: all but the end and some markers."""
+        """The special tokens that may stand in free text: all but the end and some markers. A token
+        that begins markers may stand there too, where the rest of none of them follows."""
         vocabulary = self._vocabulary
-        tokens = vocabulary.special - vocabulary.ends - {vocabulary.find(m) for m in markers}
-        return self._lark.rule(token(*tokens)) if tokens else ""
+        rests: dict[int, list[str | int]] = {}
+        for first, *rest in filter(None, map(vocabulary.spell, markers)):
+            if isinstance(first, int):
+                rests.setdefault(first, []).append(rest[0] if rest else "")
+        others = vocabulary.special - vocabulary.ends - rests.keys()
+        ways = [token(*others)] if others else []
+        for first, seconds in rests.items():
+            if "" not in seconds:
+                ways += self._not_followed(first, seconds, others)
+        return self._lark.rule(one_of(*ways)) if ways else ""
+
+    def _not_followed(
+        self, first: int, seconds: Sequence[str | int], others: frozenset[int]
+    ) -> Iterator[str]:
+        """A token that begins a marker, and what shows that it does not here."""
+        tokens = others - set(seconds)
+        yield f"{token(first)} {self._lark.other([s for s in seconds if isinstance(s, str)])}"
+        if tokens != others and tokens:
+            yield f"{token(first)} {token(*tokens)}"

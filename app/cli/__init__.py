@@ -10,6 +10,7 @@ from app import __version__
 _COMMANDS = {
     "serve": ("app.cli.serve", "serve", "Serve models over HTTP."),
     "pull": ("app.cli.pull", "pull", "Download models, or check what is here."),
+    "models": ("app.cli.models", "models", "Pin what models.yaml names."),
     "manifest": ("app.cli.manifest", "manifest", "Check models.yaml."),
     "parse": ("app.cli.parse", "parse", "Read a model's raw output as the API would."),
     "render": ("app.cli.render", "render", "Print the prompt that a chat template makes."),

@@ -25,6 +25,13 @@ class Document:
         """`models.yaml:7: models[0].source` for the path of keys and indices to a value."""
         return f"{self.name}:{self._line(location)}: {_dotted(location)}".rstrip(": ")
 
+    def node(self, location: Location) -> Any:
+        """ruamel's node at a location that exists."""
+        node = self.root
+        for part in location:
+            _, node = _step(node, part)
+        return node
+
     def explain(self, item: dict[str, Any], schema: type[BaseModel]) -> str:
         """A pydantic error as one line that names file, line, key, and the fix where known."""
         location: Location = item["loc"]

@@ -89,7 +89,7 @@ class Roster:
         self._replaced.remove(slot)
         heir = self._slots.get(slot.entry.id)
         if heir is not None:
-            heir.past = add_counters(slot.past, heir.past)
+            heir.past = keep_counters(add_counters(slot.past, heir.past))
 
     def _succeed(self, old: Slot, entry: ModelEntry) -> Slot:
         if _loads_alike(old.entry, entry):

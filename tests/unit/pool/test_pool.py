@@ -535,6 +535,17 @@ async def test_who_holds_a_replaced_model_keeps_it() -> None:
         assert rig.pool.stats()["a"].generated_tokens == 10
 
 
+async def test_what_was_replaced_and_has_left_counts_no_more_as_alive() -> None:
+    async with rigged() as rig:
+        await rig.use("a")
+        rig.pool.replace((entry("a", system_prompt="new"),))
+        async with asyncio.timeout(5):
+            while not rig.loader.unloads:  # noqa: ASYNC110  # as an outsider sees it
+                await asyncio.sleep(0.002)
+        await asyncio.sleep(0.01)
+        assert not rig.pool.stats()["a"].is_alive
+
+
 async def test_who_waits_waits_for_the_new_one() -> None:
     async with rigged() as rig:
         rig.loader.gate.clear()

@@ -1,0 +1,150 @@
+"""Everything at once: more models than memory, callers of all of them, and a manifest that changes.
+
+CI runs it small; with STORM_REQUESTS=200 it is the whole storm.
+"""
+
+import asyncio
+import os
+import random
+import re
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.make_gguf import write_encoder, write_tiny
+from tests.integration.load import CHAT, COMPLETIONS, wait_idle, wait_metric
+from tests.support.server import Server, serve
+from tests.support.wire import Answer, ask
+
+REQUESTS = int(os.environ.get("STORM_REQUESTS", "100"))
+CHATTING = ("llama", "qwen3", "gemma3", "mamba", "lfm2")
+ENCODER = "bert"
+NAMES = (*CHATTING, ENCODER)
+# what a caller may be told: its model is not there (any more), or is not there soon enough
+RIGHT = {200: set[str](), 404: {"model_not_found"}, 503: {"model_loading", "queue_timeout"}}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("storm")
+    (folder / "models").mkdir()
+    for name in CHATTING:
+        write_tiny(folder / "models" / f"{name}.gguf", name)
+    write_encoder(folder / "models" / f"{ENCODER}.gguf")
+    write_manifest(folder, 1024)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    settings = {"LLM_PRELOAD": "none", "LLM_MAX_LOADED_MODELS": "6", "LLM_MAX_SEQUENCES": "8"}
+    # for two of them; a third small one fits sometimes
+    settings["LLM_MEMORY_BUDGET"] = "3500KiB"
+    # unused models leave on their own, too
+    settings["LLM_KEEP_ALIVE"] = "1"
+    more = {"LLM_TRY_NEW_FILES": "false", "LLM_PREFIX_CACHE_BYTES": "0"}
+    # glibc keeps what was freed, for each thread: that is no leak, and would hide one
+    more["MALLOC_ARENA_MAX"] = "1"
+    with serve(folder, **settings, **more) as running:
+        yield running
+    running.assert_no_alarm()
+
+
+def write_manifest(folder: Path, context: int, gone: str | None = None) -> None:
+    """Atomically, as a careful operator would."""
+    lines = ["builtin: false", "models:"]
+    for name in NAMES:
+        source = f"models/{name}.gguf"
+        window = f", context_window: {context}" if name != ENCODER else ""
+        if name != gone:
+            lines.append(f"  - {{id: m-{name}, source: {source}{window}}}")
+    path = folder / "new.yaml"
+    path.write_text("\n".join(lines) + "\n")
+    path.replace(folder / "models.yaml")
+
+
+async def call(server: Server, dice: random.Random) -> Answer | None:
+    """One of all the ways to use a model; None of who left without an answer."""
+    name, kind = dice.choice(NAMES), dice.random()
+    said: dict[str, Any] = {"model": f"m-{name}", "max_tokens": dice.randint(1, 24)}
+    chat = {**said, "messages": [{"role": "user", "content": "the llama"}], "ignore_eos": True}
+    if name == ENCODER:
+        asked = {"model": said["model"], "input": "the llama"}
+        return await ask(server.port, "POST", "/v1/embeddings", asked)
+    if kind < 0.3:
+        return await ask(server.port, "POST", COMPLETIONS, {**said, "prompt": "the llama"})
+    if kind < 0.6:
+        return await ask(server.port, "POST", CHAT, chat)
+    if kind < 0.9:
+        answer = await ask(server.port, "POST", CHAT, {**chat, "stream": True})
+        if answer.status == 200:
+            assert answer.body.rstrip().endswith(b"data: [DONE]"), answer.body
+        return answer
+    leaver = asyncio.create_task(ask(server.port, "POST", CHAT, {**chat, "stream": True}))
+    await asyncio.wait([leaver], timeout=dice.uniform(0, 0.2))
+    leaver.cancel()
+    await asyncio.wait([leaver])
+    return None
+
+
+def resident_bytes(server: Server) -> int:
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    found = re.search(r"RssAnon:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+async def measure_empty(server: Server) -> int:
+    """Bytes of the process once every model has left memory."""
+    await wait_idle(server)
+    await wait_metric(server, "corral_engine_up", 0)
+    return resident_bytes(server)
+
+
+async def storm(server: Server, folder: Path, requests: int, seed: int) -> Counter[object]:
+    dice = random.Random(seed)
+    places = asyncio.Semaphore(16)
+    seen: Counter[object] = Counter()
+
+    async def one() -> None:
+        async with places:
+            answer = await call(server, dice)
+        if answer is None:
+            seen["left"] += 1
+            return
+        assert answer.status in RIGHT, answer.body
+        if answer.status != 200:
+            assert answer.error["code"] in RIGHT[answer.status]
+        seen[answer.status] += 1
+
+    async def disturb() -> None:
+        while True:
+            await asyncio.sleep(dice.uniform(0.2, 0.6))
+            gone = dice.choice([None, *NAMES])
+            await asyncio.to_thread(write_manifest, folder, dice.choice([512, 1024]), gone)
+            server.process.send_signal(signal.SIGHUP)
+
+    disturbing = asyncio.create_task(disturb())
+    try:
+        async with asyncio.timeout(110):
+            await asyncio.gather(*(one() for _ in range(requests)))
+    finally:
+        disturbing.cancel()
+        await asyncio.wait([disturbing])
+    return seen
+
+
+async def test_all_requests_end_well_and_nothing_stays_behind(server: Server, folder: Path) -> None:
+    await storm(server, folder, 2 * REQUESTS, seed=1)  # what is kept for good is there after that
+    before = await measure_empty(server)
+    seen = await storm(server, folder, REQUESTS, seed=2)
+    after = await measure_empty(server)
+    assert sum(seen.values()) == REQUESTS
+    assert seen[200] > REQUESTS // 2
+    assert server.metrics().value("corral_evictions_total") > REQUESTS / 20
+    assert server.get("/livez").status_code == 200
+    assert after < before * 1.05, (before, after)

@@ -1,7 +1,7 @@
 """A program of its own that loads a model file once: see `app.pool.trial`.
 
 llama.cpp checks much of a file with assertions that abort the process, and not all of it. Whatever
-a file does here, it does to this process only. `python -m app.llama.trial FILE KV_TYPE
+a file does here, it does to this process only. `python -m app.llama.trial FILE THREADS KV_TYPE
 FLASH_ATTENTION` ends with code 0 when the file was loaded and computed a few tokens. Else its
 output says why not.
 """
@@ -23,6 +23,7 @@ from app.llama.embedding import EmbeddingOptions, EmbeddingRuntime
 from app.llama.model import Model, ModelOptions
 
 _CONTEXT = 64
+_PROMPT = 2
 _TEXT = "Hello, 世界 1234"
 
 
@@ -35,10 +36,11 @@ def main() -> None:
             errors.append(line)
 
     library.init(note)
-    path, kv_type, flash_attention = sys.argv[1:]
+    path, threads, kv_type, flash_attention = sys.argv[1:]
     options: Any = {"kv_type": kv_type, "flash_attention": flash_attention}
+    count = int(threads)
     try:
-        _use(Path(path), ContextOptions(_CONTEXT, 1, _CONTEXT, _CONTEXT, 1, 1, **options))
+        _use(Path(path), ContextOptions(_CONTEXT, 1, _CONTEXT, _CONTEXT, count, count, **options))
     except CorralError as error:
         sys.exit(errors[0] if errors else error.message)
     except MemoryError:
@@ -58,11 +60,11 @@ def _use(path: Path, options: ContextOptions) -> None:
     vocabulary = model.vocabulary
     for token in range(vocabulary.size):
         vocabulary.piece(token, special=True)
-    tokens = vocabulary.tokenize(_TEXT, add_special=True, parse_special=True)[: _CONTEXT // 2]
+    tokens = vocabulary.tokenize(_TEXT, add_special=True, parse_special=True)[:_PROMPT]
     if not tokens or not model.has_decoder:
         return
     if not model.is_causal:
-        EmbeddingRuntime(model, EmbeddingOptions(_CONTEXT, 1)).embed(tokens)
+        EmbeddingRuntime(model, EmbeddingOptions(_CONTEXT, options.threads)).embed(tokens)
         return
     if not model.has_encoder:
         _decode(LlamaRuntime(model, options), tokens)

@@ -102,12 +102,16 @@ class LlamaLoader:
         self._make_runtime = make_runtime
         self._make_progress = make_progress
         self._verifier = Verifier()
-        self._trials: Trials | None = None
-        if settings.try_new_files:
-            kept = settings.models_dir / FOLDER
-            self._trials = Trials(kept, settings.kv_type, settings.flash_attention)
         self._stopped = threading.Event()
         self._threads = settings.threads or usable_cores()
+        self._trials: Trials | None = None
+        if settings.try_new_files:
+            self._trials = Trials(
+                settings.models_dir / FOLDER,
+                settings.kv_type,
+                settings.flash_attention,
+                self._threads,
+            )
 
     async def measure(self, entry: ModelEntry) -> int:
         await self._check(entry)

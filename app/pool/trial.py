@@ -39,9 +39,14 @@ class Trials:
     """Remembers what was loaded safely, in `folder` over restarts too where it can be written."""
 
     def __init__(
-        self, folder: Path, kv_type: KvType = "f16", flash_attention: str = "auto"
+        self,
+        folder: Path,
+        kv_type: KvType = "f16",
+        flash_attention: str = "auto",
+        threads: int = 1,
     ) -> None:
         self._folder = folder
+        self._threads = threads
         self._options = (kv_type, flash_attention)
         self._passed: set[str] = set()
 
@@ -61,7 +66,7 @@ class Trials:
         if key in self._passed or (self._folder / key).exists():
             return
         seconds = _SECONDS + entry.size / _BYTES_PER_SECOND
-        if reason := _try(entry.path, self._options, seconds, is_stopped):
+        if reason := _try(entry.path, (str(self._threads), *self._options), seconds, is_stopped):
             raise ModelLoadFailed(
                 f"The file {entry.path.name} cannot be loaded: {reason}. It was tried in a "
                 f"process of its own, so nothing else is affected."

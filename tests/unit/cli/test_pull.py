@@ -165,3 +165,27 @@ def test_the_commit_is_kept(hub: Hub, tmp_path: Path) -> None:
     manifest(tmp_path, revision=COMMIT)
     assert pull().exit_code == 0
     assert {asked.path.split("/")[4] for asked in hub.asked if "resolve" in asked.path} == {COMMIT}
+
+
+def test_all_parts_of_a_model(hub: Hub, tmp_path: Path) -> None:
+    names = [f"big-0000{number}-of-00003.gguf" for number in (1, 2, 3)]
+    for name in names:
+        hub.files[name] = Stored(hub.files["m.gguf"].data)
+    hub.files[names[1]].faults.append("drop")
+    result = pull(f"hf://{REPOSITORY}/{names[0]}")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "models/maker/model").iterdir()) == names
+    del hub.files[names[2]]
+    (tmp_path / "models/maker/model" / names[2]).unlink()
+    result = pull(f"hf://{REPOSITORY}/{names[0]}")
+    assert result.exit_code == 1
+    assert f"{names[2]}@main: the repository has no such file" in result.stderr
+
+
+def test_the_draft_of_a_model_comes_with_it(hub: Hub, tmp_path: Path) -> None:
+    hub.files["d.gguf"] = Stored(hub.files["m.gguf"].data)
+    text = f"models: [{{id: m, source: '{SOURCE}', draft: {{source: 'hf://{REPOSITORY}/d.gguf'}}}}]"
+    (tmp_path / "models.yaml").write_text(text)
+    assert pull("m").exit_code == 0
+    found = (tmp_path / "models/maker/model").iterdir()
+    assert sorted(path.name for path in found) == ["d.gguf", "m.gguf"]

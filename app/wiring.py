@@ -83,7 +83,7 @@ def build_service(
     loader = LlamaLoader(settings, load_progress, prefixes, make_runtime)
     pool = _make_pool(settings, catalog, metrics, loader)
     reloader = Reloader(pool, partial(_read_catalog, settings), settings.manifest)
-    metrics.watch(pool.stats, pool.states)
+    metrics.watch(pool.stats, pool.states, pool.memory)
     preload = _choose_preload(settings, pool)
     generation = GenerationService(pool, metrics, queue_timeout=settings.queue_timeout)
     gate = DrainGate()

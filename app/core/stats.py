@@ -8,6 +8,14 @@ CacheTier = Literal["live", "host", "disk"]
 
 
 @dataclass(frozen=True, slots=True)
+class PoolMemory:
+    """Bytes that each model in memory takes, and what all together may take."""
+
+    models: dict[str, int] = field(default_factory=dict[str, int])
+    budget: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStats:
     """State of one engine at `heartbeat` (monotonic seconds). Counters only ever grow.
 

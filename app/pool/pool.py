@@ -11,14 +11,13 @@ import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Protocol
 
 import structlog
 
 from app.catalog.entries import ModelEntry
 from app.core.errors import CorralError, ModelBusy, ModelNotFound, OutOfMemory
 from app.core.models import ModelInfo, ModelState
-from app.core.stats import EngineStats
+from app.core.stats import EngineStats, PoolMemory
 from app.pool.events import (
     Asked,
     Changed,
@@ -33,6 +32,7 @@ from app.pool.events import (
 from app.pool.loaded import LoadedModel
 from app.pool.loader import Loader, Resident
 from app.pool.policy import Room, Wanted, make_plan
+from app.pool.ports import PoolMetrics
 from app.pool.refusals import cannot_load, closing, no_place, out_of_memory, still_loading
 from app.pool.roster import Changes, Roster
 from app.pool.slot import Slot, Waiter
@@ -43,16 +43,6 @@ _FAILURE_REST = 5.0  # seconds before a model that failed to load is tried again
 _UNLOAD_PATIENCE = 30.0  # seconds
 
 _log = structlog.stdlib.get_logger("corral.pool")
-
-
-class PoolMetrics(Protocol):
-    """What the pool reports."""
-
-    def observe_load(self, model: str, seconds: float) -> None: ...
-
-    def count_eviction(self, model: str, reason: str) -> None: ...
-
-    def count_restart(self, model: str) -> None: ...
 
 
 _Describe = Callable[[ModelEntry, ModelState, str | None], ModelInfo]
@@ -110,6 +100,10 @@ class ModelPool:
     def states(self) -> Mapping[str, ModelState]:
         """The state of every model."""
         return {slot.entry.id: slot.state for slot in self._slots.current()}
+
+    def memory(self) -> PoolMemory:
+        """What the models in memory take, and may take."""
+        return PoolMemory(self._slots.memory(), self._limit.memory)
 
     @property
     def is_ready(self) -> bool:
@@ -314,10 +308,9 @@ class ModelPool:
         for name in plan.load:
             self._begin_load(by_name[name])
         for slot in self._slots:
-            if slot.resident is None:
-                if slot.state != "loading":
-                    slot.tell_dismissals()
-            elif not slot.is_leaving:
+            if not slot.is_resident:
+                slot.tell_dismissals()
+            elif slot.resident is not None and not slot.is_leaving:
                 self._drain_or_keep(slot, self._reason_to_leave(slot, plan.drain))
 
     def _reason_to_leave(self, slot: Slot, unwanted: Sequence[str]) -> str | None:

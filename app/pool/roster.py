@@ -60,6 +60,10 @@ class Roster:
                 found[slot.entry.id] = add_counters(keep_counters(slot.engine_stats), present)
         return {name: stats for name, stats in found.items() if stats is not None}
 
+    def memory(self) -> dict[str, int]:
+        """Bytes of each model in memory; what was replaced and is still used counts as well."""
+        return {slot.name: slot.memory_taken for slot in self if slot.resident is not None}
+
     def replace(self, entries: Sequence[ModelEntry], default: str | None) -> Changes:
         """Take over a new catalog. What is loaded of a changed entry is used to the end by those
         who hold it; who waits for it waits for the new one."""

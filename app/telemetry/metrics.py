@@ -10,7 +10,7 @@ from prometheus_client.exposition import choose_encoder
 
 from app.core.records import GenerationRecord
 from app.telemetry.events import EventCollector
-from app.telemetry.snapshots import OWN_LABELS, SnapshotCollector, States, Stats
+from app.telemetry.snapshots import OWN_LABELS, Memory, SnapshotCollector, States, Stats
 
 # Every bucket is a line for each child and each alias, and so a part of what a scrape costs.
 LATENCY_BUCKETS = (
@@ -171,9 +171,9 @@ class Metrics:
     def count_restart(self, model: str) -> None:
         self._restarts.labels(model).inc()
 
-    def watch(self, stats: Stats, states: States) -> None:
-        """Read the engines' snapshots and the models' states at every scrape."""
-        self._snapshots.watch(stats, states)
+    def watch(self, stats: Stats, states: States, memory: Memory) -> None:
+        """Read the engines' snapshots, the models' states and sizes at every scrape."""
+        self._snapshots.watch(stats, states, memory)
 
     def render(self) -> tuple[bytes, str]:
         """The exposition and its content type: the plain text that every scraper reads."""

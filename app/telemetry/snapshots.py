@@ -10,9 +10,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from app.core.models import ModelState
-from app.core.stats import CacheTier, EngineStats
+from app.core.stats import CacheTier, EngineStats, PoolMemory
 
 Stats = Callable[[], Mapping[str, EngineStats]]
+Memory = Callable[[], PoolMemory]
 States = Callable[[], Mapping[str, ModelState]]
 _Family = CounterMetricFamily | GaugeMetricFamily
 
@@ -33,16 +34,19 @@ class SnapshotCollector(Collector):
         self._has_aliases = has_aliases
         self._stats: Stats = dict
         self._states: States = dict
+        self._memory: Memory = PoolMemory
 
-    def watch(self, stats: Stats, states: States) -> None:
+    def watch(self, stats: Stats, states: States, memory: Memory) -> None:
         self._stats = stats
         self._states = states
+        self._memory = memory
 
     def collect(self) -> Iterator[Metric]:
         states, stats = self._states(), self._stats()
         # What an autoscaler reads is there for a model that was never loaded, too.
         known = {**dict.fromkeys(states, _NOTHING), **stats}
         yield _collect_states(states)
+        yield from _collect_memory(self._memory())
         for reading in _READINGS:
             shown = known if reading.is_early else stats
             yield reading.collect(shown)
@@ -113,6 +117,18 @@ def _collect_states(states: Mapping[str, ModelState]) -> Metric:
         for state in _STATES:
             family.add_metric((model, state), state == current)
     return family
+
+
+def _collect_memory(memory: PoolMemory) -> Iterator[Metric]:
+    taken = GaugeMetricFamily(
+        "corral_model_memory_bytes", "Memory that a loaded model takes.", labels=OWN_LABELS
+    )
+    for model, size in memory.models.items():
+        taken.add_metric((model,), size)
+    yield taken
+    yield GaugeMetricFamily(
+        "corral_memory_budget_bytes", "Memory that all models may take.", value=memory.budget
+    )
 
 
 def _collect_finished(stats: Mapping[str, EngineStats]) -> Metric:

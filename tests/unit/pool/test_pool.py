@@ -304,7 +304,7 @@ async def test_an_unforeseen_error_is_a_failed_load() -> None:
 
 
 async def test_patience_ends() -> None:
-    async with rigged(load_timeout=0.05) as rig:
+    async with rigged(load_timeout=0.5) as rig:
         rig.loader.gate.clear()
         with pytest.raises(ModelLoading) as caught:
             await rig.use("a")

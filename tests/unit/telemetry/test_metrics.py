@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.models import ModelState
 from app.core.records import GenerationRecord
-from app.core.stats import EngineStats
+from app.core.stats import EngineStats, PoolMemory
 from app.telemetry.metrics import Metrics
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -56,7 +56,7 @@ def fill(metrics: Metrics) -> None:
         prefill_budget=128,
     )
     states: dict[str, ModelState] = {"m": "hot", "n": "cold"}
-    metrics.watch(lambda: {"m": stats}, lambda: states)
+    metrics.watch(lambda: {"m": stats}, lambda: states, lambda: PoolMemory({"m": 300}, 1000))
     for outcome in ("stop", "tool_calls", "length", "abort", "engine_failed"):
         metrics.observe_generation(
             GenerationRecord(
@@ -92,6 +92,8 @@ def test_own_names(metrics: Metrics) -> None:
     assert value(samples, "corral_sequences_finished_total", model="m", reason="stop") == 4
     assert value(samples, "corral_model_state", model="m", state="hot") == 1
     assert value(samples, "corral_model_state", model="n", state="hot") == 0
+    assert value(samples, "corral_model_memory_bytes", model="m") == 300
+    assert value(samples, "corral_memory_budget_bytes") == 1000
     assert value(samples, "corral_requests_total", model="m", outcome="engine_failed") == 1
     assert value(samples, "corral_request_duration_seconds_count", model="m") == 5
     assert value(samples, "corral_request_prompt_tokens_sum", model="m") == 60
@@ -164,7 +166,7 @@ def test_vllm_names_can_be_switched_off() -> None:
 
 def test_autoscalers_see_a_model_before_its_first_load() -> None:
     metrics = Metrics()
-    metrics.watch(dict, lambda: {"n": "cold"})
+    metrics.watch(dict, lambda: {"n": "cold"}, PoolMemory)
     samples = scrape(metrics)
     for name in ("corral_requests_running", "corral_requests_waiting", "corral_kv_usage_ratio"):
         assert value(samples, name, model="n") == 0

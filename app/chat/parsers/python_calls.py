@@ -77,11 +77,10 @@ class BareCalls:
     def markers(self) -> tuple[str, ...]:
         return ()
 
-    def read(self, scan: Scanner, _opener: str, toolbox: Toolbox, /) -> Steps[None]:
+    def read(self, scan: Scanner, opener: str, toolbox: Toolbox, /) -> Steps[None]:
         """What only looked like a call is text, and nothing malformed."""
         n_calls = scan.n_calls
-        scan.restore()
-        scan.hold()
+        scan.skip(-len(opener))  # it belongs to the call
         try:
             yield from read_calls(
                 scan,

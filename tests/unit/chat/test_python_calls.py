@@ -270,3 +270,11 @@ def test_what_python_prints_is_read_back(arguments: dict[str, Any]) -> None:
     text = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
     result = read(lfm2, f"{OPEN}[f({text})]{CLOSE}")
     assert (result.ended, json.loads(result.calls[0][1])) == ([True], arguments)
+
+
+@pytest.mark.parametrize("name", ["pythonic", "llama-3", "llama-4"])
+@pytest.mark.parametrize("space", ["\u3000", "\u00a0", "\u2028", " \u3000\n"])
+def test_any_white_space_may_stand_before_what_looks_like_a_call(name: str, space: str) -> None:
+    spoken = find_format("", name)
+    for text in (f"{space}[x", f"Yes.{space}{{", f"{space}[f(a=1)]"):
+        read_every_way(lambda: spoken.make_parser((Tool("f"),), thinks=False), text)

@@ -15,6 +15,7 @@ from app.api.app import create_api
 from app.api.middleware.drain import DrainGate
 from app.api.middleware.keys import make_key_ring
 from app.catalog.entries import ModelEntry, build_catalog
+from app.catalog.store import ModelStore
 from app.config.hardware import usable_cores
 from app.config.manifest import Manifest, read_manifest
 from app.config.settings import Settings
@@ -34,6 +35,7 @@ from app.pool.templates import check_templates
 from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
 from app.services.models import ModelService
+from app.services.storage import StorageService
 from app.telemetry.logging import llama_log_sink, load_progress
 from app.telemetry.metrics import Metrics
 
@@ -91,6 +93,7 @@ def build_service(
         generation=generation,
         embeddings=EmbeddingService(pool),
         models=ModelService(pool),
+        storage=StorageService(pool, ModelStore(settings.models_dir), reloader.reload),
         pool=pool,
         metrics=metrics,
         settings=settings,

@@ -26,6 +26,7 @@ from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
 from app.services.models import ModelService
 from app.services.ports import GenerationMetrics, ModelPool
+from app.services.storage import StorageService
 
 _EXPOSED = ("x-request-id", "openai-processing-ms", "x-corral-ignored", "retry-after")
 
@@ -70,6 +71,7 @@ def create_api(
     generation: GenerationService,
     embeddings: EmbeddingService,
     models: ModelService,
+    storage: StorageService,
     pool: ModelPool,
     metrics: HttpMetrics,
     settings: ApiSettings,
@@ -81,11 +83,12 @@ def create_api(
     or not.
 
     The services are made with `GenerationService(pool, metrics, queue_timeout=...)`,
-    `EmbeddingService(pool)` and `ModelService(pool)`. `fingerprint` names the llama.cpp build
-    ("b" and a number), `keys` says who is let in. The application has no lifespan of its own: the
-    composition starts and stops the pool. On SIGTERM it calls `gate.close()`, waits for
-    `gate.wait_idle()` up to the drain timeout, and then stops. The server's access log is not
-    needed: one line for each request comes from here (structlog event "request").
+    `EmbeddingService(pool)`, `ModelService(pool)` and `StorageService(pool, store, reload)`.
+    `fingerprint` names the llama.cpp build ("b" and a number), `keys` says who is let in. The
+    application has no lifespan of its own: the composition starts and stops the pool. On SIGTERM it
+    calls `gate.close()`, waits for `gate.wait_idle()` up to the drain timeout, and then stops. The
+    server's access log is not needed: one line for each request comes from here (structlog event
+    "request").
     """
     gate = gate or DrainGate()
     ops = OpsRoutes(pool, metrics, gate).routes()
@@ -110,7 +113,7 @@ def create_api(
             ping_interval=settings.sse_ping_interval,
         ).routes(),
         *OllamaModelRoutes(models, settings.max_json_depth).routes(),
-        *StoreRoutes(models).routes(),
+        *StoreRoutes(models, storage, settings.max_json_depth).routes(),
     ]
     routes = [*openai, *ollama, *ops]
     application = Starlette(

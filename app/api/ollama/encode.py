@@ -23,6 +23,7 @@ from app.core.events import (
 from app.core.records import GenerationRecord
 from app.core.usage import Usage
 
+LINES_TYPE = "application/x-ndjson"
 _NANOSECONDS = 1_000_000_000
 
 

@@ -12,10 +12,26 @@ REFUSED: Mapping[str, str] = {
     "template": "A model's template is chosen in models.yaml.",
 }
 
+_IN_MANIFEST = "What is said of a model stands in models.yaml."
 
-def refuse_unsupported(body: Mapping[str, Any], place: str = "") -> None:
+REFUSED_AT_CREATION: Mapping[str, str] = {
+    "files": "Put the file into the models directory; 'modelpath' or 'from' then names it.",
+    "adapters": _IN_MANIFEST,
+    "template": _IN_MANIFEST,
+    "system": _IN_MANIFEST,
+    "parameters": _IN_MANIFEST,
+    "messages": _IN_MANIFEST,
+    "license": _IN_MANIFEST,
+    "modelfile": _IN_MANIFEST,
+    "quantize": "Files are served as they are.",
+}
+
+
+def refuse_unsupported(
+    body: Mapping[str, Any], place: str = "", table: Mapping[str, str] = REFUSED
+) -> None:
     """Raises UnsupportedParameter for what is given and not empty."""
-    for name, reason in REFUSED.items():
+    for name, reason in table.items():
         if body.get(name):
             param = place + name
             raise UnsupportedParameter(f"'{param}' is not supported. {reason}", param=param)

@@ -24,6 +24,7 @@ from app.api.ollama.decode import (
     decode_generate,
 )
 from app.api.ollama.encode import (
+    LINES_TYPE,
     ChatShape,
     GenerateShape,
     Piece,
@@ -58,7 +59,7 @@ class Framing:
         return self.prefix + data + self.suffix
 
 
-LINES = Framing("application/x-ndjson", b"", b"\n", b"")
+LINES = Framing(LINES_TYPE, b"", b"\n", b"")
 EVENTS = Framing("text/event-stream", b"data: ", b"\n\n", b"data: [DONE]\n\n")
 
 

@@ -134,3 +134,16 @@ class NameBody(Body):
 
 class ShowBody(NameBody):
     verbose: bool | None = None
+
+
+class CopyBody(Body):
+    source: Annotated[str, Field(min_length=1, max_length=512)]
+    destination: Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class CreateBody(NameBody):
+    """Ollama's `from` names a model, rustllama's `modelpath` a file in the models directory."""
+
+    from_: Annotated[str, Field(max_length=512)] | None = Field(None, alias="from")
+    modelpath: Annotated[str, Field(max_length=4096)] | None = None
+    stream: bool | None = None

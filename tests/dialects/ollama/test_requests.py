@@ -9,6 +9,8 @@ import pytest
 from app.api.ollama.refused import REFUSED
 from app.api.ollama.schemas import (
     ChatBody,
+    CopyBody,
+    CreateBody,
     EmbedBody,
     EmbeddingsBody,
     GenerateBody,
@@ -229,8 +231,8 @@ async def test_nothing_to_embed_loads() -> None:
 def test_the_docs_name_every_field() -> None:
     section = (ROOT / "docs" / "compatibility.md").read_text().partition("## Ollama's API")[2]
     told = set(re.findall(r"`(\w+)`", section))
-    bodies = (ChatBody, GenerateBody, EmbedBody, EmbeddingsBody, ShowBody)
-    fields = {name for body in bodies for name in body.model_fields}
+    bodies = (ChatBody, GenerateBody, EmbedBody, EmbeddingsBody, ShowBody, CopyBody, CreateBody)
+    fields = {field.alias or name for body in bodies for name, field in body.model_fields.items()}
     # what the section above in the docs says of sampling holds for options too
     known = {name for name in Options.model_fields if name not in SAMPLING_BEYOND}
     assert not (fields | known) - told

@@ -18,9 +18,11 @@ from starlette.applications import Starlette
 from app.api.app import create_api
 from app.api.middleware.drain import DrainGate
 from app.api.middleware.keys import make_key_ring
+from app.catalog.store import ModelStore
 from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
 from app.services.models import ModelService
+from app.services.storage import StorageService
 from tests.unit.services.scripted import RecordingMetrics, Script, ScriptedEngine, ScriptedPool
 
 MODEL = "org/tiny:q8"
@@ -53,6 +55,10 @@ class Served:
     metrics: RecordingMetrics = field(default_factory=RecordingMetrics)
     gate: DrainGate = field(default_factory=DrainGate)
     queue_timeout: float | None = None
+    models_dir: Path = Path("models")
+
+    async def _reload(self) -> None:
+        """The scripted pool has one catalog."""
 
     def __post_init__(self) -> None:
         self.generation = GenerationService(
@@ -62,6 +68,7 @@ class Served:
             generation=self.generation,
             embeddings=EmbeddingService(self.pool),
             models=ModelService(self.pool),
+            storage=StorageService(self.pool, ModelStore(self.models_dir), self._reload),
             pool=self.pool,
             metrics=self.metrics,
             settings=self.options,

@@ -25,6 +25,7 @@ _RESERVED = frozenset({"messages", "tools", "add_generation_prompt", "bos_token"
 _PREFILL = "sentinelprefill"  # stands for the beginning of an answer while its prompt is made
 _THINK = Thought("<think>", "</think>")
 _TAIL = 256
+_NEAR = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,9 @@ class _Rendering:
         text = self.run(messages)
         said = (messages[-1].content or "").strip()
         place = text.rfind(said) if said else -1
-        if place >= 0:
+        # a short message may stand in the markup after it once more
+        is_plain = place >= 0 and text.find(said, max(place - _NEAR, 0)) == place
+        if is_plain:
             return text, text[place + len(said) :]
         try:  # the content was written in another form
             closed = self.run(messages, generation=False)
@@ -173,7 +176,7 @@ class _Rendering:
             closed = ""
         if closed and text.startswith(closed):
             return text, text[len(closed) :]
-        return text, text[-_TAIL:]
+        return text, text[place + len(said) :] if place >= 0 else text[-_TAIL:]
 
     def run_prefill(self, history: Sequence[Message], begun: Message) -> tuple[str, str]:
         """A prompt that ends with the beginning of an answer.

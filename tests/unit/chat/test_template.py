@@ -140,3 +140,14 @@ def test_traits() -> None:
     assert plain.traits.problem is None
     assert ChatTemplate(None).traits.takes_tools
     assert "division" in str(ChatTemplate("{{ 1 / 0 }}").traits.problem)
+
+
+@pytest.mark.parametrize("said", ["t", "think", "<", "assistant"])
+def test_a_message_of_a_word_that_the_markup_has_too(said: str) -> None:
+    source = (
+        "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|><think>{% endif %}"
+    )
+    rendered = ChatTemplate(source).render([Message("user", said)])
+    assert rendered.suffix == "<|assistant|><think>"
+    assert rendered.opens_reasoning

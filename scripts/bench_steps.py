@@ -29,8 +29,9 @@ PROMPT_TOKENS = 16
 
 
 async def _read(stream: OutputStream) -> None:
-    async for _ in stream:
-        pass
+    while not stream.is_closed:
+        stream.news.clear()
+        await stream.news.wait()
 
 
 async def _round(

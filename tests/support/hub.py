@@ -51,6 +51,10 @@ class Hub:
     files: dict[str, Stored] = field(default_factory=dict[str, Stored])
     asked: list[Asked] = field(default_factory=list[Asked])
     sent: int = 0
+    active: int = 0
+    """Bodies that are being sent, and how many there were at most."""
+    most_active: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
     redirect: str | None = None
     """Where `/files/*` redirects to, instead of answering."""
 
@@ -161,7 +165,12 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
+        with hub.lock:
+            hub.active += 1
+            hub.most_active = max(hub.most_active, hub.active)
         self._send_body(hub, stored, data, fault)
+        with hub.lock:
+            hub.active -= 1
 
     def _send_body(self, hub: Hub, stored: Stored, data: bytes, fault: Fault | None) -> None:
         if fault == "twist":

@@ -2,11 +2,11 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,9 +71,8 @@ async def test_a_whole_file(hub: Hub, data: bytes, tmp_path: Path) -> None:
 async def test_several_connections_at_a_time(hub: Hub, tmp_path: Path) -> None:
     hub.files["m.gguf"].pace = 0.1
     download, _ = make(hub, tmp_path)
-    begun = time.monotonic()
     await download.run()
-    assert time.monotonic() - begun < 0.1 * 7, "seven pieces came one after the other"
+    assert hub.most_active >= LIMITS.connections
 
 
 @pytest.mark.parametrize("limits", [LIMITS, ONE], ids=["parallel", "one"])
@@ -250,11 +249,17 @@ def start_process(hub: Hub, folder: Path) -> "subprocess.Popen[str]":
     )
 
 
+def kept(folder: Path) -> int:
+    """Bytes that the books of the download speak of."""
+    books = [json.loads(path.read_text()) for path in (folder / "partial").glob("*.json")]
+    return sum(end - start for book in books for start, end in book["done"])
+
+
 async def test_a_killed_download_goes_on(hub: Hub, data: bytes, tmp_path: Path) -> None:
     big = data + bytes(4_000_000)
     hub.files["m.gguf"] = Stored(big, pace=0.1)
     process = start_process(hub, tmp_path)
-    wait_until(lambda: hub.sent > 1_500_000, "a part of the file", 30)
+    wait_until(lambda: kept(tmp_path) > 500_000, "a part of the file", 60)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     hub.files["m.gguf"].pace = 0

@@ -131,7 +131,7 @@ def start(folder: Path, stderr: int) -> "subprocess.Popen[bytes]":
 def test_ctrl_c_keeps_what_is_here(hub: Hub, tmp_path: Path) -> None:
     hub.files["m.gguf"].pace = 0.3
     process = start(tmp_path, subprocess.PIPE)
-    wait_until(lambda: hub.sent > 70_000, "some bytes", 30)
+    wait_until(lambda: hub.sent > 140_000, "some bytes", 30)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 130, errors

@@ -70,6 +70,11 @@ class Hub:
         found = [asked.span for asked in self.asked if asked.path.startswith("/files/")]
         return [span for span in found if span != "bytes=0-0"]
 
+    def starts(self) -> list[int]:
+        """Where those ranges begin."""
+        spans = [span for span in self.bodies() if span is not None]
+        return [int(span.removeprefix("bytes=").partition("-")[0]) for span in spans]
+
 
 @contextmanager
 def run_hub() -> Generator[Hub]:

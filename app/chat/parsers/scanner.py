@@ -224,7 +224,7 @@ class Scanner:
     def drop(self) -> None:
         """What was held was markup."""
         if self._held is not None:
-            space = _SPACES.match(self._text, self._held)
+            space = _SPACES.match(self._text, self._held, self._at)  # no more than was taken
             self._gap = self._gap or (space.group() if space else "")
             self._held = None
 

@@ -276,5 +276,10 @@ def test_what_python_prints_is_read_back(arguments: dict[str, Any]) -> None:
 @pytest.mark.parametrize("space", ["\u3000", "\u00a0", "\u2028", " \u3000\n"])
 def test_any_white_space_may_stand_before_what_looks_like_a_call(name: str, space: str) -> None:
     spoken = find_format("", name)
-    for text in (f"{space}[x", f"Yes.{space}{{", f"{space}[f(a=1)]", f"[f(a=1)]{space} x"):
+    for text in (
+        f"{space}[x",
+        f"Yes.{space}{{",
+        f"{space}[f(a=1)]",
+        f'{{"name": "f", "parameters": {{}}}}{space} x',
+    ):
         read_every_way(lambda: spoken.make_parser((Tool("f"),), thinks=False), text)

@@ -280,6 +280,6 @@ def test_any_white_space_may_stand_before_what_looks_like_a_call(name: str, spac
         f"{space}[x",
         f"Yes.{space}{{",
         f"{space}[f(a=1)]",
-        f'Yes. {{"name": "f", "parameters": {{}}}}{space} x',
+        f'Yes.{{"name": "f", "parameters": {{}}}}{space} x',
     ):
         read_every_way(lambda: spoken.make_parser((Tool("f"),), thinks=False), text)

@@ -34,6 +34,7 @@ Spell = Callable[[str], Sequence[str | int]]
 # Between two JSON tokens: a model that may write any amount of space can do so for ever.
 JSON_OPTIONS = {"whitespace_pattern": r"( |\n[ \t]{0,20})"}
 _ANY = r"(?s:.)*"
+_SOME = r"(?s:.)+"
 
 
 class Lark:
@@ -62,12 +63,13 @@ class Lark:
     def anything(self) -> str:
         return self._define("TEXT", f": /{_ANY}/")
 
-    def other(self, starts: Sequence[str]) -> str:
-        """Text that begins with none of `starts`; where there are none, some text."""
+    def other(self, starts: Sequence[str], *, is_some: bool = False) -> str:
+        """Text that begins with none of `starts`; where there are none, some text. `is_some`: it
+        is not empty, so that nothing that may follow it is taken instead."""
         if not starts:
-            return self._define("SOME", ": /(?s:.)+/")
+            return self._define("SOME", f": /{_SOME}/")
         without = f"~/({'|'.join(map(_escape, starts))}){_ANY}/"
-        return self._define("OTHER", f": /{_ANY}/ & {without}")
+        return self._define("OTHER", f": /{_SOME if is_some else _ANY}/ & {without}")
 
     def rule(self, expression: str) -> str:
         return self._define("rule", f": {expression}")

@@ -212,6 +212,28 @@ def test_plain_text_opens_a_call_like_its_token(
         assert fits == is_fine
 
 
+@pytest.mark.parametrize(
+    ("text", "is_fine"),
+    [
+        ('{"name": "set_light", "parameters": {"room": "a", "level": 5}}', True),
+        ('{"name":"set_light","parameters":{"room":"a","level":5}}', True),
+        ('{"type": "function", "name": "set", "parameters": {}}', True),
+        ('Now. {"name": "set", "parameters": {}} Done.', True),
+        ('{"name": "set_light", "parameters": {"room": 5}}', False),
+        ('{"name":"set","parameters":{"x":1}}', False),
+        ('Now. {"type": "function", "name": "set_light", "parameters": {"level": "x"}}', False),
+        ('{"name": "Bob", "parameters": 5}', True),
+        ('{"name": "set_light"}', True),
+        ('{"a": [1, {"name": "set"}]} and more', True),
+    ],
+)
+def test_calls_without_markers_are_held_where_their_names_show_them(
+    compiler: ConstraintCompiler, builtin_model: Model, text: str, is_fine: bool
+) -> None:
+    frame = Frame(calls=offer(find_format("", "llama-3")))
+    assert follow(compiler.compile(None, frame), builtin_model, text) == is_fine
+
+
 def test_one_call_ends_the_answer(compiler: ConstraintCompiler, builtin_model: Model) -> None:
     for must in (False, True):
         calls = offer(HERMES, must=must, many=False)

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.chat.markers import THINK_CLOSE, THINK_OPEN
-from app.chat.parsers.answer import AnswerParser, CallSyntax, Envelope, Layout, Reply, Thought
+from app.chat.parsers.answer import (
+    AnswerParser,
+    CallSyntax,
+    Envelope,
+    Layout,
+    Reply,
+    Thought,
+    WritesCalls,
+)
 from app.chat.parsers.base import PlainParser, StreamParser
 from app.chat.parsers.toolbox import Toolbox
 from app.core.messages import Tool
@@ -21,7 +29,8 @@ class ChatFormat:
     parts that is not the usual one of `Envelope`. `reply`: what stands around the text. `strays`:
     markup between the parts that says nothing; `call_strays`: around calls. `always_thinks`: also
     where the template does not say so. `turn`: what stands between a thought and what follows it.
-    `lead`: what text begins with. `bare`: how calls are written without markers.
+    `lead`: what text begins with. `bare`: how calls are written without markers. `held`: what calls
+    in free text are held to, where that is more than `calls`.
     """
 
     name: str
@@ -36,6 +45,7 @@ class ChatFormat:
     turn: str = "\n\n"
     lead: str = ""
     bare: CallSyntax | None = None
+    held: WritesCalls | None = None
 
     def is_spoken_by(self, template: str) -> bool:
         return bool(self.signs) and all(sign in template for sign in self.signs)
@@ -50,10 +60,10 @@ class ChatFormat:
         calls = (*self.calls.markers, *self.call_strays) if has_tools else ()
         return (*thought, *reply, *self.strays, *calls)
 
-    def held_to(self, *, must: bool) -> CallSyntax:
-        """What calls under a constraint are written in. A bracket is no sign of a call: calls
-        without markers can only be demanded."""
-        return self.bare if must and self.bare is not None else self.calls
+    def held_to(self, *, must: bool) -> CallSyntax | WritesCalls:
+        """What calls under a constraint are written in. A bracket is no sign of a call: without
+        markers they are demanded, or held to what `held` knows them by."""
+        return (self.bare if must else self.held) or self.calls
 
     def make_parser(
         self, tools: Sequence[Tool], *, thinks: bool, prompt_end: str = ""

@@ -2,9 +2,11 @@
 
 from app.chat.formats.chat_format import ChatFormat
 from app.chat.parsers.json_calls import JsonCalls
-from app.chat.parsers.python_calls import BareCalls, PythonCalls
+from app.chat.parsers.python_calls import BareCalls, MarkedOrBare, PythonCalls
 
 _LLAMA_OBJECTS = JsonCalls("{", argument_keys=("parameters", "arguments"))
+_LLAMA_MARKED = PythonCalls("<|python_tag|>", objects=_LLAMA_OBJECTS)
+_LLAMA_BARE = BareCalls(is_json=True, objects=_LLAMA_OBJECTS)
 
 PYTHON_LISTS = (
     ChatFormat(
@@ -31,7 +33,8 @@ PYTHON_LISTS = (
     ChatFormat(
         "llama-3",
         ("dictionary of argument name and its value",),
-        PythonCalls("<|python_tag|>", objects=_LLAMA_OBJECTS),
-        bare=BareCalls(is_json=True, objects=_LLAMA_OBJECTS),
+        _LLAMA_MARKED,
+        bare=_LLAMA_BARE,
+        held=MarkedOrBare(_LLAMA_MARKED, _LLAMA_BARE),
     ),
 )

@@ -31,8 +31,11 @@ class CallSyntax(Protocol):
 
 
 @runtime_checkable
-class WritesCalls(CallSyntax, Protocol):
-    """A call syntax that models can be held to."""
+class WritesCalls(Protocol):
+    """Calls that models can be held to."""
+
+    @property
+    def openers(self) -> Markers: ...
 
     def write(self, lark: Lark, opener: str, tools: Sequence[Tool], /, *, many: bool) -> str:
         """The grammar of what follows `opener`: see `chat.lark`."""

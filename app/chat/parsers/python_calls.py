@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.chat.lark import Lark, one_of
+from app.chat.lark import Lark, one_of, quote
 from app.chat.parsers.call_list import read_calls
 from app.chat.parsers.json_calls import JsonCalls
 from app.chat.parsers.markers import Markers
@@ -18,6 +18,13 @@ from app.core.messages import Tool
 _OBJECTS = JsonCalls("{")
 _IN_FUNCTION = re.compile(r"[\w.\-]+")
 _IN_PARAMETER = re.compile(r"[^\s=,()\[\]{}\"']+")
+# How models that write objects without markers begin them, up to the name, and what goes on after
+# it: the comma, and the colon of the arguments.
+_STARTS = {
+    '{"name": "': ('", ', ": "),
+    '{"name":"': ('",', ":"),
+    '{"type": "function", "name": "': ('", ', ": "),
+}
 _METHOD = ".call"  # Llama 3.1 writes its own tools so: brave_search.call(query="...")
 
 
@@ -98,6 +105,35 @@ class BareCalls:
         objects = self.objects.write(lark, opener, tools, many=many)
         calls = write_list(lark, tools, many=many) if opener == "[" else ""
         return one_of(calls, objects) if calls else objects
+
+    def write_begun(self, lark: Lark, start: str, tools: Sequence[Tool]) -> str:
+        """What follows one of `_STARTS`: the rest of a call, or what is none."""
+        name_end, colon = _STARTS[start]
+        key = f'{name_end}"{self.objects.argument_keys[0]}"{colon}'
+        heads = [f"{json.dumps(tool.name)[1:-1]}{key}" for tool in tools]
+        calls = (
+            f"{quote(head)} {lark.json(tool.parameters or {})} {lark.space} {quote('}')}"
+            for head, tool in zip(heads, tools, strict=True)
+        )
+        return one_of(*calls, lark.other(heads, is_some=True))
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedOrBare:
+    """What calls in free text are held to: after a marker, and after what only begins like a call
+    until its name shows whether it is one."""
+
+    marked: PythonCalls
+    bare: BareCalls
+
+    @property
+    def openers(self) -> Markers:
+        return Markers(*self.marked.openers.texts, *_STARTS)
+
+    def write(self, lark: Lark, opener: str, tools: Sequence[Tool], /, *, many: bool) -> str:
+        if opener in _STARTS:
+            return self.bare.write_begun(lark, opener, tools)
+        return self.marked.write(lark, opener, tools, many=many)
 
 
 def _read_call(

@@ -47,8 +47,8 @@ test("a stream says what the whole answer says", async () => {
 });
 
 test("a stream that is aborted", async () => {
-  const long = { ...asked, options: { num_predict: 4000, temperature: 1.5 }, stream: true };
-  const stream = await at(process.env.CORRAL_URL).chat(long);
+  const long = [{ role: "user", content: `say ${"on and ".repeat(5000)}` }];
+  const stream = await at(process.env.SCRIPTED_URL).chat({ model: MODEL, messages: long, stream: true });
   await assert.rejects(async () => {
     for await (const _ of stream) stream.abort();
   }, { name: "AbortError" });

@@ -125,6 +125,8 @@ def start(folder: Path, stderr: int) -> "subprocess.Popen[bytes]":
         env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"},
         cwd=folder,
         stderr=stderr,
+        # where the tests run in the background, they and their children ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
 
 

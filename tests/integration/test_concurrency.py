@@ -17,8 +17,9 @@ CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
 STREAMS = 32
 TOKENS = 40
-# The shape of a batch moves logits by up to 0.1, so each of two rivals may move that far.
-TOLERANCE = 0.25
+# The shape of a batch moves logits by up to 0.15 (see tests/llama/memory_cases.py), so each of two
+# rivals may move that far.
+TOLERANCE = 0.3
 END_TOKENS = {"<|im_end|>", "<|endoftext|>"}
 TOPICS = (
     "the sky", "a llama", "France", "the number seven", "green paint", "a short poem", "the sea",
@@ -76,12 +77,10 @@ async def stream_tokens(server: Server, question: str, length: int = TOKENS) -> 
     return tokens
 
 
-def parts_fairly(alone: list[Token], together: list[Token]) -> bool:
-    """Equal, or parted first where the run alone was all but undecided."""
-    for one, other in zip(alone, together, strict=False):
-        if one.text != other.text:
-            return one.gap <= TOLERANCE
-    return True
+def gap_where_parted(alone: list[Token], together: list[Token]) -> float:
+    """How far ahead of its rival the first token was that differs; 0 where none does."""
+    pairs = zip(alone, together, strict=False)
+    return next((one.gap for one, other in pairs if one.text != other.text), 0.0)
 
 
 async def test_streams_together_say_what_each_says_alone(
@@ -96,12 +95,10 @@ async def test_streams_together_say_what_each_says_alone(
     )
     with capsys.disabled():
         print(f"\n{equal} of {STREAMS} concurrent streams equal their solo run, token for token")
-    parted = [
-        question
-        for question, (one, other) in zip(QUESTIONS, pairs, strict=True)
-        if not parts_fairly(one, other)
-    ]
-    assert not parted
+    gaps = {
+        question: gap_where_parted(*pair) for question, pair in zip(QUESTIONS, pairs, strict=True)
+    }
+    assert max(gaps.values()) <= TOLERANCE, gaps
 
 
 async def test_more_tokens_than_the_cache_holds(start: Start) -> None:
@@ -111,7 +108,8 @@ async def test_more_tokens_than_the_cache_holds(start: Start) -> None:
     alone = [await stream_tokens(server, question, length) for question in questions]
     assert server.metrics().value("corral_preemptions_total") == 0
     together = await asyncio.gather(*(stream_tokens(server, q, length) for q in questions))
-    assert all(parts_fairly(*pair) for pair in zip(alone, together, strict=True))
+    gaps = [gap_where_parted(*pair) for pair in zip(alone, together, strict=True)]
+    assert max(gaps) <= TOLERANCE, gaps
     metrics = server.metrics()
     assert metrics.value("corral_kv_tokens_capacity") == 1024
     assert metrics.value("corral_preemptions_total") > 0

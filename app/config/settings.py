@@ -6,23 +6,24 @@ fields below, so a setting needs nothing more than a field with a description (a
 
 import difflib
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.core.durations import parse_duration
+from app.config.fields import (
+    AutoCount,
+    AutoSize,
+    AutoSwitch,
+    Duration,
+    Names,
+    Size,
+    UserPath,
+    unit,
+)
 from app.core.errors import ConfigurationError
 from app.core.options import MAX_DRAFT_TOKENS, DraftMethod, KvType
 
@@ -30,44 +31,6 @@ ENV_PREFIX = "LLM_"
 DEFAULT_CONTEXT_CAP = 32_768
 MIB, GIB = 1024**2, 1024**3
 USER_MODELS_DIR = Path("~/.local/share/corral/models")
-
-_SIZE = re.compile(r"(\d+)\s*([kmg]i?)?b?", re.IGNORECASE)
-_POWERS = {"": 0, "k": 1, "m": 2, "g": 3}
-
-Switch = Literal["auto", "on", "off"]
-
-
-def _read_auto(value: object) -> object:
-    """`auto` is how a number says that Corral chooses it."""
-    return None if isinstance(value, str) and value.strip().lower() in {"auto", ""} else value
-
-
-def _read_list(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
-    return value
-
-
-def _read_size(value: object) -> object:
-    """`4GiB` is 4 * 1024³ and `4GB` 4 * 1000³ bytes; a plain number is bytes."""
-    if not isinstance(value, str):
-        return value
-    match = _SIZE.fullmatch(value.strip())
-    if match is None:
-        raise ValueError("must be a number of bytes, or one with KB, MB, GB, KiB, MiB or GiB")
-    unit = (match[2] or "").lower()
-    return int(match[1]) * (1024 if unit.endswith("i") else 1000) ** _POWERS[unit[:1]]
-
-
-def _read_switch(value: object) -> object:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, str):
-        word = value.strip().lower()
-        return {"true": "on", "1": "on", "yes": "on", "false": "off", "0": "off", "no": "off"}.get(
-            word, word
-        )
-    return value
 
 
 def _find_models_dir() -> Path:
@@ -78,19 +41,6 @@ def _find_models_dir() -> Path:
 def _find_manifest() -> Path | None:
     local = Path("models.yaml")
     return local if local.is_file() else None
-
-
-AutoCount = Annotated[int | None, BeforeValidator(_read_auto)]
-Duration = Annotated[float, BeforeValidator(parse_duration)]
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_list)]
-UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
-Size = Annotated[int, BeforeValidator(_read_size)]
-AutoSize = Annotated[int | None, BeforeValidator(_read_size), BeforeValidator(_read_auto)]
-AutoSwitch = Annotated[Switch, BeforeValidator(_read_switch)]
-
-
-def _unit(unit: str, default_text: str | None = None) -> dict[str, Any]:
-    return {"unit": unit} | ({"default_text": default_text} if default_text else {})
 
 
 class Settings(BaseSettings):
@@ -128,14 +78,14 @@ class Settings(BaseSettings):
         gt=0,
         le=3600,
         description="Silence in a stream after which a comment keeps the connection open.",
-        json_schema_extra=_unit("seconds"),
+        json_schema_extra=unit("seconds"),
     )
     drain_timeout: float = Field(
         default=30.0,
         ge=0,
         le=86_400,
         description="Time that running requests have to finish after SIGTERM or Ctrl-C.",
-        json_schema_extra=_unit("seconds"),
+        json_schema_extra=unit("seconds"),
     )
 
     # Limits of a request
@@ -143,7 +93,7 @@ class Settings(BaseSettings):
         default=32 * MIB,
         ge=1024,
         description="Largest request body.",
-        json_schema_extra=_unit("bytes", "32MiB"),
+        json_schema_extra=unit("bytes", "32MiB"),
     )
     max_json_depth: int = Field(
         default=64,
@@ -162,14 +112,14 @@ class Settings(BaseSettings):
         default=256,
         ge=0,
         description="Sequences that may wait for one model; beyond it callers get 429.",
-        json_schema_extra=_unit("sequences"),
+        json_schema_extra=unit("sequences"),
     )
     queue_timeout: float = Field(
         default=60.0,
         gt=0,
         le=86_400,
         description="Longest wait of a sequence in the queue; after it callers get 503.",
-        json_schema_extra=_unit("seconds"),
+        json_schema_extra=unit("seconds"),
     )
 
     # Models
@@ -209,14 +159,14 @@ class Settings(BaseSettings):
         default=math.inf,
         description="How long a model stays in memory that nobody uses, such as `300`, `5m` or "
         "`1h30m`; negative: until its place is needed.",
-        json_schema_extra=_unit("seconds", "-1"),
+        json_schema_extra=unit("seconds", "-1"),
     )
     load_timeout: float = Field(
         default=300.0,
         gt=0,
         le=86_400,
         description="Longest wait of a request for its model to be loaded.",
-        json_schema_extra=_unit("seconds"),
+        json_schema_extra=unit("seconds"),
     )
 
     try_new_files: bool = Field(
@@ -281,7 +231,7 @@ class Settings(BaseSettings):
         ge=1,
         le=255,
         description="Sequences generated at the same time by one model.",
-        json_schema_extra=_unit("sequences"),
+        json_schema_extra=unit("sequences"),
     )
     kv_type: KvType = Field(default="f16", description="Number format of the KV cache.")
     kv_unified: bool = Field(
@@ -308,7 +258,7 @@ class Settings(BaseSettings):
         ge=64,
         le=65_536,
         description="Most prompt tokens in one step of the engine.",
-        json_schema_extra=_unit("tokens"),
+        json_schema_extra=unit("tokens"),
     )
     mixed_step_tokens: int = Field(
         default=128,
@@ -316,7 +266,7 @@ class Settings(BaseSettings):
         le=65_536,
         description="Prompt tokens computed between two tokens of running streams until it is "
         "known what a token costs; from then on `LLM_STEP_LATENCY` decides.",
-        json_schema_extra=_unit("tokens"),
+        json_schema_extra=unit("tokens"),
     )
     ubatch_tokens: AutoCount = Field(
         default=None,
@@ -331,7 +281,7 @@ class Settings(BaseSettings):
         le=60_000,
         description="Longest time between two tokens of a running stream that the engine aims at "
         "while it reads prompts; 0 for no bound.",
-        json_schema_extra=_unit("milliseconds"),
+        json_schema_extra=unit("milliseconds"),
     )
     embedding_context_size: AutoCount = Field(
         default=None,
@@ -352,7 +302,7 @@ class Settings(BaseSettings):
         ge=1,
         le=MAX_DRAFT_TOKENS,
         description="Most tokens guessed ahead of one sequence in a step.",
-        json_schema_extra=_unit("tokens"),
+        json_schema_extra=unit("tokens"),
     )
 
     # The prefix cache
@@ -361,7 +311,7 @@ class Settings(BaseSettings):
         ge=0,
         description="Main memory that keeps the beginnings of earlier prompts and answers, of all "
         "models together; 0 keeps none.",
-        json_schema_extra=_unit("bytes", "2GiB"),
+        json_schema_extra=unit("bytes", "2GiB"),
     )
     prefix_cache_dir: UserPath | None = Field(
         default=None,
@@ -371,7 +321,7 @@ class Settings(BaseSettings):
         default=10 * GIB,
         ge=0,
         description="Most that the directory may hold.",
-        json_schema_extra=_unit("bytes", "10GiB"),
+        json_schema_extra=unit("bytes", "10GiB"),
     )
 
     # What is told
@@ -416,23 +366,6 @@ def flag_of(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
-def unit_of(field: FieldInfo) -> str:
-    """What a number counts, or nothing."""
-    return str(_extra_of(field).get("unit", ""))
-
-
-def default_text(field: FieldInfo) -> str:
-    """A setting's default in words."""
-    if said := _extra_of(field).get("default_text"):
-        return str(said)
-    value: Any = field.default
-    if isinstance(value, tuple):
-        return ",".join(map(str, cast("tuple[object, ...]", value)))
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "none" if value is None else str(value)
-
-
 def load_settings(flags: Mapping[str, object] | None = None) -> Settings:
     """Settings from the environment with `flags` (field name -> value) over it.
 
@@ -457,11 +390,6 @@ def find_unknown_variables(environ: Mapping[str, str]) -> list[str]:
         hint = f"; did you mean {near[0]}?" if near else ""
         warnings.append(f"{name} is not a setting of Corral and has no effect{hint}")
     return warnings
-
-
-def _extra_of(field: FieldInfo) -> dict[str, Any]:
-    extra = field.json_schema_extra
-    return cast("dict[str, Any]", extra) if isinstance(extra, dict) else {}
 
 
 def _explain(item: dict[str, Any], flags: Mapping[str, object]) -> str:

@@ -10,7 +10,8 @@ from starlette.routing import Route
 
 from app.chat.formats.registry import BY_NAME
 from app.config.manifest import Draft, Embedding, Entry, Manifest, Sampling, read_manifest
-from app.config.settings import Settings, default_text, flag_of, unit_of, variable_of
+from app.config.fields import default_text, unit_of
+from app.config.settings import Settings, flag_of, variable_of
 from app.main import create_app
 from app.telemetry.metrics import Metrics
 from tests.unit.telemetry.test_metrics import fill

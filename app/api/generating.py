@@ -1,5 +1,9 @@
 """Starting generations for a request."""
 
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Self
+
 from app.api.context import RequestContext
 from app.core.requests import GenerationRequest
 from app.services.generation import GenerationService
@@ -7,6 +11,12 @@ from app.services.running import Generation
 
 HEAD_GRACE = 15.0
 """Seconds that a stream's head waits for the queue, so that its refusal can be an HTTP status."""
+
+LOAD_GRACE = 0.25
+"""Seconds that a stream's head waits for a model that must be loaded first. Clients give up on a
+server that says nothing for long, so after that the stream begins and says how far the load is."""
+
+TELL_SECONDS = 1.0
 
 
 async def begin(
@@ -18,7 +28,7 @@ async def begin(
     return generation
 
 
-async def admit(
+async def _admit(
     service: GenerationService, asked: GenerationRequest, context: RequestContext
 ) -> Generation:
     """A generation that left the queue, or has waited there for long enough."""
@@ -29,3 +39,61 @@ async def admit(
         generation.close()
         raise
     return generation
+
+
+class Opening:
+    """A stream's generation on its way: admitted, or still waiting for its model.
+
+    Whoever gets one must `close` it, which closes the generation too.
+    """
+
+    def __init__(
+        self, task: "asyncio.Task[Generation]", service: GenerationService, model: str
+    ) -> None:
+        self._task = task
+        self._service = service
+        self._model = model
+        self._is_closed = False
+        task.add_done_callback(self._drop)
+
+    @classmethod
+    async def begin(
+        cls, service: GenerationService, asked: GenerationRequest, context: RequestContext
+    ) -> Self:
+        """Once it is known whether it can start, or the model takes longer to load than a client
+        should wait for a sign. Raises every refusal that is known by then."""
+        is_loaded = service.is_loaded(asked.model)
+        task = asyncio.ensure_future(_admit(service, asked, context))
+        opening = cls(task, service, asked.model)
+        try:
+            await asyncio.wait({task}, timeout=None if is_loaded else LOAD_GRACE)
+            if task.done():
+                task.result()
+        except BaseException:
+            opening.close()
+            raise
+        return opening
+
+    async def wait(self) -> AsyncGenerator[float | None, None]:
+        """How far the model's load has come, 0 to 1 where that is known, once a second until the
+        generation is there."""
+        while not self._task.done():
+            yield self._service.load_progress(self._model)
+            await asyncio.wait({self._task}, timeout=TELL_SECONDS)
+
+    async def generation(self) -> Generation:
+        """Raises the refusal where it did not start."""
+        return await asyncio.shield(self._task)
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._is_closed = True
+        self._task.cancel()
+        self._drop(self._task)
+
+    def _drop(self, task: "asyncio.Task[Generation]") -> None:
+        """Closes what started although nobody wants it any more."""
+        if not task.done() or task.cancelled() or task.exception() is not None:
+            return
+        if self._is_closed:
+            task.result().close()

@@ -17,6 +17,11 @@ def _make_comment() -> bytes:
     return b": ping\n\n"
 
 
+def encode_loading(share: float | None) -> bytes:
+    """A comment for whoever waits for a model; clients pass over it."""
+    return b": loading\n\n" if share is None else f": loading {share:.0%}\n\n".encode()
+
+
 class EventStreamResponse(EventSourceResponse):
     """Sends each chunk of `body` as it comes, and a ping (a comment, unless `make_ping` makes
     another) every `ping_interval` seconds.

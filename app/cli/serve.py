@@ -10,7 +10,13 @@ from pydantic.fields import FieldInfo
 
 from app.cli.refusal import refuse
 from app.config.fields import default_text, unit_of
-from app.config.settings import Settings, find_unknown_variables, flag_of, load_settings, variable_of
+from app.config.settings import (
+    Settings,
+    find_unknown_variables,
+    flag_of,
+    load_settings,
+    variable_of,
+)
 from app.core.errors import CorralError
 from app.telemetry.logging import configure_logging
 

@@ -39,7 +39,8 @@ class ModelInfo:
     What only a loaded model can tell (`gpu_layers`, `device`, `chat_template`) is None while it is
     cold.
     `memory`: bytes that a loaded model takes. `expires`: when it leaves memory unless it is used,
-    in Unix seconds; None where that never happens, or while it is in use.
+    in Unix seconds; None where that never happens, or while it is in use. `load_progress`: the
+    share that is loaded, 0 to 1, where that is known.
     `sha256` of the file is None where the manifest does not tell it.
     `context_window` is what a request may use here, `context_trained` what the model declares.
     """
@@ -65,4 +66,5 @@ class ModelInfo:
     chat_template: TemplateInfo | None = None
     memory: int | None = None
     expires: float | None = None
+    load_progress: float | None = None
     error: str | None = None

@@ -54,6 +54,14 @@ class GenerationService:
             await lease.aclose()
             raise
 
+    def is_loaded(self, model: str) -> bool:
+        """Whether a request need not wait for the model itself. Raises ModelNotFound."""
+        return self._pool.find(model).state == "hot"
+
+    def load_progress(self, model: str) -> float | None:
+        """The share of the model that is loaded, 0 to 1, where that is known."""
+        return self._pool.find(model).load_progress
+
     async def settled(self) -> None:
         """Until every closed generation has given its model back."""
         while self._settling:

@@ -14,7 +14,7 @@ from app.api.body import decode_body
 from app.api.context import RequestContext, context_of
 from app.api.disconnect import run_while_connected
 from app.api.errors import plain_error_body
-from app.api.generating import admit, begin
+from app.api.generating import Opening, begin
 from app.api.ollama.decode import (
     Decoded,
     DecodedInputs,
@@ -34,14 +34,13 @@ from app.api.ollama.encode import (
     encode_superset,
     nanoseconds,
 )
-from app.api.sse import EventStreamResponse
+from app.api.sse import EventStreamResponse, encode_loading
 from app.core.errors import CorralError, InternalError
 from app.core.events import Failed, Finished
 from app.core.requests import EmbeddingRequest, GenerationRequest
 from app.services.embeddings import Embeddings, EmbeddingService
 from app.services.generation import GenerationService
 from app.services.models import ModelService
-from app.services.running import Generation
 
 T = TypeVar("T")
 
@@ -186,7 +185,7 @@ class OllamaRoutes:
         self, request: Request, asked: GenerationRequest, shape: Shape, framing: Framing
     ) -> Response:
         context = context_of(request)
-        generation = await run_while_connected(request, admit(self.generation, asked, context))
+        opening = await run_while_connected(request, Opening.begin(self.generation, asked, context))
 
         def ping() -> bytes:
             # lines have no comments: what stands for silence is a piece of nothing
@@ -195,16 +194,16 @@ class OllamaRoutes:
             return encode_line(shape.tell(Piece()))
 
         return EventStreamResponse(
-            _follow(generation, shape, framing, context),
+            _follow(opening, shape, framing, context),
             ping_interval=self.ping_interval,
-            close=generation.close,
+            close=opening.close,
             make_ping=ping,
             media_type=framing.media_type,
         )
 
 
 async def _follow(
-    generation: Generation, shape: Shape, framing: Framing, context: RequestContext
+    opening: Opening, shape: Shape, framing: Framing, context: RequestContext
 ) -> AsyncGenerator[bytes, None]:
     """The frames of a stream. A failure on the way is the last of them."""
 
@@ -214,6 +213,14 @@ async def _follow(
 
     reader = PieceReader()
     try:
+        async for share in opening.wait():
+            if framing is EVENTS:
+                yield encode_loading(share)
+        try:
+            generation = await opening.generation()
+        except CorralError as error:  # refused after all, once its model was there
+            yield fail(error)
+            return
         async for batch in generation:
             piece, last = reader.read(batch), batch[-1]
             if isinstance(last, Failed):

@@ -14,7 +14,7 @@ from app.api.body import decode_body
 from app.api.context import RequestContext, context_of
 from app.api.disconnect import run_while_connected
 from app.api.errors import error_body
-from app.api.generating import admit, begin
+from app.api.generating import Opening, begin
 from app.api.openai.decode import (
     Decoded,
     Limits,
@@ -26,7 +26,7 @@ from app.api.openai.encode import chat, completions
 from app.api.openai.encode.common import DONE, Answer, Chunks, Envelope, encode_whole, frame
 from app.api.openai.encode.embeddings import encode_embeddings
 from app.api.openai.encode.models import encode_model, encode_models
-from app.api.sse import EventStreamResponse
+from app.api.sse import EventStreamResponse, encode_loading
 from app.core.errors import CorralError, InternalError
 from app.core.events import Failed
 from app.core.ids import make_id
@@ -119,12 +119,12 @@ class OpenAIRoutes:
         )
         context.ignored = decoded.ignored
         if decoded.is_stream:
-            generation = await run_while_connected(
-                request, admit(self.generation, decoded.request, context)
+            opening = await run_while_connected(
+                request, Opening.begin(self.generation, decoded.request, context)
             )
-            body_stream = self._stream(generation, decoded, form, context)
+            body_stream = self._stream(opening, decoded, form, context)
             return EventStreamResponse(
-                body_stream, ping_interval=self.ping_interval, close=generation.close
+                body_stream, ping_interval=self.ping_interval, close=opening.close
             )
         return await run_while_connected(request, self._answer(decoded, form, context))
 
@@ -146,12 +146,19 @@ class OpenAIRoutes:
             )
 
     async def _stream(
-        self, generation: Generation, decoded: Decoded, form: Form, context: RequestContext
+        self, opening: Opening, decoded: Decoded, form: Form, context: RequestContext
     ) -> AsyncGenerator[bytes, None]:
         """The frames of a stream. A failure on the way is the last of them."""
-        envelope = self._envelope(form.id_prefix, form.chunk_object, generation, decoded)
-        chunks = form.make_chunks(envelope)
         try:
+            async for share in opening.wait():
+                yield encode_loading(share)
+            try:
+                generation = await opening.generation()
+            except CorralError as error:  # refused after all, once its model was there
+                yield self._fail(error, context)
+                return
+            envelope = self._envelope(form.id_prefix, form.chunk_object, generation, decoded)
+            chunks = form.make_chunks(envelope)
             if head := chunks.open(generation.choices):
                 yield head
             async for batch in generation:

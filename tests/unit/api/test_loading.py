@@ -1,0 +1,73 @@
+"""Streams for a model that must be loaded first: the client hears of it at once."""
+
+import asyncio
+import json
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from app.core.errors import ModelLoadFailed
+from tests.unit.api.served import CHAT, Served, chat, listen, serve
+from tests.unit.services.scripted import INFO
+
+COLD = replace(INFO, state="loading", load_progress=0.42)
+
+
+def serve_cold(seconds: float) -> Served:
+    served = serve(info=COLD)
+    served.pool.lease_delay = seconds
+    return served
+
+
+def test_the_head_and_the_progress_come_before_the_model() -> None:
+    with (
+        listen(serve_cold(2.5).app) as url,
+        httpx.stream("POST", url + CHAT, json=chat(stream=True)) as response,
+    ):
+        assert response.status_code == 200
+        lines = [line for line in response.iter_lines() if line]
+    comments = [line for line in lines if line.startswith(":")]
+    assert comments[0] == ": loading 42%"
+    assert len(comments) >= 2
+    assert lines[len(comments)].startswith("data: ")
+    assert lines[-1] == "data: [DONE]"
+
+
+def test_lines_of_json_have_no_comments() -> None:
+    with listen(serve_cold(1.5).app) as url, httpx.Client(base_url=url) as client:
+        answer = client.post("/api/chat", json=chat(stream=True))
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert lines[-1]["done"] is True
+
+
+async def test_a_quick_load_leaves_the_status_to_its_refusal() -> None:
+    served = serve_cold(0.01)
+    served.pool.refusal = ModelLoadFailed("It is damaged.")
+    response = await served.post(CHAT, chat(stream=True))
+    assert response.status_code == 500
+    assert response.json()["error"]["code"] == "model_load_failed"
+
+
+@pytest.mark.parametrize(("path", "prefix"), [(CHAT, "data: "), ("/api/chat", "")])
+async def test_a_refusal_after_a_long_load_is_the_last_frame(path: str, prefix: str) -> None:
+    served = serve_cold(0.4)
+    served.pool.refusal = ModelLoadFailed("It is damaged.")
+    response = await served.post(path, chat(stream=True))
+    assert response.status_code == 200
+    last = response.text.split("\n\n" if prefix else "\n")[-2]
+    assert "It is damaged." in json.dumps(json.loads(last.removeprefix(prefix))["error"])
+    assert served.pool.leases == 0
+
+
+async def test_whoever_leaves_while_the_model_loads_starts_nothing() -> None:
+    served = serve_cold(0.6)
+    with listen(served.app) as url:
+        async with (
+            httpx.AsyncClient(base_url=url) as client,
+            client.stream("POST", CHAT, json=chat(stream=True)) as response,
+        ):
+            assert response.status_code == 200
+        await asyncio.sleep(1.0)
+    assert served.engine.specs == []
+    assert served.pool.leases == 0

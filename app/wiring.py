@@ -35,7 +35,9 @@ from app.pool.templates import check_templates
 from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
 from app.services.models import ModelService
+from app.services.rerank import RerankService
 from app.services.storage import StorageService
+from app.services.texts import TextService
 from app.telemetry.logging import llama_log_sink, load_progress
 from app.telemetry.metrics import Metrics
 
@@ -94,6 +96,8 @@ def build_service(
         embeddings=EmbeddingService(pool),
         models=ModelService(pool),
         storage=StorageService(pool, ModelStore(settings.models_dir), reloader.reload),
+        texts=TextService(pool),
+        ranking=RerankService(pool),
         pool=pool,
         metrics=metrics,
         settings=settings,
@@ -205,7 +209,7 @@ def _choose_default(settings: Settings, catalog: Sequence[ModelEntry]) -> str:
     wanted = settings.default_model
     if wanted is None:
         whole = [entry for entry in catalog if entry.header is not None] or list(catalog)
-        chatting = (entry.id for entry in whole if entry.header and entry.header.is_causal)
+        chatting = (entry.id for entry in whole if entry.header and entry.header.is_generator)
         return next(chatting, whole[0].id)
     for entry in catalog:
         if wanted in {entry.id, *entry.aliases}:

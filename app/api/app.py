@@ -20,13 +20,17 @@ from app.api.ollama.routes import OllamaRoutes
 from app.api.ollama.store_routes import StoreRoutes
 from app.api.openai.decode import Limits
 from app.api.openai.routes import OpenAIRoutes
+from app.api.openai.text_routes import TextRoutes
 from app.api.ops import OpsRoutes
+from app.api.rerank.routes import RerankRoutes
 from app.core.errors import CorralError
 from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
 from app.services.models import ModelService
 from app.services.ports import GenerationMetrics, ModelPool
+from app.services.rerank import RerankService
 from app.services.storage import StorageService
+from app.services.texts import TextService
 
 _EXPOSED = ("x-request-id", "openai-processing-ms", "x-corral-ignored", "retry-after")
 
@@ -72,6 +76,8 @@ def create_api(
     embeddings: EmbeddingService,
     models: ModelService,
     storage: StorageService,
+    texts: TextService,
+    ranking: RerankService,
     pool: ModelPool,
     metrics: HttpMetrics,
     settings: ApiSettings,
@@ -83,7 +89,8 @@ def create_api(
     or not.
 
     The services are made with `GenerationService(pool, metrics, queue_timeout=...)`,
-    `EmbeddingService(pool)`, `ModelService(pool)` and `StorageService(pool, store, reload)`.
+    `EmbeddingService(pool)`, `ModelService(pool)`, `StorageService(pool, store, reload)`,
+    `TextService(pool)` and `RerankService(pool)`.
     `fingerprint` names the llama.cpp build ("b" and a number), `keys` says who is let in. The
     application has no lifespan of its own: the composition starts and stops the pool. On SIGTERM it
     calls `gate.close()`, waits for `gate.wait_idle()` up to the drain timeout, and then stops. The
@@ -92,16 +99,21 @@ def create_api(
     """
     gate = gate or DrainGate()
     ops = OpsRoutes(pool, metrics, gate).routes()
-    openai = OpenAIRoutes(
-        generation=generation,
-        embeddings=embeddings,
-        models=models,
-        limits=Limits(max_n=settings.max_n, max_messages=settings.max_messages),
-        max_json_depth=settings.max_json_depth,
-        max_embedding_inputs=settings.max_embedding_inputs,
-        ping_interval=settings.sse_ping_interval,
-        fingerprint=fingerprint,
-    ).routes()
+    limits = Limits(max_n=settings.max_n, max_messages=settings.max_messages)
+    openai = [
+        *OpenAIRoutes(
+            generation=generation,
+            embeddings=embeddings,
+            models=models,
+            limits=limits,
+            max_json_depth=settings.max_json_depth,
+            max_embedding_inputs=settings.max_embedding_inputs,
+            ping_interval=settings.sse_ping_interval,
+            fingerprint=fingerprint,
+        ).routes(),
+        *TextRoutes(texts, limits, settings.max_json_depth).routes(),
+    ]
+    rerank = RerankRoutes(ranking, settings.max_embedding_inputs, settings.max_json_depth).routes()
     ollama = [
         *OllamaRoutes(
             generation=generation,
@@ -115,7 +127,7 @@ def create_api(
         *OllamaModelRoutes(models, settings.max_json_depth).routes(),
         *StoreRoutes(models, storage, settings.max_json_depth).routes(),
     ]
-    routes = [*openai, *ollama, *ops]
+    routes = [*openai, *rerank, *ollama, *ops]
     application = Starlette(
         routes=routes,
         middleware=_make_middleware(routes, ops, metrics, settings=settings, keys=keys, gate=gate),

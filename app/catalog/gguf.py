@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from app.catalog.gguf_types import BLOCKS, FILE_TYPES
 
 MAGIC = b"GGUF"
+_RANK = 4  # among llama.cpp's kinds of pooling
 VERSIONS = (2, 3)
 MAX_ENTRIES = 65_536
 MAX_TENSORS = 1_000_000
@@ -115,6 +116,16 @@ class GgufHeader:
     def is_encoder_decoder(self) -> bool:
         """True for T5, which is not served."""
         return self.architecture == "t5"
+
+    @property
+    def is_reranker(self) -> bool:
+        """Whether the model scores pairs of texts: its vectors are pooled to a rank."""
+        return self.number(f"{self.architecture}.pooling_type") == _RANK
+
+    @property
+    def is_generator(self) -> bool:
+        """Whether the model writes text."""
+        return self.is_causal and not self.is_reranker
 
     @property
     def is_model(self) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 ModelState = Literal["cold", "loading", "hot", "draining", "failed"]
-Capability = Literal["chat", "completion", "embedding", "infill", "tools", "reasoning"]
+Capability = Literal["chat", "completion", "embedding", "infill", "tools", "reasoning", "rerank"]
 
 
 TemplateSource = Literal["gguf", "manifest", "chatml"]

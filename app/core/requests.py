@@ -209,3 +209,25 @@ class EmbeddingRequest:
     dimensions: int | None = None
     truncate: bool = False
     keep_alive: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizeRequest:
+    """`add_special`: BOS and EOS as the model wants them. `parse_special`: control tokens written
+    in the text are read as tokens."""
+
+    model: str
+    text: str
+    add_special: bool = False
+    parse_special: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RerankRequest:
+    """How well each of `documents` answers `query`. `document_tokens`: of longer documents only the
+    beginning is read."""
+
+    model: str
+    query: str
+    documents: tuple[str, ...]
+    document_tokens: int | None = None

@@ -37,7 +37,7 @@ class EmbeddingRuntime:
         self._model = model  # kept alive as long as the context
         self.max_tokens = options.max_tokens
         self.dimensions: int = model.embedding_size
-        self._chunk = _chunk_of(model, options)
+        self._chunk = chunk_of(model, options)
         self._context: Any = make_embedding_context(model, options)
         self._memory: Any = lib.llama_get_memory(self._context)
         self._batch = Batch(self._chunk)
@@ -82,26 +82,28 @@ def _unit(vector: npt.NDArray[np.float64]) -> Float32Array:
     return (vector / norm if norm > 0 else vector).astype(np.float32)
 
 
-def make_embedding_context(model: Model, options: EmbeddingOptions) -> Any:
-    """A bare llama.cpp context. Raises ModelLoadFailed."""
-    context = lib.llama_init_from_model(model.handle, _context_params(model, options))
+def make_embedding_context(model: Model, options: EmbeddingOptions, *, pools: bool = False) -> Any:
+    """A bare llama.cpp context, which gives one vector for each token, or `pools` them as the model
+    declares. Raises ModelLoadFailed."""
+    context = lib.llama_init_from_model(model.handle, _context_params(model, options, pools))
     if not context:
         raise ModelLoadFailed("llama.cpp cannot make an embedding context: see its log lines.")
     return context
 
 
-def _chunk_of(model: Model, options: EmbeddingOptions) -> int:
+def chunk_of(model: Model, options: EmbeddingOptions) -> int:
     """Tokens computed at a time."""
     return min(_DECODER_CHUNK, options.max_tokens) if model.is_causal else options.max_tokens
 
 
-def _context_params(model: Model, options: EmbeddingOptions) -> Any:
+def _context_params(model: Model, options: EmbeddingOptions, pools: bool) -> Any:
     params = lib.llama_context_default_params()
     params.n_ctx = options.max_tokens
-    params.n_batch = params.n_ubatch = _chunk_of(model, options)
+    params.n_batch = params.n_ubatch = chunk_of(model, options)
     params.n_seq_max = 1
     params.embeddings = True
-    if model.pooling is not None or model.is_reranker:  # else every token's vector comes anyway
+    # where the model declares nothing, every token's vector comes anyway
+    if not pools and (model.pooling is not None or model.is_reranker):
         params.pooling_type = lib.LLAMA_POOLING_TYPE_NONE
     if options.threads:
         params.n_threads = params.n_threads_batch = options.threads

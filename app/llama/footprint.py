@@ -41,7 +41,7 @@ def estimate(
         made = None
         if model.has_encoder and model.has_decoder:  # it will be refused
             return model.size
-        if model.has_decoder and model.is_causal:
+        if model.is_generator:
             made = make_context(model, context) if context is not None else None
         elif embedding is not None:
             made = make_embedding_context(model, embedding)

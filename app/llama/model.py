@@ -122,6 +122,16 @@ class Model:
         """Whether the model scores pairs instead of embedding."""
         return self._metadata_of("pooling_type") == _RANK
 
+    @property
+    def rank_template(self) -> str | None:
+        """The text of a pair, with `{query}` and `{document}` in it, where the file has one."""
+        return self.metadata.get("tokenizer.chat_template.rerank")
+
+    @property
+    def is_generator(self) -> bool:
+        """Whether the model writes text."""
+        return self.has_decoder and self.is_causal and not self.is_reranker
+
     def _metadata_of(self, key: str) -> str | None:
         """The value of an architecture's own key, as text."""
         return self.metadata.get(f"{self.architecture}.{key}")

@@ -21,6 +21,7 @@ from app.llama import library
 from app.llama.context import ContextOptions, LlamaRuntime
 from app.llama.embedding import EmbeddingOptions, EmbeddingRuntime
 from app.llama.model import Model, ModelOptions
+from app.llama.ranking import RankingRuntime
 
 _CONTEXT = 64
 _PROMPT = 2
@@ -62,6 +63,9 @@ def _use(path: Path, options: ContextOptions) -> None:
         vocabulary.piece(token, special=True)
     tokens = vocabulary.tokenize(_TEXT, add_special=True, parse_special=True)[:_PROMPT]
     if not tokens or not model.has_decoder:
+        return
+    if model.is_reranker:
+        RankingRuntime(model, EmbeddingOptions(_CONTEXT, options.threads)).embed(tokens)
         return
     if not model.is_causal:
         EmbeddingRuntime(model, EmbeddingOptions(_CONTEXT, options.threads)).embed(tokens)

@@ -19,6 +19,7 @@ class Vocabulary:
         )
         self.bos_token = _token_or_none(lib.llama_vocab_bos(handle))
         self.eos_token = _token_or_none(lib.llama_vocab_eos(handle))
+        self.separators = _separators(handle)
         infill = [
             lib.llama_vocab_fim_pre(handle),
             lib.llama_vocab_fim_suf(handle),
@@ -93,6 +94,16 @@ class Vocabulary:
     def is_user_defined(self, token: int) -> bool:
         attributes = lib.llama_vocab_get_attr(self.handle, token)
         return bool(attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED)
+
+
+def _separators(handle: Any) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """What stands before, between and after the two texts of a pair, of what the file declares:
+    `<s> query </s></s> document </s>`, or `[CLS] query [SEP] document [SEP]`."""
+    sep, eos = lib.llama_vocab_sep(handle), lib.llama_vocab_eos(handle)
+    before = (lib.llama_vocab_bos(handle),) if lib.llama_vocab_get_add_bos(handle) else ()
+    end = (eos if eos >= 0 else sep,) if lib.llama_vocab_get_add_eos(handle) else ()
+    apart = (sep,) if lib.llama_vocab_get_add_sep(handle) else ()
+    return before, (*end, *apart), end or apart
 
 
 def _token_or_none(token: int) -> int | None:

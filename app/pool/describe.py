@@ -113,7 +113,7 @@ def _capabilities(entry: ModelEntry, header: GgufHeader) -> tuple[Capability, ..
         return ()
     found: list[Capability] = []
     template = entry.chat_template or "".join(header.chat_templates.values())
-    if header.is_causal:
+    if header.is_generator:
         found.extend(("chat", "completion", "tools"))
         if spot_thought(template) is not None:
             found.append("reasoning")
@@ -121,4 +121,6 @@ def _capabilities(entry: ModelEntry, header: GgufHeader) -> tuple[Capability, ..
             found.append("infill")
     if entry.serves_embeddings:
         found.append("embedding")
+    if header.is_reranker:
+        found.append("rerank")
     return tuple(found)

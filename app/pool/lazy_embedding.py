@@ -1,5 +1,8 @@
 """An embedding context that is made when it is first needed: most chat models never embed."""
 
+from collections.abc import Callable
+
+from app.engine.embedder import EmbeddingRuntime as AnyRuntime
 from app.engine.runtime import Float32Array
 from app.llama.embedding import EmbeddingOptions, EmbeddingRuntime
 from app.llama.footprint import count_buffers
@@ -10,19 +13,27 @@ from app.llama.model import Model
 class LazyEmbeddingRuntime:
     """Satisfies `engine.embedder.EmbeddingRuntime`. One thread only."""
 
-    def __init__(self, model: Model, options: EmbeddingOptions) -> None:
+    def __init__(
+        self,
+        model: Model,
+        options: EmbeddingOptions,
+        make: Callable[[Model, EmbeddingOptions], AnyRuntime] = EmbeddingRuntime,
+        dimensions: int | None = None,
+    ) -> None:
+        """`dimensions`: those of what `make` makes, where they are not the model's own."""
         self._model = model
         self._options = options
-        self._runtime: EmbeddingRuntime | None = None
+        self._make = make
+        self._runtime: AnyRuntime | None = None
         self.memory = 0  # bytes
-        self.dimensions = model.embedding_size
+        self.dimensions = dimensions or model.embedding_size
         self.max_tokens = options.max_tokens
 
     def embed(self, tokens: list[int]) -> Float32Array:
         """The unit vector of 1..max_tokens token ids. Raises ModelLoadFailed for want of memory."""
         if self._runtime is None:
             with listen() as lines:
-                self._runtime = EmbeddingRuntime(self._model, self._options)
+                self._runtime = self._make(self._model, self._options)
             self.memory = count_buffers(lines)
         return self._runtime.embed(tokens)
 

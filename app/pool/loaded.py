@@ -38,6 +38,11 @@ class Tokenizer(Protocol):
         ...
 
     @property
+    def separators(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+        """What stands before, between and after the two texts of a pair."""
+        ...
+
+    @property
     def bos_token(self) -> int | None: ...
 
     @property
@@ -53,6 +58,8 @@ def spell(tokenizer: Tokenizer, token: int | None) -> str:
 class LoadedModel:
     """`engine` is None for encoder-only models, `embedder` None where embeddings are refused,
     `template` None where the model does not chat; `template_error` says what is wrong with it.
+    `ranker` is there where the model scores pairs, which it reads as `rank_template` says, where it
+    has one.
     `tool_template` is there where the model has another template for requests with tools.
     `tool_format` names the format of answers where the manifest does. `system_prompt` is for
     requests without a system message. `speculation` are the ways to guess tokens ahead that a
@@ -70,3 +77,5 @@ class LoadedModel:
     tool_template: ChatTemplate | None = None
     tool_format: str | None = None
     system_prompt: str | None = None
+    ranker: Embedder | None = None
+    rank_template: str | None = None

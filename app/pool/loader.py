@@ -25,6 +25,7 @@ from app.llama.footprint import count_buffers, lacked_memory
 from app.llama.grammar import grammar_tokenizer
 from app.llama.library import listen
 from app.llama.model import Model, ModelOptions
+from app.llama.ranking import RankingRuntime
 from app.pool.contexts import (
     context_options,
     embedding_options,
@@ -79,6 +80,7 @@ class _Parts:
     runtime: Runtime | None
     draft: LlamaRuntime | None
     embedding: LazyEmbeddingRuntime | None
+    ranking: LazyEmbeddingRuntime | None
     grammar: Any
     templates: Templates | None
     memory: int
@@ -158,8 +160,8 @@ class LlamaLoader:
                     f"decoder ({model.architecture}) are not supported. Please choose another.",
                     param="model",
                 )
-            runtime = draft = grammar = embedding = templates = None
-            if model.has_decoder and model.is_causal:
+            runtime = draft = grammar = embedding = ranking = templates = None
+            if model.is_generator:
                 runtime = self._make_runtime(model, context_options(settings, entry, threads))
                 undo.callback(runtime.close)
                 if entry.draft is not None:
@@ -169,9 +171,16 @@ class LlamaLoader:
                 templates = make_templates(entry, model.vocabulary)
             if entry.serves_embeddings:
                 embedding = LazyEmbeddingRuntime(model, embedding_options(settings, entry, threads))
+            if model.is_reranker:
+                ranking = LazyEmbeddingRuntime(
+                    model,
+                    embedding_options(settings, entry, threads),
+                    RankingRuntime,
+                    RankingRuntime.dimensions,
+                )
             undo.pop_all()
         weights = model.size + (entry.draft.size if draft is not None and entry.draft else 0)
-        return _Parts(model, runtime, draft, embedding, grammar, templates, weights)
+        return _Parts(model, runtime, draft, embedding, ranking, grammar, templates, weights)
 
     def _watch(self, model: str) -> Callable[[float], bool]:
         """The progress callback: shows how far it is, and says whether to go on."""
@@ -185,15 +194,17 @@ class LlamaLoader:
 
     def _assemble(self, entry: ModelEntry, parts: _Parts) -> Resident:
         settings, model = self._settings, parts.model
-        engine = embedder = constraints = None
+        engine = constraints = None
         if parts.runtime is not None:
             prefixes = self._prefixes.of_model(state_key(settings, entry))
             config = engine_config(settings, entry)
             engine = Engine(parts.runtime, config, prefixes, parts.draft).start()
             constraints = ConstraintCompiler(parts.grammar, model.vocabulary.size)
-        if parts.embedding is not None:
-            waiting = max(settings.max_queue, settings.max_embedding_inputs)
-            embedder = Embedder(parts.embedding, name=entry.id, max_queue=waiting)
+        waiting = max(settings.max_queue, settings.max_embedding_inputs)
+        embedder, ranker = (
+            Embedder(lazy, name=entry.id, max_queue=waiting) if lazy is not None else None
+            for lazy in (parts.embedding, parts.ranking)
+        )
         templates = parts.templates or Templates(None, None, None, None)
         info = describe(entry, settings, "hot", templates.error)
         problem = templates.plain.traits.problem if templates.plain is not None else None
@@ -218,19 +229,23 @@ class LlamaLoader:
             tool_template=templates.tools,
             tool_format=entry.tool_format,
             system_prompt=entry.system_prompt,
+            ranker=ranker,
+            rank_template=model.rank_template,
         )
 
         async def close() -> None:
             if engine is not None:
                 await engine.close()
-            if embedder is not None:
-                await embedder.close()
+            for one in (embedder, ranker):
+                if one is not None:
+                    await one.close()
             if constraints is not None:
                 constraints.close()
             await asyncio.to_thread(model.close)
 
         def memory() -> int:
-            return parts.memory + (parts.embedding.memory if parts.embedding is not None else 0)
+            lazy = (one.memory for one in (parts.embedding, parts.ranking) if one is not None)
+            return parts.memory + sum(lazy)
 
         return Resident(loaded, close, memory)
 

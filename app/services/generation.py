@@ -4,21 +4,19 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 
-from app.chat.template import ChatTemplate
 from app.core.errors import (
     BadRequest,
     Draining,
     QueueFull,
     QueueTimeout,
-    TemplateRefused,
 )
 from app.core.models import ModelInfo
 from app.core.records import GenerationRecord
-from app.core.requests import ChatPrompt, GenerationRequest
-from app.pool.loaded import LoadedModel
+from app.core.requests import GenerationRequest
 from app.services.plan import make_plan
 from app.services.ports import GenerationMetrics, ModelPool
 from app.services.running import Generation
+from app.services.tokens import choose_template
 
 MAX_CHOICES = 1024
 _TURNED_AWAY = (QueueFull, QueueTimeout, Draining)
@@ -77,7 +75,7 @@ class GenerationService:
     ) -> Generation:
         loaded = await lease.enter_async_context(self._pool.lease(info.id, request.keep_alive))
         record.load_seconds = time.monotonic() - accepted
-        template = _template_for(request, loaded)
+        template = choose_template(request.prompts, loaded)
         plan = await make_plan(request, loaded, template, queue_timeout=self._queue_timeout)
         return Generation(
             plan,
@@ -92,19 +90,6 @@ class GenerationService:
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
-
-
-def _template_for(request: GenerationRequest, loaded: LoadedModel) -> ChatTemplate | None:
-    chats = [prompt for prompt in request.prompts if isinstance(prompt, ChatPrompt)]
-    if not chats:
-        return None
-    if loaded.template_error is not None:
-        raise TemplateRefused(
-            f"The model '{loaded.info.id}' cannot chat: {loaded.template_error}", param="model"
-        )
-    if loaded.tool_template is not None and any(chat.tools for chat in chats):
-        return loaded.tool_template
-    return loaded.template
 
 
 def _check_size(request: GenerationRequest) -> None:

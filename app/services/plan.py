@@ -64,7 +64,7 @@ async def make_plan(
             f"The model '{loaded.info.id}' makes embeddings only.", param="model"
         )
     _check_speculation(request, loaded)
-    prompts = await _tokenize(request, loaded, template)
+    prompts = await tokenize_prompts(request, loaded, template)
     prediction = await _tokenize_prediction(request.prediction or "", loaded)
     candidates = max(request.n, request.best_of or 1)
     specs = [
@@ -97,10 +97,10 @@ async def make_plan(
     return Plan(request, loaded, engine, template, prompts, tuple(specs), candidates)
 
 
-async def _tokenize(
+async def tokenize_prompts(
     request: GenerationRequest, loaded: LoadedModel, template: ChatTemplate | None
 ) -> tuple[TokenizedPrompt, ...]:
-    """What is light is done at once, what is heavy in a thread."""
+    """What is light is done at once, what is heavy in a thread. Raises BadRequest and its kin."""
 
     def run(seconds: float | None = None) -> tuple[TokenizedPrompt, ...]:
         _check_token_fields(request, loaded)

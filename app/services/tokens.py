@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.chat.template import ChatTemplate
-from app.core.errors import BadRequest, ContextLengthExceeded, UnsupportedOperation
+from app.core.errors import (
+    BadRequest,
+    ContextLengthExceeded,
+    TemplateRefused,
+    UnsupportedOperation,
+)
 from app.core.messages import Message
 from app.core.requests import ChatPrompt, Prompt, TokenPrompt
 from app.pool.loaded import LoadedModel, Tokenizer, spell
@@ -20,6 +25,21 @@ class TokenizedPrompt:
     has_added_bos: bool = False
     opens_reasoning: bool = False
     suffix: str = ""
+
+
+def choose_template(prompts: Sequence[Prompt], loaded: LoadedModel) -> ChatTemplate | None:
+    """What writes the chats among the prompts; None where there are none. Raises TemplateRefused
+    where the model has no template that works."""
+    chats = [prompt for prompt in prompts if isinstance(prompt, ChatPrompt)]
+    if not chats:
+        return None
+    if loaded.template_error is not None:
+        raise TemplateRefused(
+            f"The model '{loaded.info.id}' cannot chat: {loaded.template_error}", param="model"
+        )
+    if loaded.tool_template is not None and any(chat.tools for chat in chats):
+        return loaded.tool_template
+    return loaded.template
 
 
 def tokenize_prompt(

@@ -6,8 +6,10 @@ The same seed gives the same bytes.
 """
 
 from scripts.make_gguf.files import (
+    write_causal_reranker,
     write_encoder,
     write_model,
+    write_reranker,
     write_tiny,
     write_tiny_llama,
     write_wide_llama,
@@ -35,8 +37,10 @@ __all__ = [
     "random_weights",
     "read_vocabulary",
     "word_piece_vocabulary",
+    "write_causal_reranker",
     "write_encoder",
     "write_model",
+    "write_reranker",
     "write_tiny",
     "write_tiny_llama",
     "write_wide_llama",

@@ -1,12 +1,13 @@
 """Writing models to GGUF files."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import gguf
 
-from scripts.make_gguf.architecture import Architecture, Value
+from scripts.make_gguf.architecture import Architecture, Tensors, Value
 from scripts.make_gguf.transformers import SMALL_BERT, TINY_LLAMA, WIDE_LLAMA, Shape
 from scripts.make_gguf.vocabulary import (
     Vocabulary,
@@ -17,7 +18,7 @@ from scripts.make_gguf.vocabulary import (
 from scripts.make_gguf.weights import add_weights
 from scripts.make_gguf.zoo import ARCHITECTURES
 
-Pooling = Literal["mean", "cls"]
+Pooling = Literal["mean", "cls", "rank"]
 
 
 def write_model(
@@ -26,9 +27,11 @@ def write_model(
     vocabulary: Vocabulary,
     *,
     pooling: Pooling | None = None,
+    labels: Sequence[str] = (),
+    rank_template: str | None = None,
     seed: int = 0,
 ) -> Path:
-    """Write one GGUF file and return its path."""
+    """Write one GGUF file and return its path. `labels` and `rank_template` are a reranker's."""
     architecture = model.architecture if isinstance(model, Shape) else model
     writer = gguf.GGUFWriter(path, architecture.name)
     # llama.cpp looks for families' names in here, and then for tokens that they must have
@@ -36,8 +39,11 @@ def write_model(
     for key, value in architecture.keys.items():
         _add_value(writer, f"{architecture.name}.{key}", value)
     if pooling is not None:
-        kinds = {"mean": gguf.PoolingType.MEAN, "cls": gguf.PoolingType.CLS}
-        writer.add_pooling_type(kinds[pooling])
+        writer.add_pooling_type(gguf.PoolingType[pooling.upper()])
+    if labels:
+        writer.add_classifier_output_labels(labels)
+    if rank_template is not None:
+        writer.add_string("tokenizer.chat_template.rerank", rank_template)
     add_vocabulary(writer, vocabulary)
     add_weights(writer, architecture, len(vocabulary), seed)
     writer.write_header_to_file()
@@ -68,6 +74,34 @@ def write_wide_llama(path: Path, *, vocabulary_size: int = 150_000, seed: int = 
 def write_encoder(path: Path, *, pooling: Pooling = "cls", seed: int = 0) -> Path:
     """A two-layer BERT encoder for embeddings, with a context of 512 tokens."""
     return write_model(path, SMALL_BERT, word_piece_vocabulary(), pooling=pooling, seed=seed)
+
+
+def write_reranker(path: Path, *, seed: int = 0) -> Path:
+    """An encoder that gives one number for a pair, as BGE's and Jina's do."""
+    model, width = SMALL_BERT.architecture, SMALL_BERT.width
+    head: Tensors = {
+        "cls.weight": (width, width),
+        "cls.bias": (width,),
+        "cls.output.weight": (1, width),
+        "cls.output.bias": (1,),
+    }
+    model = replace(model, tensors={**model.tensors, **head})
+    return write_model(path, model, word_piece_vocabulary(), pooling="rank", seed=seed)
+
+
+def write_causal_reranker(path: Path, *, seed: int = 0) -> Path:
+    """A decoder that says yes or no to a pair, as Qwen3's rerankers do."""
+    model = ARCHITECTURES["qwen3"]
+    head: Tensors = {"cls.output.weight": (2, model.width)}
+    return write_model(
+        path,
+        replace(model, tensors={**model.tensors, **head}),
+        byte_level_vocabulary(),
+        pooling="rank",
+        labels=("yes", "no"),
+        rank_template="query: {query}\ndocument: {document}\nanswer:",
+        seed=seed,
+    )
 
 
 def write_tiny(path: Path, architecture: str, *, chat: bool = True, seed: int = 0) -> Path:

@@ -22,7 +22,9 @@ from app.catalog.store import ModelStore
 from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
 from app.services.models import ModelService
+from app.services.rerank import RerankService
 from app.services.storage import StorageService
+from app.services.texts import TextService
 from tests.unit.services.scripted import RecordingMetrics, Script, ScriptedEngine, ScriptedPool
 
 MODEL = "org/tiny:q8"
@@ -69,6 +71,8 @@ class Served:
             embeddings=EmbeddingService(self.pool),
             models=ModelService(self.pool),
             storage=StorageService(self.pool, ModelStore(self.models_dir), self._reload),
+            texts=TextService(self.pool),
+            ranking=RerankService(self.pool),
             pool=self.pool,
             metrics=self.metrics,
             settings=self.options,
@@ -106,6 +110,7 @@ def serve(*scripts: Script, **changes: Any) -> Served:
         "info",
         "tokenizer",
         "embedder",
+        "ranker",
         "constraints",
         "refusal",
         "speculation",

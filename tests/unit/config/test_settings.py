@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from app.config.fields import default_text, unit_of
-from app.config.settings import Settings, find_unknown_variables, flag_of, load_settings, variable_of
+from app.config.settings import (
+    Settings,
+    find_unknown_variables,
+    flag_of,
+    load_settings,
+    variable_of,
+)
 from app.core.errors import ConfigurationError
 
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from starlette.routing import Route
 
 from app.chat.formats.registry import BY_NAME
-from app.config.manifest import Draft, Embedding, Entry, Manifest, Sampling, read_manifest
 from app.config.fields import default_text, unit_of
+from app.config.manifest import Draft, Embedding, Entry, Manifest, Sampling, read_manifest
 from app.config.settings import Settings, flag_of, variable_of
 from app.main import create_app
 from app.telemetry.metrics import Metrics

@@ -72,6 +72,7 @@ class ByteTokenizer:
 
     size = 300
     eos_token: int | None = EOS
+    separators = ((BOS,), (EOS,), (EOS,))
 
     def __init__(self, *, has_bos: bool = True, has_infill: bool = True) -> None:
         self.bos_token: int | None = BOS if has_bos else None
@@ -243,6 +244,8 @@ class ScriptedPool:
     speculation: frozenset[DraftMethod] = frozenset({"off", "ngram"})
     tool_template: str | None = None
     system_prompt: str | None = None
+    ranker: ScriptedEmbedder | None = None
+    rank_template: str | None = None
     tool_format: str | None = None
     metadata: dict[str, str | int | float | bool] = field(default_factory=METADATA.copy)
     is_ready: bool = True
@@ -262,6 +265,8 @@ class ScriptedPool:
             speculation=self.speculation,
             tool_template=ChatTemplate(self.tool_template) if self.tool_template else None,
             system_prompt=self.system_prompt,
+            ranker=self.ranker,
+            rank_template=self.rank_template,
             tool_format=self.tool_format,
         )
 

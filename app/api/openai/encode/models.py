@@ -4,7 +4,7 @@ from typing import Any
 
 from app.core.models import ModelInfo, TemplateInfo
 
-OWNER = "corral"
+OWNER = "local"
 
 
 def encode_model(info: ModelInfo) -> dict[str, Any]:

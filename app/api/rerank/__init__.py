@@ -1,0 +1,1 @@
+"""Reranking as Jina, Cohere, vLLM and text-embeddings-inference (TEI) have it."""

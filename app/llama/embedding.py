@@ -1,5 +1,6 @@
 """An embedding context of its own: it shares weights with chat, never its KV cache."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,34 +25,66 @@ class EmbeddingOptions:
     pooling: Pooling | None = None
 
 
+class InputContext:
+    """A llama.cpp context that reads one input after the other. One thread only.
+
+    An encoder attends in both directions and needs its whole input in one batch; a decoder takes it
+    in chunks over its own KV cache.
+    """
+
+    def __init__(self, model: Model, options: EmbeddingOptions, *, pools: bool) -> None:
+        """`pools`: one vector comes out for an input, as the model declares, else one for each
+        token. Raises ModelLoadFailed."""
+        self._model = model  # kept alive as long as the context
+        self.handle: Any = make_embedding_context(model, options, pools=pools)
+        self._chunk = _chunk_of(model, options)
+        self._memory: Any = lib.llama_get_memory(self.handle)
+        self._batch = Batch(self._chunk)
+
+    def read(self, tokens: Sequence[int]) -> Iterator[int]:
+        """Compute an input, yielding after each chunk how many tokens it had."""
+        if self._memory:
+            lib.llama_memory_clear(self._memory, False)
+        for start in range(0, len(tokens), self._chunk):
+            chunk = tokens[start : start + self._chunk]
+            count, batch = len(chunk), self._batch
+            batch.token[:count] = chunk
+            batch.position[:count] = range(start, start + count)
+            batch.output[:count] = 1
+            status = lib.llama_decode(self.handle, batch.prepared(count))
+            if status != 0:
+                raise EngineFailed(f"llama.cpp failed to read {count} tokens (status {status}).")
+            yield count
+
+    def close(self) -> None:
+        """Free the context; idempotent. The model stays."""
+        if self.handle:
+            lib.llama_free(self.handle)
+            self.handle = None
+
+
 class EmbeddingRuntime:
     """Turns token ids into one unit vector. One thread only.
 
     Every token's own vector is read and pooled here, so that an input may be longer than what
-    llama.cpp computes at a time. An encoder attends in both directions and needs its whole input
-    in one batch; a decoder takes it in chunks over its own KV cache.
+    llama.cpp computes at a time.
     """
 
     def __init__(self, model: Model, options: EmbeddingOptions) -> None:
         """Raises ModelLoadFailed."""
-        self._model = model  # kept alive as long as the context
         self.max_tokens = options.max_tokens
         self.dimensions: int = model.embedding_size
-        self._chunk = chunk_of(model, options)
-        self._context: Any = make_embedding_context(model, options)
-        self._memory: Any = lib.llama_get_memory(self._context)
-        self._batch = Batch(self._chunk)
         self.pooling: Pooling = options.pooling or model.pooling or "mean"
+        self._context = InputContext(model, options, pools=False)
 
-    def embed(self, tokens: list[int]) -> Float32Array:
+    def embed(self, tokens: Sequence[int]) -> Float32Array:
         """The unit vector, of shape (dimensions,), of 1..max_tokens token ids."""
-        if self._memory:
-            lib.llama_memory_clear(self._memory, False)
         total = np.zeros(self.dimensions, np.float64)
         vectors = np.empty((0, self.dimensions), np.float32)
-        for start in range(0, len(tokens), self._chunk):
-            chunk = tokens[start : start + self._chunk]
-            vectors = self._vectors(chunk, start)
+        for count in self._context.read(tokens):
+            # last hidden states, of shape (count, dimensions); valid until the next chunk
+            found = lib.llama_get_embeddings(self._context.handle)
+            vectors = float_rows(found, count, self.dimensions)
             if self.pooling == "cls":
                 return _unit(vectors[0].astype(np.float64))
             total += vectors.sum(axis=0, dtype=np.float64)
@@ -61,20 +94,7 @@ class EmbeddingRuntime:
 
     def close(self) -> None:
         """Free the context; idempotent. The model stays."""
-        if self._context:
-            lib.llama_free(self._context)
-            self._context = None
-
-    def _vectors(self, chunk: list[int], start: int) -> Float32Array:
-        """Last hidden states, of shape (len(chunk), dimensions); valid until the next call."""
-        count, batch = len(chunk), self._batch
-        batch.token[:count] = chunk
-        batch.position[:count] = range(start, start + count)
-        batch.output[:count] = 1
-        status = lib.llama_decode(self._context, batch.prepared(count))
-        if status != 0:
-            raise EngineFailed(f"llama.cpp failed to embed {count} tokens (status {status}).")
-        return float_rows(lib.llama_get_embeddings(self._context), count, self.dimensions)
+        self._context.close()
 
 
 def _unit(vector: npt.NDArray[np.float64]) -> Float32Array:
@@ -91,7 +111,7 @@ def make_embedding_context(model: Model, options: EmbeddingOptions, *, pools: bo
     return context
 
 
-def chunk_of(model: Model, options: EmbeddingOptions) -> int:
+def _chunk_of(model: Model, options: EmbeddingOptions) -> int:
     """Tokens computed at a time."""
     return min(_DECODER_CHUNK, options.max_tokens) if model.is_causal else options.max_tokens
 
@@ -99,7 +119,7 @@ def chunk_of(model: Model, options: EmbeddingOptions) -> int:
 def _context_params(model: Model, options: EmbeddingOptions, pools: bool) -> Any:
     params = lib.llama_context_default_params()
     params.n_ctx = options.max_tokens
-    params.n_batch = params.n_ubatch = chunk_of(model, options)
+    params.n_batch = params.n_ubatch = _chunk_of(model, options)
     params.n_seq_max = 1
     params.embeddings = True
     # where the model declares nothing, every token's vector comes anyway

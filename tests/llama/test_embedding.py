@@ -7,9 +7,9 @@ import pytest
 
 from app.core.errors import QueueFull
 from app.engine.embedder import Embedder
-from app.llama.bindings import float_rows, lib
 from app.llama.embedding import EmbeddingOptions, EmbeddingRuntime
 from app.llama.model import Model
+from tests.llama.pooled import pool
 
 TEXT = "the llamas look out of the pen and see the other llamas "
 
@@ -19,21 +19,8 @@ def tokens_of(model: Model, text: str) -> list[int]:
 
 
 def reference(model: Model, tokens: list[int]) -> np.ndarray:
-    """The vector llama.cpp itself pools, with the pooling the model declares."""
-    params = lib.llama_context_default_params()
-    params.n_ctx = params.n_batch = params.n_ubatch = 512
-    params.embeddings = True
-    params.n_threads = params.n_threads_batch = 1
-    context = lib.llama_init_from_model(model.handle, params)
-    batch = lib.llama_batch_init(512, 0, 1)
-    for i, token in enumerate(tokens):
-        batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = token, i, 1, 1
-        batch.seq_id[i][0] = 0
-    batch.n_tokens = len(tokens)
-    assert lib.llama_decode(context, batch) == 0
-    pooled = float_rows(lib.llama_get_embeddings_seq(context, 0), 1, model.embedding_size)[0].copy()
-    lib.llama_batch_free(batch)
-    lib.llama_free(context)
+    """The unit vector llama.cpp itself pools, with the pooling the model declares."""
+    pooled = np.array(pool(model, tokens, model.embedding_size), np.float32)
     return pooled / np.linalg.norm(pooled)
 
 

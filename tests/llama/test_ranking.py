@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from app.llama import embedding
-from app.llama.bindings import float_rows, lib
+from app.llama.bindings import lib
 from app.llama.embedding import EmbeddingOptions
 from app.llama.model import Model, ModelOptions
 from app.llama.ranking import RankingRuntime
 from scripts.make_gguf import write_causal_reranker, write_reranker
+from tests.llama.pooled import pool
 
 OPTIONS = EmbeddingOptions(max_tokens=512, threads=1)
 TEXT = "the llamas look out of the pen and see the other llamas "
@@ -28,33 +29,13 @@ def model(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
     loaded.close()
 
 
-def reference(model: Model, tokens: list[int]) -> list[float]:
-    """What llama.cpp gives for the whole pair in one batch, by its own defaults."""
-    params = lib.llama_context_default_params()
-    params.n_ctx = params.n_batch = params.n_ubatch = 512
-    params.embeddings = True
-    params.n_threads = params.n_threads_batch = 1
-    context = lib.llama_init_from_model(model.handle, params)
-    batch = lib.llama_batch_init(512, 0, 1)
-    for i, token in enumerate(tokens):
-        batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = token, i, 1, 1
-        batch.seq_id[i][0] = 0
-    batch.n_tokens = len(tokens)
-    assert lib.llama_decode(context, batch) == 0
-    outputs = lib.llama_model_n_cls_out(model.handle)
-    found = float_rows(lib.llama_get_embeddings_seq(context, 0), 1, outputs)[0].tolist()
-    lib.llama_batch_free(batch)
-    lib.llama_free(context)
-    return found
-
-
 def test_a_score_is_llama_cpps_own_as_a_probability(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert model.is_reranker
     assert not model.is_generator
     tokens = model.vocabulary.tokenize(TEXT * 5, add_special=True, parse_special=False)
-    raw = reference(model, tokens)
+    raw = pool(model, tokens, lib.llama_model_n_cls_out(model.handle))
     if model.architecture == "qwen3":
         assert math.isclose(sum(raw), 1.0, abs_tol=1e-5)
         expected = raw[0]

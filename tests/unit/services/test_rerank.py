@@ -16,7 +16,9 @@ ASKED = RerankRequest("tiny", "q", ("a", "bb", "c{query}"))
 class ScriptedRanker(ScriptedEmbedder):
     """The longer a pair, the better."""
 
-    dimensions = 1
+    @property
+    def dimensions(self) -> int:
+        return 1
 
     async def embed(self, inputs: list[list[int]]) -> np.ndarray:
         self.inputs += inputs

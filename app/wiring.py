@@ -15,6 +15,7 @@ from app.api.app import create_api
 from app.api.middleware.drain import DrainGate
 from app.api.middleware.keys import make_key_ring
 from app.catalog.entries import ModelEntry, build_catalog
+from app.catalog.pulls import Pulls
 from app.catalog.store import ModelStore
 from app.config.hardware import usable_cores
 from app.config.manifest import Manifest, read_manifest
@@ -35,6 +36,7 @@ from app.pool.templates import check_templates
 from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
 from app.services.models import ModelService
+from app.services.pulls import PullService
 from app.services.rerank import RerankService
 from app.services.storage import StorageService
 from app.services.texts import TextService
@@ -53,13 +55,14 @@ class Service:
     """A built service. `app` starts and stops the rest with its lifespan.
 
     `device` says in words what llama.cpp computes on; `is_open` that no key is asked for.
-    `reloader` reads `models.yaml` and the models directory again.
+    `reloader` reads `models.yaml` and the models directory again, `pulls` downloads models.
     """
 
     app: Starlette
     gate: DrainGate
     pool: ModelPool
     reloader: Reloader
+    pulls: PullService
     device: str
     is_open: bool
 
@@ -87,6 +90,7 @@ def build_service(
     loader = LlamaLoader(settings, load_progress, prefixes, make_runtime)
     pool = _make_pool(settings, catalog, metrics, loader)
     reloader = Reloader(pool, partial(_read_catalog, settings), settings.manifest)
+    pulls = _make_pulls(settings, pool, reloader)
     metrics.watch(pool.stats, pool.states, pool.memory)
     preload = _choose_preload(settings, pool)
     generation = GenerationService(pool, metrics, queue_timeout=settings.queue_timeout)
@@ -98,6 +102,7 @@ def build_service(
         storage=StorageService(pool, ModelStore(settings.models_dir), reloader.reload),
         texts=TextService(pool),
         ranking=RerankService(pool),
+        pulls=pulls,
         pool=pool,
         metrics=metrics,
         settings=settings,
@@ -120,12 +125,13 @@ def build_service(
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+            await pulls.close()
             await generation.settled()
             await pool.close()
             await asyncio.to_thread(prefixes.close)
 
     app.router.lifespan_context = lifespan
-    return Service(app, gate, pool, reloader, device, keys.is_open)
+    return Service(app, gate, pool, reloader, pulls, device, keys.is_open)
 
 
 async def _preload(pool: ModelPool, names: Sequence[str], on_failure: OnFailure | None) -> None:
@@ -158,6 +164,24 @@ def _make_pool(
     )
 
 
+def _make_pulls(settings: Settings, pool: ModelPool, reloader: Reloader) -> PullService:
+    files = Pulls(
+        settings.models_dir, is_offline=settings.is_offline, allows_http=settings.pull_http
+    )
+    service = PullService(
+        files,
+        pool,
+        settings.models_dir,
+        partial(_read_manifest, settings),
+        reloader.reload,
+        sources=settings.pull_sources,
+        limit=settings.max_pulls,
+    )
+    if settings.pull_on_demand:
+        pool.bring_with(partial(service.bring, patience=settings.load_timeout))
+    return service
+
+
 def _choose_device(settings: Settings) -> str:
     """What will compute, in words; refuses where a GPU is demanded and there is none."""
     gpus = [device for device in library.devices() if device.is_gpu]
@@ -175,8 +199,7 @@ def _choose_device(settings: Settings) -> str:
 
 
 def _read_catalog(settings: Settings) -> Catalog:
-    path = settings.manifest
-    manifest = read_manifest(path) if path is not None else Manifest()
+    path, manifest = settings.manifest, _read_manifest(settings)
     base = path.absolute().parent if path is not None else Path.cwd()
     if "models_dir" in settings.model_fields_set and not settings.models_dir.is_dir():
         _log.warning("LLM_MODELS_DIR is not a directory", path=str(settings.models_dir))
@@ -185,6 +208,10 @@ def _read_catalog(settings: Settings) -> Catalog:
     for entry in catalog:
         _warn_about(entry, settings)
     return Catalog(catalog, _choose_default(settings, catalog))
+
+
+def _read_manifest(settings: Settings) -> Manifest:
+    return read_manifest(settings.manifest) if settings.manifest is not None else Manifest()
 
 
 def _warn_about(entry: ModelEntry, settings: Settings) -> None:

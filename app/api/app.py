@@ -9,6 +9,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
+from app.api.admin.model_routes import AdminModelRoutes
+from app.api.admin.pull_routes import AdminPullRoutes
 from app.api.errors import answer_corral_error, answer_http_exception
 from app.api.middleware.auth import AuthMiddleware
 from app.api.middleware.body_limit import BodyLimitMiddleware
@@ -16,6 +18,7 @@ from app.api.middleware.drain import DrainGate, DrainMiddleware
 from app.api.middleware.keys import KeyRing
 from app.api.middleware.request_log import RequestLogMiddleware
 from app.api.ollama.model_routes import OllamaModelRoutes
+from app.api.ollama.pull_routes import OllamaPullRoutes
 from app.api.ollama.routes import OllamaRoutes
 from app.api.ollama.store_routes import StoreRoutes
 from app.api.openai.decode import Limits
@@ -28,6 +31,7 @@ from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
 from app.services.models import ModelService
 from app.services.ports import GenerationMetrics, ModelPool
+from app.services.pulls import PullService
 from app.services.rerank import RerankService
 from app.services.storage import StorageService
 from app.services.texts import TextService
@@ -67,6 +71,9 @@ class ApiSettings(Protocol):
     def max_embedding_inputs(self) -> int: ...
 
     @property
+    def max_loaded_models(self) -> int: ...
+
+    @property
     def sse_ping_interval(self) -> float: ...
 
 
@@ -78,6 +85,7 @@ def create_api(
     storage: StorageService,
     texts: TextService,
     ranking: RerankService,
+    pulls: PullService,
     pool: ModelPool,
     metrics: HttpMetrics,
     settings: ApiSettings,
@@ -90,7 +98,7 @@ def create_api(
 
     The services are made with `GenerationService(pool, metrics, queue_timeout=...)`,
     `EmbeddingService(pool)`, `ModelService(pool)`, `StorageService(pool, store, reload)`,
-    `TextService(pool)` and `RerankService(pool)`.
+    `TextService(pool)`, `RerankService(pool)` and `PullService(...)`.
     `fingerprint` names the llama.cpp build ("b" and a number), `keys` says who is let in. The
     application has no lifespan of its own: the composition starts and stops the pool. On SIGTERM it
     calls `gate.close()`, waits for `gate.wait_idle()` up to the drain timeout, and then stops. The
@@ -126,8 +134,15 @@ def create_api(
         ).routes(),
         *OllamaModelRoutes(models, settings.max_json_depth).routes(),
         *StoreRoutes(models, storage, settings.max_json_depth).routes(),
+        *OllamaPullRoutes(pulls, settings.max_json_depth, settings.sse_ping_interval).routes(),
     ]
-    routes = [*openai, *rerank, *ollama, *ops]
+    admin = [
+        *AdminModelRoutes(
+            models, storage, settings.max_loaded_models, settings.max_json_depth
+        ).routes(),
+        *AdminPullRoutes(pulls, settings.max_json_depth, settings.sse_ping_interval).routes(),
+    ]
+    routes = [*openai, *rerank, *ollama, *admin, *ops]
     application = Starlette(
         routes=routes,
         middleware=_make_middleware(routes, ops, metrics, settings=settings, keys=keys, gate=gate),

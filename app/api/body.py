@@ -26,11 +26,13 @@ async def decode_body(
     *,
     max_depth: int,
     is_curl_taken: bool = False,
+    is_optional: bool = False,
 ) -> T:
     """What `decode` makes of the body; the model it names is noted for the log.
 
     `is_curl_taken`: JSON may be called a form, as `curl -d` calls it. Browsers may call it so too,
-    and then ask nobody whether another site may send it: theirs is refused.
+    and then ask nobody whether another site may send it: theirs is refused. `is_optional`: no body
+    is an object without anything in it.
     Raises MalformedBody, or BodyTooLarge from the middleware.
     """
     is_form = request.headers.get("content-type") == _FORM and "origin" not in request.headers
@@ -39,7 +41,8 @@ async def decode_body(
     data, context = await request.body(), context_of(request)
 
     def read() -> T:
-        body = parse_json(data, max_depth=max_depth)
+        is_missing = is_optional and not data.strip()
+        body = {} if is_missing else parse_json(data, max_depth=max_depth)
         model = body.get("model")
         context.model = model if isinstance(model, str) else None
         return decode(body)

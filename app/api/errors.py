@@ -33,8 +33,11 @@ OPENAI_ERRORS: Mapping[type[CorralError], tuple[int, str]] = {
     errors.MalformedBody: (400, _INVALID),
     errors.BodyTooLarge: (413, _INVALID),
     errors.InvalidApiKey: (401, "authentication_error"),
+    errors.PullRefused: (403, "permission_error"),
     errors.ModelNotFound: (404, _INVALID),
     errors.ModelNotDownloaded: (404, _INVALID),
+    errors.SourceNotFound: (404, _INVALID),
+    errors.PullNotFound: (404, _INVALID),
     errors.RouteNotFound: (404, _INVALID),
     errors.MethodNotAllowed: (405, _INVALID),
     errors.ModelBusy: (409, _INVALID),
@@ -45,6 +48,7 @@ OPENAI_ERRORS: Mapping[type[CorralError], tuple[int, str]] = {
     errors.Draining: (503, _UNAVAILABLE),
     errors.ModelLoadFailed: (500, _SERVER),
     errors.PullFailed: (500, _SERVER),
+    errors.DiskFull: (507, _SERVER),
     errors.EngineFailed: (500, _SERVER),
     errors.InternalError: (500, _SERVER),
     errors.ConfigurationError: (500, _SERVER),
@@ -64,7 +68,7 @@ def find_status(error: CorralError) -> tuple[int, str]:
 
 
 def error_body(error: CorralError) -> bytes:
-    return orjson.dumps({"error": _describe(error)})
+    return orjson.dumps({"error": describe_error(error)})
 
 
 def plain_error_body(error: CorralError, model: str | None = None) -> bytes:
@@ -116,7 +120,8 @@ def _hint_for(request: Request) -> str:
     return f" Did you mean {wanted}?" if wanted in known else ""
 
 
-def _describe(error: CorralError) -> dict[str, Any]:
+def describe_error(error: CorralError) -> dict[str, Any]:
+    """OpenAI's error object."""
     _, kind = find_status(error)
     described: dict[str, Any] = {
         "message": _message_of(error),

@@ -27,7 +27,7 @@ from app.catalog.transfer import (
     make_client,
     stream_range,
 )
-from app.core.errors import PullFailed
+from app.core.errors import DiskFull, PullFailed
 from app.core.pulls import PullProgress, PullStage
 
 MIB = 1024 * 1024
@@ -139,7 +139,10 @@ class Download:
                     if changes >= _MAX_CHANGES:
                         raise PullFailed(f"{self._name} keeps changing while it is read.") from None
                 except Interrupted as error:
-                    failures = 1 if self._partial.done > had else failures + 1
+                    # where nothing can be gone on with, bytes are no progress
+                    known = self._partial.identity
+                    has_more = self._partial.done > had and known is not None and known.has_ranges
+                    failures = 1 if has_more else failures + 1
                     await self._pause(failures, error)
                 else:
                     return
@@ -214,7 +217,7 @@ class Download:
         needed = (identity.size or 0) - self._partial.done
         free = shutil.disk_usage(self._partial.path.parent).free
         if needed + _SPARE_BYTES > free:
-            raise PullFailed(
+            raise DiskFull(
                 f"{self._name} needs {needed / 1e9:.2f} GB more on the disk of "
                 f"{self._wanted.target.parent}, where {free / 1e9:.2f} GB are free."
             )
@@ -256,4 +259,4 @@ class Download:
         self, stage: PullStage, done: int, size: int | None, sha256: str | None = None
     ) -> None:
         self._reported = time.monotonic()
-        self._report(PullProgress(self._name, stage, done, size, sha256))
+        self._report(PullProgress(self._name, stage, done, size, sha256 or self._wanted.sha256))

@@ -31,9 +31,10 @@ _TEMPLATE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 class ModelEntry:
     """A model that can be loaded, with everything that was decided about it before.
 
-    `paths` are the parts of the file, the first one first. `header` is None and `error` says why
-    when the file cannot be used. `is_here`: nothing is left to be pulled. `draft` is the model that
-    guesses for this one; it is served to nobody. None elsewhere means that the settings decide.
+    `paths` are the parts of the file, the first one first. `size`: bytes that they have, or will.
+    `header` is None and `error` says why when the file cannot be used. `is_here`: nothing is left
+    to be pulled. `draft` is the model that guesses for this one; it is served to nobody. None
+    elsewhere means that the settings decide.
     """
 
     id: str
@@ -185,8 +186,11 @@ def _make_entry(
     is_here = not is_pulled or all(path.is_file() for path in paths)
     header, error = _read_headers(paths) if is_here else (None, NOT_HERE)
     size = sum(path.stat().st_size for path in paths if path.is_file())
-    if is_here and entry is not None and entry.size is not None and entry.size != size:
-        error = f"has {size} bytes, the manifest says {entry.size}"
+    if entry is not None and entry.size is not None and entry.size != size:
+        if is_here:
+            error = f"has {size} bytes, the manifest says {entry.size}"
+        else:
+            size = entry.size
     said = entry if entry is not None else defaults
     sampling = defaults.sampling.overrides()
     sampling.update(said.sampling.overrides())

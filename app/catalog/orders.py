@@ -9,15 +9,19 @@ from app.catalog.pulls import Order, Pulls
 from app.catalog.registry import short_names
 from app.config.manifest import Draft, Entry, Manifest
 from app.config.sources import HubSource, RemoteSource, is_remote, parse_remote
-from app.core.errors import BadRequest
+from app.core.errors import BadRequest, SourceNotFound
+
+_LATEST = ":latest"
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A model to be had: its name, and a file for each of its parts."""
+    """A model to be had: its name, and a file for each of its parts. `is_given`: who asks named the
+    source, and no name that stands for one."""
 
     name: str
     orders: tuple[Order, ...]
+    is_given: bool = False
 
 
 def wishes_of(manifest: Manifest) -> Iterator[Wish]:
@@ -31,28 +35,30 @@ def wishes_of(manifest: Manifest) -> Iterator[Wish]:
 
 
 def find_wish(name: str, manifest: Manifest) -> Wish:
-    """A model of the manifest by id or alias, a short name, or a source.
+    """A model of the manifest by id or alias, a short name, or a source; `name:latest` is `name`.
 
-    Raises BadRequest with what comes near.
+    A short name may be written as Ollama writes it (`qwen3:4b`), and is the model's name then.
+    Raises BadRequest for a source that is none, and SourceNotFound with what comes near.
     """
-    known = short_names()
+    plain = name.removesuffix(_LATEST)
     for entry in manifest.models:
-        if name in {entry.id, *entry.aliases}:
+        if {name, plain, plain + _LATEST} & {entry.id, *entry.aliases}:
             wish = next((wish for wish in wishes_of(manifest) if wish.name == entry.id), None)
             return wish or Wish(entry.id, ())
-    if name in known:
-        source = parse_remote(known[name])
-        return Wish(name, (Order(source, Path(f"{name}.gguf")),))
+    known = short_names()
+    if (short := known.get(plain) or known.get(plain.replace(":", "-"))) is not None:
+        return Wish(plain, (Order(parse_remote(short), Path(f"{plain}.gguf")),))
     if is_remote(name):
         try:
             source = parse_remote(name)
         except ValueError as error:
-            raise BadRequest(f"{error}.") from None
-        return Wish(name, tuple(Order(part, part.place) for part in source.parts()))
+            raise BadRequest(f"{error}.", param="model") from None
+        orders = tuple(Order(part, part.place) for part in source.parts())
+        return Wish(name, orders, is_given=True)
     names = [*known, *(entry.id for entry in manifest.models)]
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]}?" if near else ". `corral pull --names` lists what it knows."
-    raise BadRequest(f"There is no model {name!r} to pull{hint}")
+    raise SourceNotFound(f"There is no model {name!r} to pull{hint}", param="model")
 
 
 def is_here(order: Order, models_dir: Path, pulls: Pulls) -> bool:

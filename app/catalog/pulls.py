@@ -78,6 +78,10 @@ class Pulls:
         self._limits = limits
         self._jobs: dict[Path, _Job] = {}
 
+    @property
+    def is_offline(self) -> bool:
+        return self._is_offline
+
     async def pull(self, order: Order) -> AsyncGenerator[PullProgress]:
         """Progress until the file is there; the last one is `done`. Raises PullFailed.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.catalog.entries import ModelEntry
-from app.core.errors import ModelLoadFailed, ModelNotDownloaded
+from app.core.errors import ModelLoadFailed
 
 _CHUNK = 4 * 1024 * 1024
 
@@ -21,15 +21,10 @@ class Verifier:
         self, entry: ModelEntry, is_stopped: Callable[[], bool] = lambda: False
     ) -> None:
         """Raises ModelLoadFailed when the file, or its draft's, is damaged or not the one that the
-        manifest means, and ModelNotDownloaded.
+        manifest means.
 
         `is_stopped` is asked while a large file is read: True gives up.
         """
-        if not entry.is_here:
-            raise ModelNotDownloaded(
-                f"The model '{entry.id}' is not downloaded yet. Run: corral pull {entry.id}",
-                param="model",
-            )
         if entry.error is not None:
             raise ModelLoadFailed(f"The file {entry.path} cannot be used: {entry.error}.")
         for one in (entry, entry.draft):

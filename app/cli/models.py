@@ -7,7 +7,6 @@ import click
 
 from app.catalog import hub
 from app.catalog.lock import find_pins
-from app.cli.pull import is_offline
 from app.cli.refusal import BadConfiguration, Refusal, refuse
 from app.config.manifest import read_manifest
 from app.config.pins import write_pins
@@ -39,7 +38,7 @@ def lock(path: Path | None, *, upgrade: bool, check: bool) -> None:
         manifest = read_manifest(path)
 
         def resolve(source: HubSource) -> hub.HubFile:
-            if is_offline(settings):
+            if settings.is_offline:
                 raise PullFailed(f"{source.file} cannot be locked: LLM_OFFLINE is set.")
             return hub.resolve(source, allows_http=settings.pull_http)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -73,15 +72,9 @@ def pull(
         raise refuse(error) from None
 
 
-def is_offline(settings: Settings) -> bool:
-    """Whether nothing may be downloaded, by our variable or the hub library's."""
-    said = os.environ.get("HF_HUB_OFFLINE", "").strip().lower()
-    return settings.offline or said in {"1", "true", "yes", "on"}
-
-
 def make_pulls(settings: Settings) -> Pulls:
     return Pulls(
-        settings.models_dir, is_offline=is_offline(settings), allows_http=settings.pull_http
+        settings.models_dir, is_offline=settings.is_offline, allows_http=settings.pull_http
     )
 
 

@@ -121,6 +121,7 @@ class DrainingServer(uvicorn.Server):
         gate, limit = self._service.gate, self._settings.drain_timeout
         gate.close()
         self._service.pool.drain()
+        self._service.pulls.drain()
         _log.info("draining", signal=name, running=gate.running, timeout=limit)
         try:
             async with asyncio.timeout(limit):

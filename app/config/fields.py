@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
+from app.config.sources import SCHEMES
 from app.core.durations import parse_duration
 
 _SIZE = re.compile(r"(\d+)\s*([kmg]i?)?b?", re.IGNORECASE)
@@ -49,9 +50,20 @@ def _read_switch(value: object) -> object:
     return value
 
 
+def _check_prefixes(given: tuple[str, ...]) -> tuple[str, ...]:
+    """`none` stands alone, for nothing."""
+    if given == ("none",):
+        return ()
+    for prefix in given:
+        if not any(prefix.startswith(f"{scheme}://") for scheme in SCHEMES):
+            raise ValueError(f"{prefix!r} does not begin with hf://, https:// or http://")
+    return given
+
+
 AutoCount = Annotated[int | None, BeforeValidator(_read_auto)]
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_list)]
+Prefixes = Annotated[Names, AfterValidator(_check_prefixes)]
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 Size = Annotated[int, BeforeValidator(_read_size)]
 AutoSize = Annotated[int | None, BeforeValidator(_read_size), BeforeValidator(_read_auto)]

@@ -6,6 +6,7 @@ fields below, so a setting needs nothing more than a field with a description (a
 
 import difflib
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -20,6 +21,7 @@ from app.config.fields import (
     AutoSwitch,
     Duration,
     Names,
+    Prefixes,
     Size,
     UserPath,
     unit,
@@ -181,6 +183,25 @@ class Settings(BaseSettings):
     pull_http: bool = Field(
         default=False,
         description="Download over plain `http://` too, not only from this machine.",
+    )
+    pull_sources: Prefixes = Field(
+        default=("hf://",),
+        description="Where requests may have files downloaded from, as beginnings of sources, "
+        "comma separated: `hf://` is the hub, `hf://OWNER/` a part of it, `https://HOST/` a "
+        "server, `https://` any, `none` nothing. Short names and what `models.yaml` names may "
+        "always be.",
+    )
+    pull_on_demand: bool = Field(
+        default=False,
+        description="Download what `models.yaml` names and is not here yet when a request first "
+        "asks for it.",
+    )
+    max_pulls: int = Field(
+        default=2,
+        ge=1,
+        le=16,
+        description="Models downloaded at the same time for requests; the others wait.",
+        json_schema_extra=unit("models"),
     )
 
     # The machine
@@ -349,6 +370,12 @@ class Settings(BaseSettings):
                 f"step_tokens ({self.step_tokens}): every sequence adds a token to a step"
             )
         return self
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether nothing may be downloaded, by our variable or the hub library's."""
+        said = os.environ.get("HF_HUB_OFFLINE", "").strip().lower()
+        return self.offline or said in {"1", "true", "yes", "on"}
 
     @property
     def is_local(self) -> bool:

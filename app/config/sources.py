@@ -71,6 +71,13 @@ def is_remote(source: str) -> bool:
     return "://" in source and source.split("://", 1)[0].lower() in SCHEMES
 
 
+def is_within(source: str, prefix: str) -> bool:
+    """Whether a source lies below a prefix such as `https://`, `https://HOST/` or `hf://OWNER/`;
+    never where its path leads up."""
+    leads_up = ".." in unquote(source).replace("\\", "/").split("/")
+    return source.startswith(f"{prefix.rstrip('/')}/") and not leads_up
+
+
 def parse_remote(source: str) -> RemoteSource:
     """Raises ValueError for what is not a source of a GGUF file."""
     scheme = source.split("://", 1)[0].lower()

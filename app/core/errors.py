@@ -12,10 +12,13 @@
     │   ├── MalformedBody          not JSON, too deep, too many messages (malformed_body)
     │   └── BodyTooLarge           more bytes than allowed (request_too_large)
     ├── AccessDenied
-    │   └── InvalidApiKey          missing or wrong key (invalid_api_key)
+    │   ├── InvalidApiKey          missing or wrong key (invalid_api_key)
+    │   └── PullRefused            no download is allowed, or none from there (pull_refused)
     ├── NotFound
     │   ├── ModelNotFound          no such model (model_not_found)
     │   ├── ModelNotDownloaded     named in models.yaml, not pulled (model_not_downloaded)
+    │   ├── SourceNotFound         nothing of that name can be pulled (source_not_found)
+    │   ├── PullNotFound           no such download runs or has run (pull_not_found)
     │   └── RouteNotFound          no such path (route_not_found)
     ├── MethodNotAllowed           wrong verb on a known path (method_not_allowed)
     ├── ModelBusy                  it is in use, and cannot be unloaded (model_busy)
@@ -28,6 +31,7 @@
     ├── Failure                    our fault, not the caller's
     │   ├── ModelLoadFailed        the model cannot be loaded (model_load_failed)
     │   ├── PullFailed             a model cannot be downloaded (pull_failed)
+    │   ├── DiskFull               no room for a model's file (disk_full)
     │   ├── EngineFailed           the engine died under the request (engine_failed)
     │   └── InternalError          anything unforeseen (internal_error)
     └── ConfigurationError         settings or manifest refused at start (configuration_error)
@@ -121,6 +125,10 @@ class InvalidApiKey(AccessDenied):
     code = "invalid_api_key"
 
 
+class PullRefused(AccessDenied):
+    code = "pull_refused"
+
+
 class NotFound(CorralError):
     code = "not_found"
 
@@ -131,6 +139,14 @@ class ModelNotFound(NotFound):
 
 class ModelNotDownloaded(NotFound):
     code = "model_not_downloaded"
+
+
+class SourceNotFound(NotFound):
+    code = "source_not_found"
+
+
+class PullNotFound(NotFound):
+    code = "pull_not_found"
 
 
 class RouteNotFound(NotFound):
@@ -179,6 +195,10 @@ class ModelLoadFailed(Failure):
 
 class PullFailed(Failure):
     code = "pull_failed"
+
+
+class DiskFull(Failure):
+    code = "disk_full"
 
 
 class EngineFailed(Failure):

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-ModelState = Literal["cold", "loading", "hot", "draining", "failed"]
+ModelState = Literal["absent", "cold", "loading", "hot", "draining", "failed"]
+"""`absent`: named in models.yaml, and not downloaded yet."""
+
 Capability = Literal["chat", "completion", "embedding", "infill", "tools", "reasoning", "rerank"]
 
 
@@ -39,8 +41,9 @@ class ModelInfo:
     What only a loaded model can tell (`gpu_layers`, `device`, `chat_template`) is None while it is
     cold.
     `memory`: bytes that a loaded model takes. `expires`: when it leaves memory unless it is used,
-    in Unix seconds; None where that never happens, or while it is in use. `load_progress`: the
-    share that is loaded, 0 to 1, where that is known.
+    in Unix seconds; None where that never happens, or while it is in use. `pinned`: it never does.
+    `leases`: requests that hold it. `load_progress`: the share that is loaded, 0 to 1, where that
+    is known.
     `sha256` of the file is None where the manifest does not tell it.
     `context_window` is what a request may use here, `context_trained` what the model declares.
     """
@@ -67,4 +70,6 @@ class ModelInfo:
     memory: int | None = None
     expires: float | None = None
     load_progress: float | None = None
+    pinned: bool = False
+    leases: int = 0
     error: str | None = None

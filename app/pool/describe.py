@@ -90,6 +90,7 @@ def describe(
         sha256=entry.sha256,
         aliases=entry.aliases,
         capabilities=_capabilities(entry, header) if header else (),
+        pinned=entry.pin,
         error=error or entry.error,
     )
 

@@ -8,7 +8,7 @@ decide something; they ask for a lease and wait.
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -33,7 +33,14 @@ from app.pool.loaded import LoadedModel
 from app.pool.loader import Loader, Resident
 from app.pool.policy import Room, Wanted, make_plan
 from app.pool.ports import PoolMetrics
-from app.pool.refusals import cannot_load, closing, no_place, out_of_memory, still_loading
+from app.pool.refusals import (
+    cannot_load,
+    closing,
+    no_place,
+    not_downloaded,
+    out_of_memory,
+    still_loading,
+)
 from app.pool.roster import Changes, Roster
 from app.pool.slot import Slot, Waiter
 
@@ -72,6 +79,7 @@ class ModelPool:
         self._metrics = metrics
         self._limit = limit
         self._load_timeout = load_timeout
+        self._bring: Callable[[str], Awaitable[None]] | None = None
         self._inbox: asyncio.Queue[Event] = asyncio.Queue()
         self._effects: set[asyncio.Task[None]] = set()
         self._owner: asyncio.Task[None] | None = None
@@ -127,10 +135,11 @@ class ModelPool:
 
         `keep_alive`: seconds that it stays in memory unused, from the end of this lease until it
         is unloaded or another lease says otherwise; infinite for ever.
-        Raises ModelNotFound, ModelLoadFailed, UnsupportedOperation (it cannot be served),
+        Raises ModelNotFound, ModelNotDownloaded, ModelLoadFailed, UnsupportedOperation (it cannot
+        be served),
         ModelLoading (the load takes longer than the pool's deadline) or Draining.
         """
-        slot = await self._obtain(self._slots.find(model))
+        slot = await self._obtain(await self._find_here(model))
         try:
             loaded = slot.loaded
             assert loaded is not None  # noqa: S101 - it is held
@@ -162,6 +171,11 @@ class ModelPool:
                 f"{patience:g} seconds. It stays in memory.",
                 param="model",
             ) from None
+
+    def bring_with(self, bring: Callable[[str], Awaitable[None]]) -> None:
+        """Have `bring` download models that are absent when a lease asks for them, instead of
+        refusing it. It returns once `replace` was called with the model's entry."""
+        self._bring = bring
 
     def replace(self, entries: Sequence[ModelEntry], default: str | None = None) -> Changes:
         """Serve another catalog from now on, without ending anything that runs.
@@ -444,6 +458,16 @@ class ModelPool:
         self._effects.add(task)
         task.add_done_callback(self._effects.discard)
 
+    async def _find_here(self, model: str) -> Slot:
+        """The slot of a model whose files are here."""
+        slot = self._slots.find(model)
+        if not slot.entry.is_here and self._bring is not None:
+            await self._bring(slot.entry.id)
+            slot = self._slots.find(model)
+        if not slot.entry.is_here:
+            raise not_downloaded(slot.entry.id)
+        return slot
+
     async def _obtain(self, wanted: Slot) -> Slot:
         """The slot that gives the lease: another one where `wanted` was replaced meanwhile."""
         if self._is_closing:
@@ -478,6 +502,8 @@ class ModelPool:
             state=slot.state,
             aliases=slot.entry.aliases,
             memory=slot.memory_taken,
+            pinned=slot.entry.pin,
+            leases=slot.leases,
             expires=time.time() + left if left < math.inf else None,
         )
 

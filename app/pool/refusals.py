@@ -2,7 +2,13 @@
 
 from collections.abc import Sequence
 
-from app.core.errors import Draining, ModelLoadFailed, ModelLoading, OutOfMemory
+from app.core.errors import (
+    Draining,
+    ModelLoadFailed,
+    ModelLoading,
+    ModelNotDownloaded,
+    OutOfMemory,
+)
 from app.pool.policy import Resident, Room
 from app.pool.slot import Slot
 
@@ -12,6 +18,14 @@ _GIB, _MIB = 1024**3, 1024**2
 
 def closing() -> Draining:
     return Draining("The server is shutting down.", retry_after=_RETRY_AFTER)
+
+
+def not_downloaded(name: str) -> ModelNotDownloaded:
+    return ModelNotDownloaded(
+        f"The model '{name}' is not downloaded yet. Pull it: POST /api/pull with "
+        f'{{"model": "{name}"}}, or run: corral pull {name}',
+        param="model",
+    )
 
 
 def still_loading(slot: Slot) -> ModelLoading:

@@ -113,6 +113,8 @@ class Roster:
 
 
 def _make_slot(entry: ModelEntry) -> Slot:
+    if not entry.is_here:
+        return Slot(entry, state="absent")
     return Slot(entry, state="cold" if entry.error is None else "failed")
 
 

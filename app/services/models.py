@@ -6,6 +6,8 @@ from pathlib import Path
 
 from app.core.models import ModelInfo
 from app.core.requests import SamplingOverrides
+from app.core.stats import PoolMemory
+from app.pool.refusals import not_downloaded
 from app.services.ports import ModelPool
 
 
@@ -30,9 +32,24 @@ class ModelService:
     def all(self) -> tuple[ModelInfo, ...]:
         return self._pool.models()
 
+    def memory(self) -> PoolMemory:
+        """What the models in memory take, and may take."""
+        return self._pool.memory()
+
     def get(self, name: str) -> ModelInfo:
         """Raises ModelNotFound."""
         return self._pool.find(name)
+
+    def here(self) -> tuple[ModelInfo, ...]:
+        """Those whose files are here."""
+        return tuple(info for info in self.all() if info.state != "absent")
+
+    def get_here(self, name: str) -> ModelInfo:
+        """Raises ModelNotFound, and ModelNotDownloaded."""
+        info = self.get(name)
+        if info.state == "absent":
+            raise not_downloaded(info.id)
+        return info
 
     def describe(self, name: str) -> ModelCard:
         """Raises ModelNotFound."""

@@ -7,7 +7,7 @@ from typing import Protocol
 from app.catalog.entries import ModelEntry
 from app.core.models import ModelInfo
 from app.core.records import GenerationRecord
-from app.core.stats import EngineStats
+from app.core.stats import EngineStats, PoolMemory
 from app.pool.loaded import LoadedModel
 
 
@@ -20,7 +20,7 @@ class ModelPool(Protocol):
         """Hold a model in memory, loading it first where needed. `keep_alive`: seconds that it
         stays there unused from then on; infinite for ever.
 
-        Raises ModelNotFound, ModelLoadFailed, ModelLoading or Draining.
+        Raises ModelNotFound, ModelNotDownloaded, ModelLoadFailed, ModelLoading or Draining.
         """
         ...
 
@@ -41,6 +41,10 @@ class ModelPool(Protocol):
 
     def entry(self, model: str) -> ModelEntry:
         """What the catalog says of a model. Raises ModelNotFound."""
+        ...
+
+    def memory(self) -> PoolMemory:
+        """What the models in memory take, and may take."""
         ...
 
     def stats(self) -> Mapping[str, EngineStats]: ...

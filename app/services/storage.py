@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from app.catalog.store import ModelStore
 from app.core.errors import BadRequest, ConfigurationError, ModelNotFound
+from app.pool.roster import Changes
 from app.services.ports import ModelPool
 
 _LATEST = ":latest"
@@ -16,12 +16,17 @@ class StorageService:
     """One change at a time. After each the catalog is read again; what it refuses is undone."""
 
     def __init__(
-        self, pool: ModelPool, store: ModelStore, reload: Callable[[], Awaitable[Any]]
+        self, pool: ModelPool, store: ModelStore, reload: Callable[[], Awaitable[Changes]]
     ) -> None:
         self._pool = pool
         self._store = store
         self._reload = reload
         self._lock = asyncio.Lock()
+
+    async def reload(self) -> Changes:
+        """Read `models.yaml` and the models directory again. Raises ConfigurationError, and then
+        everything stays as it is."""
+        return await self._reload()
 
     async def delete(self, name: str) -> None:
         """Delete a model's files. Requests that use it go on to their end.

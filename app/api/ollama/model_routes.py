@@ -36,7 +36,7 @@ class OllamaModelRoutes:
         ]
 
     async def tags(self, _request: Request) -> Response:
-        return _json({"models": [encode_listed(info) for info in self.models.all()]})
+        return _json({"models": [encode_listed(info) for info in self.models.here()]})
 
     async def running(self, _request: Request) -> Response:
         found = [info for info in self.models.all() if info.state in IN_MEMORY]
@@ -50,7 +50,8 @@ class OllamaModelRoutes:
         context = context_of(request)
         context.model = name_of(wire)
         context.ignored = tuple(sorted(find_unknown(wire)))
-        return _json(encode_card(self.models.describe(context.model)))
+        info = self.models.get_here(context.model)
+        return _json(encode_card(self.models.describe(info.id)))
 
     async def version(self, _request: Request) -> Response:
         return _json({"version": API_VERSION, "corral": __version__})

@@ -136,6 +136,19 @@ class ShowBody(NameBody):
     verbose: bool | None = None
 
 
+class PullBody(NameBody):
+    """`insecure` would allow a registry without https; what is allowed is the operator's."""
+
+    stream: bool | None = None
+    insecure: bool | None = None
+
+
+class DownloadBody(Body):
+    """RustLLM's: with `force` what is here is downloaded again."""
+
+    force: bool | None = None
+
+
 class CopyBody(Body):
     source: Annotated[str, Field(min_length=1, max_length=512)]
     destination: Annotated[str, Field(min_length=1, max_length=512)]

@@ -46,13 +46,13 @@ class StoreRoutes:
         ]
 
     async def all(self, _request: Request) -> Response:
-        return succeed({"models": [_encode_model(info) for info in self.models.all()]})
+        return succeed({"models": [_encode_model(info) for info in self.models.here()]})
 
     async def one(self, request: Request) -> Response:
-        return succeed(_encode_model(self.models.get(name_in(request))))
+        return succeed(_encode_model(self.models.get_here(name_in(request))))
 
     async def list_files(self, _request: Request) -> Response:
-        cards = [self.models.describe(info.id) for info in self.models.all()]
+        cards = [self.models.describe(info.id) for info in self.models.here()]
         rows = [
             {
                 "name": card.info.id,

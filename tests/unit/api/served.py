@@ -18,10 +18,15 @@ from starlette.applications import Starlette
 from app.api.app import create_api
 from app.api.middleware.drain import DrainGate
 from app.api.middleware.keys import make_key_ring
+from app.catalog.download import Limits
+from app.catalog.pulls import Pulls
 from app.catalog.store import ModelStore
+from app.config.manifest import Manifest
+from app.pool.roster import Changes
 from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
 from app.services.models import ModelService
+from app.services.pulls import PullService
 from app.services.rerank import RerankService
 from app.services.storage import StorageService
 from app.services.texts import TextService
@@ -45,6 +50,7 @@ class Options:
     max_messages: int = 10
     max_n: int = 8
     max_embedding_inputs: int = 4
+    max_loaded_models: int = 2
     sse_ping_interval: float = 5.0
 
 
@@ -58,13 +64,24 @@ class Served:
     gate: DrainGate = field(default_factory=DrainGate)
     queue_timeout: float | None = None
     models_dir: Path = Path("models")
+    manifest: Manifest = field(default_factory=Manifest)
 
-    async def _reload(self) -> None:
+    async def _reload(self) -> Changes:
         """The scripted pool has one catalog."""
+        return Changes()
 
     def __post_init__(self) -> None:
         self.generation = GenerationService(
             self.pool, self.metrics, queue_timeout=self.queue_timeout
+        )
+        self.pulls = PullService(
+            Pulls(self.models_dir, limits=Limits(attempts=2, pause=0.01, stall_seconds=1)),
+            self.pool,
+            self.models_dir,
+            lambda: self.manifest,
+            self._reload,
+            sources=("hf://", "http://127.0.0.1"),
+            limit=1,
         )
         self.app: Starlette = create_api(
             generation=self.generation,
@@ -73,6 +90,7 @@ class Served:
             storage=StorageService(self.pool, ModelStore(self.models_dir), self._reload),
             texts=TextService(self.pool),
             ranking=RerankService(self.pool),
+            pulls=self.pulls,
             pool=self.pool,
             metrics=self.metrics,
             settings=self.options,

@@ -15,7 +15,7 @@ import pytest
 from app.catalog import download as module
 from app.catalog.download import Download, Limits, Wanted
 from app.catalog.transfer import Origin
-from app.core.errors import PullFailed
+from app.core.errors import DiskFull, PullFailed
 from app.core.pulls import PullProgress
 from scripts.make_gguf import write_tiny_llama
 from tests.support.hub import Fault, Hub, Stored, run_hub
@@ -191,7 +191,7 @@ async def test_a_full_disk_is_said_before(
         return Usage
 
     monkeypatch.setattr(module.shutil, "disk_usage", usage)
-    with pytest.raises(PullFailed, match=r"where 0\.00 GB are free"):
+    with pytest.raises(DiskFull, match=r"where 0\.00 GB are free"):
         await make(hub, tmp_path)[0].run()
     assert not hub.bodies()
 

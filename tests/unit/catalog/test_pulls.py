@@ -15,7 +15,7 @@ from app.catalog.pulls import Order, Pulls
 from app.catalog.registry import short_names
 from app.config.manifest import Manifest
 from app.config.sources import HubSource, WebSource, parse_remote
-from app.core.errors import BadRequest, PullFailed
+from app.core.errors import PullFailed, SourceNotFound
 from app.core.pulls import PullProgress
 from scripts.make_gguf import write_tiny_llama
 from tests.support.hub import COMMIT, REPOSITORY, Hub, Stored, run_hub
@@ -159,8 +159,16 @@ def test_short_names_are_sources() -> None:
         assert find_wish(name, Manifest()).orders[0].place == Path(f"{name}.gguf")
 
 
+def test_ollamas_spelling_of_short_names() -> None:
+    for name, place in (("qwen3:4b", "qwen3:4b"), ("llama3.2:1b:latest", "llama3.2:1b")):
+        (order,) = find_wish(name, Manifest()).orders
+        assert order.place == Path(f"{place}.gguf")
+    same = find_wish("qwen3-4b", Manifest()).orders[0].source
+    assert find_wish("qwen3:4b", Manifest()).orders[0].source == same
+
+
 def test_a_name_that_nobody_knows() -> None:
-    with pytest.raises(BadRequest, match="did you mean qwen3-4b"):
+    with pytest.raises(SourceNotFound, match="did you mean qwen3-4b"):
         find_wish("qwen3-4", Manifest())
 
 

@@ -18,6 +18,7 @@ from app.core.errors import (
     ModelBusy,
     ModelLoadFailed,
     ModelLoading,
+    ModelNotDownloaded,
     ModelNotFound,
     OutOfMemory,
 )
@@ -604,3 +605,33 @@ async def test_a_load_that_always_runs_out_of_memory_says_so() -> None:
         assert caught.value.retry_after
         assert rig.loader.unloads == ["c"]
         assert rig.state("b") == "hot"
+
+
+async def test_an_absent_model_is_refused_with_what_to_do() -> None:
+    async with rigged(entry("a", is_here=False, error="is not downloaded yet")) as rig:
+        assert rig.state("a") == "absent"
+        with pytest.raises(ModelNotDownloaded, match="corral pull a"):
+            await rig.use("a")
+        assert rig.state("a") == "absent"
+        assert not rig.loader.loads
+        rig.pool.replace((entry("a"),))
+        await rig.use("a")
+        assert rig.state("a") == "hot"
+
+
+async def test_an_absent_model_is_brought_where_that_is_wanted() -> None:
+    async with rigged(entry("a", is_here=False, error="is not downloaded yet")) as rig:
+        brought: list[str] = []
+
+        async def bring(model: str) -> None:
+            brought.append(model)
+            await asyncio.sleep(0.01)
+            if len(brought) > 1:
+                rig.pool.replace((entry("a"),))
+
+        rig.pool.bring_with(bring)
+        with pytest.raises(ModelNotDownloaded):
+            await rig.use("a")
+        await rig.use("a")
+        await rig.use("a")
+        assert brought == ["a", "a"]

@@ -17,7 +17,7 @@ from app.core.models import ModelInfo
 from app.core.options import DraftMethod
 from app.core.records import GenerationRecord
 from app.core.requests import Constraint, SamplingParams
-from app.core.stats import EngineStats
+from app.core.stats import EngineStats, PoolMemory
 from app.engine.constraint import ConstraintCompiler, Frame, TokenConstraint
 from app.engine.embedder import Embedder
 from app.engine.engine import Engine, OutputStream
@@ -250,6 +250,8 @@ class ScriptedPool:
     metadata: dict[str, str | int | float | bool] = field(default_factory=METADATA.copy)
     is_ready: bool = True
     is_alive: bool = True
+    absent: str | None = None
+    """The model that is not downloaded yet."""
 
     @property
     def loaded(self) -> LoadedModel:
@@ -292,8 +294,14 @@ class ScriptedPool:
     async def unload(self, model: str, patience: float = 1.0) -> None:
         self.unloads.append((self.find(model).id, patience))
 
+    def memory(self) -> PoolMemory:
+        return PoolMemory({self.info.id: 99}, 1000)
+
     def models(self) -> tuple[ModelInfo, ...]:
-        return (self.info, replace(self.info, id="plain", aliases=()))
+        infos = (self.info, replace(self.info, id="plain", aliases=()))
+        return tuple(
+            replace(info, state="absent") if info.id == self.absent else info for info in infos
+        )
 
     def find(self, model: str) -> ModelInfo:
         for info in self.models():

@@ -1,0 +1,1 @@
+"""The operators' API: models and downloads of a running server."""

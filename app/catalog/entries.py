@@ -10,8 +10,8 @@ from app.catalog.gguf import GgufError, GgufHeader, read_header
 from app.config.manifest import (
     BUILTIN_MODEL,
     CHATML,
+    Companion,
     Defaults,
-    Draft,
     Entry,
     Manifest,
     resolve_source,
@@ -33,8 +33,8 @@ class ModelEntry:
 
     `paths` are the parts of the file, the first one first. `size`: bytes that they have, or will.
     `header` is None and `error` says why when the file cannot be used. `is_here`: nothing is left
-    to be pulled. `draft` is the model that guesses for this one; it is served to nobody. None
-    elsewhere means that the settings decide.
+    to be pulled. `draft` is the model that guesses for this one, `projector` the one that reads
+    images; they are served to nobody. None elsewhere means that the settings decide.
     """
 
     id: str
@@ -62,11 +62,17 @@ class ModelEntry:
     speculation: DraftMethod | None = None
     draft_tokens: int | None = None
     draft: "ModelEntry | None" = None
+    projector: "ModelEntry | None" = None
 
     @property
     def path(self) -> Path:
         """The file that llama.cpp is given; it finds the other parts itself."""
         return self.paths[0]
+
+    @property
+    def companions(self) -> tuple["ModelEntry", ...]:
+        """What stands beside it in files of their own."""
+        return tuple(one for one in (self.draft, self.projector) if one is not None)
 
     @property
     def parameters(self) -> int | None:
@@ -142,24 +148,36 @@ def _is_text(name: str) -> bool:
 def _from_manifest(entry: Entry, defaults: Defaults, base: Path, models_dir: Path) -> ModelEntry:
     paths = _find_files(entry.id, entry, base, models_dir)
     made = _make_entry(entry.id, paths, defaults, entry, is_pulled=is_remote(entry.source))
-    if entry.draft is None:
-        return made
-    name = f"{entry.id} (draft)"
-    draft = replace(
-        _make_entry(
-            name,
-            _find_files(name, entry.draft, base, models_dir),
-            Defaults(),
-            is_pulled=is_remote(entry.draft.source),
-        ),
-        sha256=_lower(entry.draft.sha256),
+    draft = _make_companion(entry.id, "draft", entry.draft, base, models_dir)
+    projector = _make_companion(entry.id, "projector", entry.projector, base, models_dir)
+    if projector is not None and projector.header is not None and projector.header.is_model:
+        projector = replace(projector, error="is no image projector")
+    beside = (("draft", draft), ("projector", projector))
+    made = replace(made, draft=draft, projector=projector)
+    errors = [
+        f"its {kind} {one.path.name} {one.error}" for kind, one in beside if one and one.error
+    ]
+    return replace(
+        made,
+        error=made.error or next(iter(errors), None),
+        is_here=made.is_here and all(one.is_here for one in made.companions),
     )
-    error = f"its draft {draft.path.name} {draft.error}" if draft.error else None
-    is_here = made.is_here and draft.is_here
-    return replace(made, draft=draft, error=made.error or error, is_here=is_here)
 
 
-def _find_files(name: str, said: Entry | Draft, base: Path, models_dir: Path) -> tuple[Path, ...]:
+def _make_companion(
+    model: str, kind: str, said: Companion | None, base: Path, models_dir: Path
+) -> ModelEntry | None:
+    if said is None:
+        return None
+    name = f"{model} ({kind})"
+    paths = _find_files(name, said, base, models_dir)
+    made = _make_entry(name, paths, Defaults(), is_pulled=is_remote(said.source))
+    return replace(made, sha256=_lower(said.sha256))
+
+
+def _find_files(
+    name: str, said: Entry | Companion, base: Path, models_dir: Path
+) -> tuple[Path, ...]:
     """The parts of the file that a source names. Raises ConfigurationError where one is absent
     that cannot be pulled."""
     paths = find_parts(resolve_source(said.source, base, models_dir) or BUILTIN_PATH)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.catalog import hub
 from app.catalog.pulls import Pulls
-from app.config.manifest import Draft, Entry, Manifest, resolve_source
+from app.config.manifest import Companion, Entry, Manifest, resolve_source
 from app.config.pins import Pins
 from app.config.sources import HubSource, find_parts, is_remote, parse_remote
 from app.core.errors import BadRequest
@@ -19,16 +19,15 @@ Resolve = Callable[[HubSource], hub.HubFile]
 def find_pins(
     manifest: Manifest, base: Path, models_dir: Path, resolve: Resolve, *, upgrades: bool
 ) -> Pins:
-    """What is still to be said of each entry and draft; the built-in model needs nothing.
+    """What is still to be said of each entry and companion; the built-in model needs nothing.
 
     `upgrades`: what branches and tags mean now, instead of the revision that is there. Raises
     BadRequest for a file that has to be pulled first, and what `resolve` raises.
     """
     pins: dict[tuple[int | str, ...], dict[str, str | int]] = {}
     for index, entry in enumerate(manifest.models):
-        for said, place in ((entry, ()), (entry.draft, ("draft",))):
-            if said is None:
-                continue
+        places: list[tuple[tuple[int | str, ...], Entry | Companion]] = [((), entry)]
+        for place, said in [*places, *entry.companions()]:
             found = _pin(said, base, models_dir, resolve, upgrades=upgrades)
             fields = type(said).model_fields
             new = {
@@ -42,7 +41,7 @@ def find_pins(
 
 
 def _pin(
-    said: Entry | Draft, base: Path, models_dir: Path, resolve: Resolve, *, upgrades: bool
+    said: Entry | Companion, base: Path, models_dir: Path, resolve: Resolve, *, upgrades: bool
 ) -> dict[str, str | int]:
     if is_remote(said.source):
         source = parse_remote(said.source)
@@ -64,10 +63,10 @@ def _pin(
 
 
 def _pin_hub(
-    said: Entry | Draft, source: HubSource, resolve: Resolve, *, upgrades: bool
+    said: Entry | Companion, source: HubSource, resolve: Resolve, *, upgrades: bool
 ) -> dict[str, str | int]:
     kept = said.revision if isinstance(said, Entry) else None
-    is_locked = said.sha256 is not None and (kept is not None or isinstance(said, Draft))
+    is_locked = said.sha256 is not None and (kept is not None or isinstance(said, Companion))
     if is_locked and not upgrades:
         return {}
     if kept is not None and not upgrades:

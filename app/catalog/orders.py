@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.catalog.pulls import Order, Pulls
 from app.catalog.registry import short_names
-from app.config.manifest import Draft, Entry, Manifest
+from app.config.manifest import Companion, Entry, Manifest
 from app.config.sources import HubSource, RemoteSource, is_remote, parse_remote
 from app.core.errors import BadRequest, SourceNotFound
 
@@ -25,11 +25,11 @@ class Wish:
 
 
 def wishes_of(manifest: Manifest) -> Iterator[Wish]:
-    """What the manifest's entries and their drafts are pulled from."""
+    """What the manifest's entries, and the files that go with them, are pulled from."""
     for entry in manifest.models:
         orders = [*_orders_of(entry)]
-        if entry.draft is not None:
-            orders += _orders_of(entry.draft)
+        for _, companion in entry.companions():
+            orders += _orders_of(companion)
         if orders:
             yield Wish(entry.id, tuple(orders))
 
@@ -76,7 +76,7 @@ def is_here(order: Order, models_dir: Path, pulls: Pulls) -> bool:
     return order.sha256 in {None, pinned.sha256} and not is_other_commit
 
 
-def _orders_of(said: Entry | Draft) -> Iterator[Order]:
+def _orders_of(said: Entry | Companion) -> Iterator[Order]:
     if not is_remote(said.source):
         return
     source: RemoteSource = parse_remote(said.source)

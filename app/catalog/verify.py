@@ -20,15 +20,15 @@ class Verifier:
     async def verify(
         self, entry: ModelEntry, is_stopped: Callable[[], bool] = lambda: False
     ) -> None:
-        """Raises ModelLoadFailed when the file, or its draft's, is damaged or not the one that the
-        manifest means.
+        """Raises ModelLoadFailed when the file, or one that goes with it, is damaged or not the
+        one that the manifest means.
 
         `is_stopped` is asked while a large file is read: True gives up.
         """
         if entry.error is not None:
             raise ModelLoadFailed(f"The file {entry.path} cannot be used: {entry.error}.")
-        for one in (entry, entry.draft):
-            if one is not None and one.sha256 is not None:
+        for one in (entry, *entry.companions):
+            if one.sha256 is not None:
                 await self._check_digest(one.path, one.sha256, is_stopped)
 
     async def _check_digest(

@@ -4,6 +4,7 @@ Every key here has an effect; a key that has none yet does not exist. Unknown ke
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
@@ -154,13 +155,21 @@ class Defaults(_Strict):
     )
 
 
-class Draft(_Strict):
+class Companion(_Strict):
+    """A file that goes with a model."""
+
+    source: Source = Field(description="The GGUF file, as the model's `source`.")
+    sha256: Sha256 | None = Field(
+        default=None, description="Digest that this file must have; checked before the first load."
+    )
+
+
+class Draft(Companion):
     """A smaller model with the same vocabulary."""
 
-    source: Source = Field(description="The draft's GGUF file, as the model's `source`.")
-    sha256: Sha256 | None = Field(
-        default=None, description="Digest that the draft must have; checked before the first load."
-    )
+
+class Projector(Companion):
+    """What turns images into the model's own embeddings."""
 
 
 class Entry(Defaults):
@@ -204,10 +213,22 @@ class Entry(Defaults):
         description="A smaller model with the same vocabulary, which guesses tokens ahead where "
         "`speculation` or a request says `model`.",
     )
+    projector: Projector | None = Field(
+        default=None,
+        description="The model's image projector (`mmproj`): pulled, locked and checked with the "
+        "model. Nothing reads images yet.",
+    )
     embedding: Embedding = Field(
         default_factory=Embedding,
         description="How the model makes vectors.",
     )
+
+    def companions(self) -> Iterator[tuple[tuple[int | str, ...], Companion]]:
+        """The files beside the model's own, each after the keys that lead to it."""
+        if self.draft is not None:
+            yield ("draft",), self.draft
+        if self.projector is not None:
+            yield ("projector",), self.projector
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

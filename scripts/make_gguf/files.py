@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import gguf
+import numpy as np
 
 from scripts.make_gguf.architecture import Architecture, Tensors, Value
 from scripts.make_gguf.transformers import SMALL_BERT, TINY_LLAMA, WIDE_LLAMA, Shape
@@ -74,6 +75,18 @@ def write_wide_llama(path: Path, *, vocabulary_size: int = 150_000, seed: int = 
 def write_encoder(path: Path, *, pooling: Pooling = "cls", seed: int = 0) -> Path:
     """A two-layer BERT encoder for embeddings, with a context of 512 tokens."""
     return write_model(path, SMALL_BERT, word_piece_vocabulary(), pooling=pooling, seed=seed)
+
+
+def write_projector(path: Path) -> Path:
+    """The head of an image projector: enough to be told from a model, not to be loaded."""
+    writer = gguf.GGUFWriter(path, "clip")
+    writer.add_string("general.type", "mmproj")
+    writer.add_tensor("v.post_ln.weight", np.ones(4, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
 
 
 def write_reranker(path: Path, *, seed: int = 0) -> Path:

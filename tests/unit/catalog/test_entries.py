@@ -13,7 +13,7 @@ from app.catalog.entries import BUILTIN_PATH, ModelEntry, build_catalog
 from app.catalog.verify import Verifier
 from app.config.manifest import Manifest, read_manifest
 from app.core.errors import ConfigurationError, ModelLoadFailed
-from scripts.make_gguf import write_tiny_llama
+from scripts.make_gguf import write_projector, write_tiny_llama
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +217,24 @@ async def test_a_draft_is_checked_like_its_model(tiny: Path, tmp_path: Path) -> 
     assert (damaged.error or "").startswith("its draft broken.gguf ")
     with pytest.raises(ModelLoadFailed, match=r"its draft broken\.gguf "):
         await Verifier().verify(damaged)
+
+
+async def test_a_projector_goes_with_its_model(tiny: Path, tmp_path: Path) -> None:
+    place(tiny, tmp_path, "x.gguf")
+    digest, _ = digest_and_size(write_projector(tmp_path / "mmproj-x.gguf"))
+
+    def entry(**projector: object) -> ModelEntry:
+        model = {"id": "a", "source": "x.gguf", "projector": projector}
+        return build_catalog(manifest(models=[model]), tmp_path, tmp_path / "none")[0]
+
+    whole = entry(source="mmproj-x.gguf", sha256=digest)
+    assert whole.error is None
+    assert [one.path.name for one in whole.companions] == ["mmproj-x.gguf"]
+    await Verifier().verify(whole)
+    with pytest.raises(ModelLoadFailed, match=r"mmproj-x\.gguf cannot be used: its SHA-256"):
+        await Verifier().verify(entry(source="mmproj-x.gguf", sha256="0" * 64))
+    assert entry(source="x.gguf").error == "its projector x.gguf is no image projector"
+    assert not entry(source="hf://maker/model/mmproj-x.gguf").is_here
 
 
 def test_the_defaults_say_who_guesses(tiny: Path, tmp_path: Path) -> None:

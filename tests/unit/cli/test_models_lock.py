@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from app.cli import main
 from app.config.manifest import read_manifest
-from scripts.make_gguf import write_tiny_llama
+from scripts.make_gguf import write_projector, write_tiny_llama
 from tests.support.hub import COMMIT, REPOSITORY, Hub, Stored, run_hub
 
 TEXT = """\
@@ -83,6 +83,29 @@ models:
     assert lock().exit_code == 0
     assert len(hub.asked) - asked <= 2, "what is pinned is not asked for again, but for parts"
     assert read_manifest(path).models[0].revision == COMMIT
+
+
+def test_what_goes_with_a_model_is_locked_pulled_and_checked_too(hub: Hub, tmp_path: Path) -> None:
+    hub.files["mmproj.gguf"] = Stored(write_projector(tmp_path / "mmproj.gguf").read_bytes())
+    path = tmp_path / "models.yaml"
+    path.write_text(
+        f"""models:
+  - id: m
+    source: hf://{REPOSITORY}/m.gguf
+    projector:
+      source: hf://{REPOSITORY}/mmproj.gguf
+"""
+    )
+    assert lock().exit_code == 0
+    projector = read_manifest(path).models[0].projector
+    assert projector is not None
+    assert projector.sha256 == hashlib.sha256(hub.files["mmproj.gguf"].data).hexdigest()
+    missing = CliRunner().invoke(main, ["pull", "--check"])
+    assert missing.stdout.count("not downloaded") == 2
+    assert CliRunner().invoke(main, ["pull"]).exit_code == 0
+    assert CliRunner().invoke(main, ["pull", "--check"]).stdout.count("right") == 2
+    (tmp_path / "models/maker/model/mmproj.gguf").write_bytes(b"GGUF")
+    assert CliRunner().invoke(main, ["pull", "--check"]).exit_code == 1
 
 
 def test_check_writes_nothing(hub: Hub, tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from app import __version__
 from app.api.app import create_api
 from app.api.middleware.drain import DrainGate
 from app.api.middleware.keys import make_key_ring
+from app.catalog.blobs import BlobStore
 from app.catalog.entries import ModelEntry, build_catalog
 from app.catalog.pulls import Pulls
-from app.catalog.store import ModelStore
 from app.config.hardware import usable_cores
 from app.config.manifest import Manifest, read_manifest
 from app.config.settings import Settings
@@ -40,6 +40,7 @@ from app.services.pulls import PullService
 from app.services.rerank import RerankService
 from app.services.storage import StorageService
 from app.services.texts import TextService
+from app.services.uploads import UploadService
 from app.telemetry.logging import llama_log_sink, load_progress
 from app.telemetry.metrics import Metrics
 
@@ -99,10 +100,11 @@ def build_service(
         generation=generation,
         embeddings=EmbeddingService(pool),
         models=ModelService(pool),
-        storage=StorageService(pool, ModelStore(settings.models_dir), reloader.reload),
+        storage=StorageService(pool, settings.models_dir, reloader.reload),
         texts=TextService(pool),
         ranking=RerankService(pool),
         pulls=pulls,
+        uploads=UploadService(BlobStore(settings.models_dir)),
         pool=pool,
         metrics=metrics,
         settings=settings,
@@ -203,8 +205,7 @@ def _read_catalog(settings: Settings) -> Catalog:
     base = path.absolute().parent if path is not None else Path.cwd()
     if "models_dir" in settings.model_fields_set and not settings.models_dir.is_dir():
         _log.warning("LLM_MODELS_DIR is not a directory", path=str(settings.models_dir))
-    catalog = build_catalog(manifest, base, settings.models_dir)
-    check_templates(manifest, catalog)
+    catalog = check_templates(manifest, build_catalog(manifest, base, settings.models_dir))
     for entry in catalog:
         _warn_about(entry, settings)
     return Catalog(catalog, _choose_default(settings, catalog))

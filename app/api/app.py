@@ -17,6 +17,7 @@ from app.api.middleware.body_limit import BodyLimitMiddleware
 from app.api.middleware.drain import DrainGate, DrainMiddleware
 from app.api.middleware.keys import KeyRing
 from app.api.middleware.request_log import RequestLogMiddleware
+from app.api.ollama.blob_routes import BLOB_PATHS, BlobRoutes
 from app.api.ollama.model_routes import OllamaModelRoutes
 from app.api.ollama.pull_routes import OllamaPullRoutes
 from app.api.ollama.routes import OllamaRoutes
@@ -35,6 +36,7 @@ from app.services.pulls import PullService
 from app.services.rerank import RerankService
 from app.services.storage import StorageService
 from app.services.texts import TextService
+from app.services.uploads import UploadService
 
 _EXPOSED = ("x-request-id", "openai-processing-ms", "x-corral-ignored", "retry-after")
 
@@ -86,6 +88,7 @@ def create_api(
     texts: TextService,
     ranking: RerankService,
     pulls: PullService,
+    uploads: UploadService,
     pool: ModelPool,
     metrics: HttpMetrics,
     settings: ApiSettings,
@@ -97,8 +100,8 @@ def create_api(
     or not.
 
     The services are made with `GenerationService(pool, metrics, queue_timeout=...)`,
-    `EmbeddingService(pool)`, `ModelService(pool)`, `StorageService(pool, store, reload)`,
-    `TextService(pool)`, `RerankService(pool)` and `PullService(...)`.
+    `EmbeddingService(pool)`, `ModelService(pool)`, `StorageService(pool, dir, reload)`,
+    `TextService(pool)`, `RerankService(pool)`, `PullService(...)` and `UploadService(blobs)`.
     `fingerprint` names the llama.cpp build ("b" and a number), `keys` says who is let in. The
     application has no lifespan of its own: the composition starts and stops the pool. On SIGTERM it
     calls `gate.close()`, waits for `gate.wait_idle()` up to the drain timeout, and then stops. The
@@ -134,6 +137,7 @@ def create_api(
         ).routes(),
         *OllamaModelRoutes(models, settings.max_json_depth).routes(),
         *StoreRoutes(models, storage, settings.max_json_depth).routes(),
+        *BlobRoutes(uploads).routes(),
         *OllamaPullRoutes(pulls, settings.max_json_depth, settings.sse_ping_interval).routes(),
     ]
     admin = [
@@ -186,5 +190,5 @@ def _make_middleware(
         *layers,
         Middleware(DrainMiddleware, gate=gate, open_paths=open_paths),
         Middleware(AuthMiddleware, keys=keys, open_paths=open_paths),
-        Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes),
+        Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes, free_paths=BLOB_PATHS),
     ]

@@ -5,10 +5,9 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from app.api.schema import Body
-from app.core.ranges import MAX_BREAKERS, SAMPLING
+from app.core.ranges import MAX_BREAKERS, MAX_STOPS, SAMPLING
 from app.core.requests import SamplingOverrides
 
-MAX_STOPS = 256
 MAX_BIASES = 1024
 MAX_BREAKER = 64
 INT64 = 2**63

@@ -14,8 +14,11 @@ from app.config.manifest import (
     Defaults,
     Entry,
     Manifest,
+    Traits,
+    is_template_text,
     resolve_source,
 )
+from app.config.sidecar import read_sidecar, sidecar_of
 from app.config.sources import SHARD, find_parts, is_remote
 from app.core.errors import ConfigurationError
 from app.core.options import DraftMethod, Pooling
@@ -34,7 +37,8 @@ class ModelEntry:
     `paths` are the parts of the file, the first one first. `size`: bytes that they have, or will.
     `header` is None and `error` says why when the file cannot be used. `is_here`: nothing is left
     to be pulled. `draft` is the model that guesses for this one, `projector` the one that reads
-    images; they are served to nobody. None elsewhere means that the settings decide.
+    images; they are served to nobody. None elsewhere means that the settings decide. `traits`:
+    what the manifest or the file's sidecar says of it, without defaults.
     """
 
     id: str
@@ -63,6 +67,8 @@ class ModelEntry:
     draft_tokens: int | None = None
     draft: "ModelEntry | None" = None
     projector: "ModelEntry | None" = None
+    stop: tuple[str, ...] = ()
+    traits: Traits = field(default_factory=Traits, compare=False)
 
     @property
     def path(self) -> Path:
@@ -92,8 +98,7 @@ def build_catalog(
     entries = [
         _with_template(
             _from_manifest(entry, manifest.defaults, manifest_dir, models_dir),
-            manifest,
-            index,
+            manifest.locate("models", index, "chat_template"),
             manifest_dir,
         )
         for index, entry in enumerate(manifest.models)
@@ -131,9 +136,20 @@ def discover(models_dir: Path, defaults: Defaults) -> Iterator[ModelEntry]:
         name = path.relative_to(models_dir).with_name(stem).as_posix()
         if not _is_text(name):  # it could not be written into JSON
             continue
-        entry = _make_entry(name, find_parts(path), defaults)
+        entry = _from_file(name, find_parts(path), defaults)
         if entry.header is None or entry.header.is_model:
             yield entry
+
+
+def _from_file(name: str, paths: tuple[Path, ...], defaults: Defaults) -> ModelEntry:
+    """A found file, with what stands beside it; a mistake there is an error of this model."""
+    place = sidecar_of(paths[0])
+    try:
+        made = _make_entry(name, paths, defaults, read_sidecar(place))
+        return _with_template(made, f"{place}: chat_template", place.parent)
+    except ConfigurationError as error:
+        made = _make_entry(name, paths, defaults)
+        return replace(made, error=made.error or f"cannot be served: {error.message}")
 
 
 def _is_text(name: str) -> bool:
@@ -147,7 +163,9 @@ def _is_text(name: str) -> bool:
 
 def _from_manifest(entry: Entry, defaults: Defaults, base: Path, models_dir: Path) -> ModelEntry:
     paths = _find_files(entry.id, entry, base, models_dir)
-    made = _make_entry(entry.id, paths, defaults, entry, is_pulled=is_remote(entry.source))
+    made = _make_entry(
+        entry.id, paths, defaults, entry, size=entry.size, is_pulled=is_remote(entry.source)
+    )
     draft = _make_companion(entry.id, "draft", entry.draft, base, models_dir)
     projector = _make_companion(entry.id, "projector", entry.projector, base, models_dir)
     if projector is not None and projector.header is not None and projector.header.is_model:
@@ -159,6 +177,9 @@ def _from_manifest(entry: Entry, defaults: Defaults, base: Path, models_dir: Pat
     ]
     return replace(
         made,
+        aliases=tuple(entry.aliases),
+        sha256=_lower(entry.sha256),
+        pin=entry.pin,
         error=made.error or next(iter(errors), None),
         is_here=made.is_here and all(one.is_here for one in made.companions),
     )
@@ -195,46 +216,43 @@ def _make_entry(
     name: str,
     paths: tuple[Path, ...],
     defaults: Defaults,
-    entry: Entry | None = None,
+    said: Traits | None = None,
     *,
+    size: int | None = None,
     is_pulled: bool = False,
 ) -> ModelEntry:
-    """An entry from what the manifest says of it, over the manifest's defaults. `is_pulled`: its
-    file may still have to be."""
+    """An entry from what is said of it, over the manifest's defaults. `size`: bytes that its files
+    must have. `is_pulled`: they may still have to be."""
     is_here = not is_pulled or all(path.is_file() for path in paths)
     header, error = _read_headers(paths) if is_here else (None, NOT_HERE)
-    size = sum(path.stat().st_size for path in paths if path.is_file())
-    if entry is not None and entry.size is not None and entry.size != size:
-        if is_here:
-            error = f"has {size} bytes, the manifest says {entry.size}"
-        else:
-            size = entry.size
-    said = entry if entry is not None else defaults
+    found = sum(path.stat().st_size for path in paths if path.is_file())
+    if is_here and size not in {None, found}:
+        error = f"has {found} bytes, the manifest says {size}"
+    said = said or Traits()
     sampling = defaults.sampling.overrides()
     sampling.update(said.sampling.overrides())
     return ModelEntry(
         id=name,
         paths=paths,
-        size=size,
+        size=found if is_here else size or found,
         created=int(paths[0].stat().st_mtime) if is_here else 0,
         header=header,
         error=error,
         is_here=is_here,
-        aliases=tuple(entry.aliases) if entry else (),
         context_window=_first(said.context_window, defaults.context_window),
         max_output_tokens=_first(said.max_output_tokens, defaults.max_output_tokens),
         gpu_layers=_first(said.gpu_layers, defaults.gpu_layers),
         max_sequences=_first(said.max_sequences, defaults.max_sequences),
         sampling=sampling,
-        tool_format=entry.tool_format if entry else None,
-        system_prompt=entry.system_prompt if entry else None,
-        serves_embeddings=entry.embedding.enabled if entry else True,
-        pooling=entry.embedding.pooling if entry else None,
-        sha256=_lower(entry.sha256) if entry else None,
-        pin=entry.pin if entry else False,
+        stop=tuple(said.stop),
+        tool_format=said.tool_format,
+        system_prompt=said.system_prompt,
+        serves_embeddings=said.embedding.enabled,
+        pooling=said.embedding.pooling,
         keep_alive=_first(said.keep_alive, defaults.keep_alive),
         speculation=_first(said.speculation, defaults.speculation),
         draft_tokens=_first(said.draft_tokens, defaults.draft_tokens),
+        traits=said,
     )
 
 
@@ -261,13 +279,13 @@ def _read_headers(paths: Sequence[Path]) -> tuple[GgufHeader | None, str | None]
     return first, None
 
 
-def _with_template(made: ModelEntry, manifest: Manifest, index: int, base: Path) -> ModelEntry:
-    """The entry with what `chat_template` says: a name, the path of a file, or the text itself."""
-    said = manifest.models[index].chat_template
-    place = manifest.locate("models", index, "chat_template")
+def _with_template(made: ModelEntry, place: str, base: Path) -> ModelEntry:
+    """The entry with what `chat_template` says: a name, the path of a file, or the text itself.
+    `place` is where that stands. Raises ConfigurationError."""
+    said = made.traits.chat_template
     if said is None:
         return made
-    if "{{" in said or "{%" in said:
+    if is_template_text(said):
         return replace(made, chat_template=said)
     if not _TEMPLATE_NAME.fullmatch(said):
         return replace(made, chat_template=_read_template(base / Path(said).expanduser(), place))

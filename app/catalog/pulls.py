@@ -4,33 +4,22 @@ Each runs in a thread with an event loop of its own, so that disks and digests h
 """
 
 import asyncio
-import hashlib
-import json
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from app.catalog import hub
 from app.catalog.download import Download, Limits, Wanted
+from app.catalog.file_pins import FilePins, Pinned
 from app.catalog.transfer import Origin
 from app.config.sources import HubSource, RemoteSource
 from app.core.errors import CorralError, PullFailed
 from app.core.pulls import PullProgress
 
 _PARTIAL = ".corral/partial"
-_PULLED = ".corral/pulled"
-
-
-@dataclass(frozen=True, slots=True)
-class Pinned:
-    """What a file was when it was pulled. `revision`: the hub's commit."""
-
-    size: int
-    sha256: str
-    revision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +65,7 @@ class Pulls:
         self._is_offline = is_offline
         self._allows_http = allows_http
         self._limits = limits
+        self._pins = FilePins(models_dir)
         self._jobs: dict[Path, _Job] = {}
 
     @property
@@ -107,13 +97,7 @@ class Pulls:
 
     def pinned(self, place: Path) -> Pinned | None:
         """What is known of a file that was pulled and is still there unchanged in size."""
-        try:
-            kept: dict[str, Any] = json.loads(self._pin_of(place).read_text())
-            found = Pinned(kept["size"], kept["sha256"], kept["revision"])
-            is_same = (self._dir / place).stat().st_size == found.size
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return found if is_same else None
+        return self._pins.find(place)
 
     def _start(self, order: Order) -> _Job:
         job = _Job(
@@ -157,9 +141,7 @@ class Pulls:
         wanted, revision = self._resolve(order)
         size, digest = await Download(wanted, self._dir / _PARTIAL, report, self._limits).run()
         pinned = Pinned(size, digest, revision)
-        path = self._pin_of(order.place)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(pinned)))
+        self._pins.write(order.place, pinned)
         return pinned
 
     def _resolve(self, order: Order) -> tuple[Wanted, str | None]:
@@ -178,10 +160,6 @@ class Pulls:
                 )
         sha256, size = order.sha256 or found.sha256, order.size or found.size
         return Wanted(found.origin, target, size, sha256), found.revision
-
-    def _pin_of(self, place: Path) -> Path:
-        key = hashlib.sha256(place.as_posix().encode()).hexdigest()[:16]
-        return self._dir / _PULLED / f"{key}.json"
 
 
 class _Thread(threading.Thread):

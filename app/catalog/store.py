@@ -3,12 +3,14 @@
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.catalog.entries import find_parts
+from app.config.manifest import Traits
+from app.config.sidecar import sidecar_of, write_sidecar
 from app.core.errors import BadRequest, InternalError
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]*(/[A-Za-z0-9_][A-Za-z0-9_.:@+-]*){0,7}")
@@ -59,24 +61,54 @@ class ModelStore:
             raise _failed("deleted", error) from None
         return Hidden(tuple(hidden))
 
-    def copy(self, paths: Sequence[Path], name: str) -> None:
-        """Give a model's files another name. What is in the models directory takes no more room.
+    def copy(
+        self,
+        files: Mapping[str, Path],
+        name: str,
+        traits: Traits | None = None,
+        replaced: Sequence[Path] = (),
+    ) -> tuple[Path, ...]:
+        """Give a model's files another name; where they are then. What is in the models directory
+        takes no more room.
 
-        Raises BadRequest for a name that no file can have or one has already.
+        `files`: each by its ending, which is empty for a model in one file. `traits` are written
+        beside them. `replaced` are a model's files that may be overwritten, and leave. Raises
+        BadRequest for a name that no file can have or one has already.
         """
-        places = self._places_of(name, paths)
+        places = self._places_of(name, files)
         made: list[Path] = []
         try:
-            for path, place in zip(paths, places, strict=True):
-                place.parent.mkdir(parents=True, exist_ok=True)
-                self._copy_file(path, place)
-                made.append(place)
+            places[0].parent.mkdir(parents=True, exist_ok=True)
+            for path, place in zip(files.values(), places, strict=True):
+                if place in replaced:
+                    self._replace_file(path, place)
+                else:
+                    self._copy_file(path, place)
+                    made.append(place)
+            if traits is not None:
+                note = "Written by the API. Reload the models after a change."
+                write_sidecar(sidecar_of(places[0]), traits, note)
         except FileExistsError:
             _unlink(made)
             raise BadRequest(f"There is already a file for the model '{name}'.") from None
         except OSError as error:
             _unlink(made)
             raise _failed("copied", error) from None
+        _unlink(path for path in replaced if path not in places)
+        return tuple(places)
+
+    def files_of(self, paths: Sequence[Path]) -> tuple[Path, ...]:
+        """All files of a model: its parts, and its sidecar where it has one."""
+        sidecar = sidecar_of(paths[0])
+        return (*paths, sidecar) if sidecar.is_file() else tuple(paths)
+
+    def is_made(self, paths: Sequence[Path]) -> bool:
+        """Whether a model was made here, by a copy that has settings of its own."""
+        return self._holds(paths[0]) and sidecar_of(paths[0]).is_file()
+
+    def place_of(self, path: Path) -> Path:
+        """A path as seen from the models directory."""
+        return path.relative_to(self._dir)
 
     def find(self, place: str) -> tuple[Path, ...]:
         """The parts of a file, named by its path inside the models directory or as a whole.
@@ -101,7 +133,7 @@ class ModelStore:
         """Whether the entry of this path is in the models directory, wherever it may lead."""
         return path.parent.resolve().is_relative_to(self._dir.resolve())
 
-    def _places_of(self, name: str, paths: Sequence[Path]) -> list[Path]:
+    def _places_of(self, name: str, endings: Iterable[str]) -> list[Path]:
         is_hidden = name.rpartition("/")[2].lower().startswith("mmproj")
         is_taken = name.endswith(_SUFFIX) or _PART.search(name) is not None or is_hidden
         if not _NAME.fullmatch(name) or len(name) > _MAX_NAME or is_taken:
@@ -109,11 +141,19 @@ class ModelStore:
                 f"'{name[:_MAX_NAME]}' cannot be the name of a model: letters, digits and ._:@+- "
                 f"are taken, and / between them."
             )
-        endings = [part[0] if (part := _PART.search(path.stem)) else "" for path in paths]
         places = [self._dir / f"{name}{ending}{_SUFFIX}" for ending in endings]
         if not all(self._holds(place) for place in places):
             raise BadRequest(f"The model '{name}' would not be in the models directory.")
         return places
+
+    def _replace_file(self, path: Path, place: Path) -> None:
+        """Over another file, at once."""
+        if path.samefile(place):
+            return
+        beside = place.with_name(place.name + _NEW)
+        beside.unlink(missing_ok=True)
+        self._copy_file(path, beside)
+        beside.replace(place)
 
     def _copy_file(self, path: Path, place: Path) -> None:
         """Never over another file. A hard link where both are in the models directory."""
@@ -130,6 +170,11 @@ class ModelStore:
             beside.rename(place)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def find_endings(paths: Sequence[Path]) -> dict[str, Path]:
+    """The files of a model by what their names end with: `-00001-of-00002`, or nothing."""
+    return {part[0] if (part := _PART.search(path.stem)) else "": path for path in paths}
 
 
 def _hidden(path: Path) -> Path:

@@ -26,7 +26,7 @@ from app.config.sources import is_remote, parse_remote
 from app.core.durations import parse_duration
 from app.core.errors import ConfigurationError
 from app.core.options import MAX_DRAFT_TOKENS, DraftMethod, Pooling
-from app.core.ranges import MAX_BREAKERS, SAMPLING
+from app.core.ranges import MAX_BREAKERS, MAX_STOPS, SAMPLING
 from app.core.requests import SamplingOverrides
 
 BUILTIN_SCHEME = "builtin://"
@@ -65,6 +65,7 @@ Duration = Annotated[
     float, BeforeValidator(parse_duration), WithJsonSchema({"type": ["number", "string"]})
 ]
 Revision = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._/-]{0,199}$")]
+StopText = Annotated[str, Field(min_length=1)]
 Tokens = Annotated[int, Field(ge=1, le=16_777_216)]
 
 
@@ -172,7 +173,34 @@ class Projector(Companion):
     """What turns images into the model's own embeddings."""
 
 
-class Entry(Defaults):
+class Traits(Defaults):
+    """What can be said of a model, wherever its file is."""
+
+    chat_template: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="Chat template, instead of the file's own: the name of one (`chatml`, or of "
+        "one in the model's file, such as `tool_use`), a file relative to the manifest, or the "
+        "Jinja text itself.",
+    )
+    tool_format: str | None = Field(
+        default=None,
+        description="How the model writes thoughts and tool calls, where its template does not "
+        "tell: the name of a format in docs/templates.md.",
+    )
+    system_prompt: str | None = Field(
+        default=None, description="System message of conversations that have none."
+    )
+    stop: Annotated[list[StopText], Field(max_length=MAX_STOPS)] = Field(
+        default_factory=list[str],
+        description="Strings that end an answer where a request names none.",
+    )
+    embedding: Embedding = Field(
+        default_factory=Embedding,
+        description="How the model makes vectors.",
+    )
+
+
+class Entry(Traits):
     """One model."""
 
     id: ModelId = Field(description="Name that requests use; unique.")
@@ -194,20 +222,6 @@ class Entry(Defaults):
         default_factory=list[ModelId], description="Further names that requests may use; unique."
     )
     pin: bool = Field(default=False, description="Never leaves memory once loaded.")
-    chat_template: Annotated[str, Field(min_length=1)] | None = Field(
-        default=None,
-        description="Chat template, instead of the file's own: the name of one (`chatml`, or of "
-        "one in the model's file, such as `tool_use`), a file relative to the manifest, or the "
-        "Jinja text itself.",
-    )
-    tool_format: str | None = Field(
-        default=None,
-        description="How the model writes thoughts and tool calls, where its template does not "
-        "tell: the name of a format in docs/templates.md.",
-    )
-    system_prompt: str | None = Field(
-        default=None, description="System message of conversations that have none."
-    )
     draft: Draft | None = Field(
         default=None,
         description="A smaller model with the same vocabulary, which guesses tokens ahead where "
@@ -217,10 +231,6 @@ class Entry(Defaults):
         default=None,
         description="The model's image projector (`mmproj`): pulled, locked and checked with the "
         "model. Nothing reads images yet.",
-    )
-    embedding: Embedding = Field(
-        default_factory=Embedding,
-        description="How the model makes vectors.",
     )
 
     def companions(self) -> Iterator[tuple[tuple[int | str, ...], Companion]]:
@@ -270,6 +280,11 @@ def read_manifest(path: Path) -> Manifest:
     if mistakes := _find_clashes(manifest, document):
         raise ConfigurationError("\n".join(mistakes))
     return manifest
+
+
+def is_template_text(said: str) -> bool:
+    """Whether `chat_template` is the template itself, and no name or file of one."""
+    return "{{" in said or "{%" in said
 
 
 def resolve_source(source: str, base: Path, models_dir: Path) -> Path | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 INT32_MAX = 2**31 - 1  # what llama.cpp counts with
 MAX_BREAKERS = 16  # sequence breakers of one request
+MAX_STOPS = 256  # stop strings of one request
 
 
 @dataclass(frozen=True, slots=True)

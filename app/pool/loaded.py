@@ -62,7 +62,8 @@ class LoadedModel:
     has one.
     `tool_template` is there where the model has another template for requests with tools.
     `tool_format` names the format of answers where the manifest does. `system_prompt` is for
-    requests without a system message. `speculation` are the ways to guess tokens ahead that a
+    requests without a system message, `stop` for those that name no strings to stop at.
+    `speculation` are the ways to guess tokens ahead that a
     request may choose from."""
 
     info: ModelInfo
@@ -77,5 +78,6 @@ class LoadedModel:
     tool_template: ChatTemplate | None = None
     tool_format: str | None = None
     system_prompt: str | None = None
+    stop: tuple[str, ...] = ()
     ranker: Embedder | None = None
     rank_template: str | None = None

@@ -229,6 +229,7 @@ class LlamaLoader:
             tool_template=templates.tools,
             tool_format=entry.tool_format,
             system_prompt=entry.system_prompt,
+            stop=entry.stop,
             ranker=ranker,
             rank_template=model.rank_template,
         )

@@ -1,7 +1,7 @@
 """Which chat template a model is given: the manifest's, its file's own, or ChatML."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -58,24 +58,34 @@ def make_templates(entry: ModelEntry, vocabulary: Tokenizer) -> Templates:
     return Templates(made, for_tools, info, None)
 
 
-def check_templates(manifest: Manifest, catalog: Sequence[ModelEntry]) -> None:
-    """Raises ConfigurationError for templates of the manifest that cannot be compiled, and for
-    formats that do not exist."""
+def check_templates(manifest: Manifest, catalog: Sequence[ModelEntry]) -> tuple[ModelEntry, ...]:
+    """The catalog, with an error for found files whose template cannot be compiled or whose format
+    does not exist. Raises ConfigurationError where the manifest has such."""
     mistakes: list[str] = []
-    for index, entry in enumerate(catalog[: len(manifest.models)]):
-        if entry.tool_format is not None and entry.tool_format not in BY_NAME:
-            place = manifest.locate("models", index, "tool_format")
-            known = ", ".join(sorted(BY_NAME))
-            mistakes.append(f"{place}: there is no format {entry.tool_format!r}; known: {known}")
-        if entry.chat_template is None:
-            continue
+    checked: list[ModelEntry] = []
+    for index, entry in enumerate(catalog):
+        found = [*_find_mistakes(entry)]
+        if index < len(manifest.models):
+            mistakes += [f"{manifest.locate('models', index, key)}: {said}" for key, said in found]
+        elif found and entry.error is None:
+            key, said = found[0]
+            entry = replace(entry, error=f"cannot be served: its {key}: {said}")  # noqa: PLW2901
+        checked.append(entry)
+    if mistakes:
+        raise ConfigurationError("\n".join(mistakes))
+    return tuple(checked)
+
+
+def _find_mistakes(entry: ModelEntry) -> Iterator[tuple[str, str]]:
+    """Key and what is wrong with it."""
+    if entry.tool_format is not None and entry.tool_format not in BY_NAME:
+        known = ", ".join(sorted(BY_NAME))
+        yield "tool_format", f"there is no format {entry.tool_format!r}; known: {known}"
+    if entry.chat_template is not None:
         try:
             CompiledTemplate(entry.chat_template)
         except TemplateRefused as refusal:
-            place = manifest.locate("models", index, "chat_template")
-            mistakes.append(f"{place}: {refusal.message}")
-    if mistakes:
-        raise ConfigurationError("\n".join(mistakes))
+            yield "chat_template", refusal.message
 
 
 def _choose(

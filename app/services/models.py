@@ -14,7 +14,8 @@ from app.services.ports import ModelPool
 @dataclass(frozen=True, slots=True)
 class ModelCard:
     """All that a model's file and the manifest tell. `metadata` is the file's, its arrays left out
-    (`arrays` maps them to their length); `template` the source of its chat template."""
+    (`arrays` maps them to their length); `template` the source of its chat template. `stop` and
+    `max_output_tokens` are the manifest's, or the sidecar's."""
 
     info: ModelInfo
     path: Path
@@ -23,6 +24,8 @@ class ModelCard:
     template: str
     system_prompt: str
     sampling: SamplingOverrides
+    max_output_tokens: int | None
+    stop: tuple[str, ...]
 
 
 class ModelService:
@@ -65,6 +68,8 @@ class ModelService:
             template=entry.chat_template or named or next(iter(templates.values()), ""),
             system_prompt=entry.system_prompt or "",
             sampling=entry.sampling,
+            max_output_tokens=entry.max_output_tokens,
+            stop=entry.stop,
         )
 
     async def load(self, name: str, keep_alive: float | None = None) -> ModelInfo:

@@ -157,7 +157,7 @@ def _make_spec(
         max_tokens=_limit_tokens(request, loaded, len(prompt.tokens)),
         sampling=_choose_sampling(request, loaded, index, candidates),
         min_tokens=request.min_tokens,
-        stop=request.stop,
+        stop=request.stop or loaded.stop,
         stop_tokens=frozenset(request.stop_token_ids),
         ignore_eos=request.ignore_eos,
         logprobs=0 if request.logprobs is None and wants_ranking else request.logprobs,

@@ -9,12 +9,15 @@ from app.core.errors import BodyTooLarge
 
 
 class BodyLimitMiddleware:
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    """`free_paths`: the beginning of paths whose bodies have no bound here."""
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int, free_paths: str) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._free_paths = free_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"].startswith(self._free_paths):
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")

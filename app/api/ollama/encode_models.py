@@ -59,11 +59,15 @@ def encode_running(info: ModelInfo) -> dict[str, Any]:
 def encode_card(card: ModelCard) -> dict[str, Any]:
     """The answer of `/api/show`."""
     info = card.info
-    parameters = {"num_ctx": info.context_window, **card.sampling}
+    parameters: list[tuple[str, Any]] = [("num_ctx", info.context_window)]
+    if card.max_output_tokens is not None:
+        parameters.append(("num_predict", card.max_output_tokens))
+    parameters += [("stop", text) for text in card.stop]
+    parameters += card.sampling.items()
     license_text = card.metadata.get("general.license")
     return {
         "modelfile": _write_modelfile(card, parameters),
-        "parameters": "\n".join(f"{name:<30} {value}" for name, value in parameters.items()),
+        "parameters": "\n".join(f"{name:<30} {value}" for name, value in parameters),
         "template": card.template,
         "system": card.system_prompt,
         "license": license_text if isinstance(license_text, str) else "",
@@ -98,13 +102,13 @@ def _encode_metadata(card: ModelCard) -> dict[str, Any]:
     return {**told, **arrays, "general.parameter_count": card.info.parameters}
 
 
-def _write_modelfile(card: ModelCard, parameters: dict[str, Any]) -> str:
+def _write_modelfile(card: ModelCard, parameters: list[tuple[str, Any]]) -> str:
     lines = [f"FROM {card.info.id}"]
     if card.template:
         lines.append(f'TEMPLATE """{card.template}"""')
     if card.system_prompt:
         lines.append(f'SYSTEM """{card.system_prompt}"""')
-    lines += [f"PARAMETER {name} {value}" for name, value in parameters.items()]
+    lines += [f"PARAMETER {name} {value}" for name, value in parameters]
     return "\n".join(lines) + "\n"
 
 

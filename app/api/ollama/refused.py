@@ -12,17 +12,10 @@ REFUSED: Mapping[str, str] = {
     "template": "A model's template is chosen in models.yaml.",
 }
 
-_IN_MANIFEST = "What is said of a model stands in models.yaml."
-
 REFUSED_AT_CREATION: Mapping[str, str] = {
-    "files": "Put the file into the models directory; 'modelpath' or 'from' then names it.",
-    "adapters": _IN_MANIFEST,
-    "template": _IN_MANIFEST,
-    "system": _IN_MANIFEST,
-    "parameters": _IN_MANIFEST,
-    "messages": _IN_MANIFEST,
-    "license": _IN_MANIFEST,
-    "modelfile": _IN_MANIFEST,
+    "adapters": "Adapters stand in models.yaml.",
+    "messages": "Send earlier messages with each request; their beginning is not computed twice.",
+    "modelfile": "Send what it says: 'from' or 'files', 'system', 'parameters'.",
     "quantize": "Files are served as they are.",
 }
 

@@ -9,6 +9,7 @@ from app.api.schema import Body, Part
 from app.core.durations import parse_duration
 
 MAX_CALLS = 512
+MAX_FILES = 1000
 MAX_TOOLS = 512
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
@@ -154,9 +155,21 @@ class CopyBody(Body):
     destination: Annotated[str, Field(min_length=1, max_length=512)]
 
 
+class CreateParameters(Options):
+    """Options that hold for every request to a model."""
+
+    num_ctx: Annotated[int, Field(ge=1)] | None = None
+
+
 class CreateBody(NameBody):
-    """Ollama's `from` names a model, rustllama's `modelpath` a file in the models directory."""
+    """Ollama's `from` names a model, `files` what was sent to `/api/blobs`; rustllama's `modelpath`
+    a file in the models directory."""
 
     from_: Annotated[str, Field(max_length=512)] | None = Field(None, alias="from")
+    files: Annotated[dict[str, str], Field(max_length=MAX_FILES)] | None = None
     modelpath: Annotated[str, Field(max_length=4096)] | None = None
+    system: str | None = None
+    template: str | None = None
+    parameters: Annotated[CreateParameters, BeforeValidator(_as_integers)] | None = None
+    license: str | list[str] | None = None
     stream: bool | None = None

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from app.api.body import decode_body
 from app.api.context import context_of
 from app.api.errors import plain_error_body
+from app.api.ollama.decode_create import decode_changes
 from app.api.ollama.encode import LINES_TYPE, encode_line, encode_time
 from app.api.ollama.model_routes import name_of
 from app.api.ollama.refused import REFUSED_AT_CREATION, refuse_unsupported
@@ -84,13 +85,19 @@ class StoreRoutes:
 
     async def create(self, request: Request) -> Response:
         wire = await self._read(request, CreateBody)
-        name = context_of(request).model = name_of(wire)
+        context = context_of(request)
+        name = context.model = name_of(wire)
         if wire.modelpath:
             return await self._create_from_file(request, name, wire.modelpath)
-        if wire.from_:
-            await self.storage.copy(wire.from_, name)
+        changes, ignored = decode_changes(wire)
+        context.ignored = (*context.ignored, *ignored)
+        if wire.files:
+            await self.storage.create_from_blobs(wire.files, name, changes)
+        elif wire.from_:
+            context.model = wire.from_
+            await self.storage.create_from(wire.from_, name, changes)
         else:
-            raise BadRequest("'from' or 'modelpath' is required.", param="from")
+            raise BadRequest("'from', 'files' or 'modelpath' is required.", param="from")
         told = encode_line({"status": "success"})
         return Response(told, media_type=LINES_TYPE if wire.stream else "application/json")
 

@@ -18,9 +18,9 @@ from starlette.applications import Starlette
 from app.api.app import create_api
 from app.api.middleware.drain import DrainGate
 from app.api.middleware.keys import make_key_ring
+from app.catalog.blobs import BlobStore
 from app.catalog.download import Limits
 from app.catalog.pulls import Pulls
-from app.catalog.store import ModelStore
 from app.config.manifest import Manifest
 from app.pool.roster import Changes
 from app.services.embeddings import EmbeddingService
@@ -30,6 +30,7 @@ from app.services.pulls import PullService
 from app.services.rerank import RerankService
 from app.services.storage import StorageService
 from app.services.texts import TextService
+from app.services.uploads import UploadService
 from tests.unit.services.scripted import RecordingMetrics, Script, ScriptedEngine, ScriptedPool
 
 MODEL = "org/tiny:q8"
@@ -87,10 +88,11 @@ class Served:
             generation=self.generation,
             embeddings=EmbeddingService(self.pool),
             models=ModelService(self.pool),
-            storage=StorageService(self.pool, ModelStore(self.models_dir), self._reload),
+            storage=StorageService(self.pool, self.models_dir, self._reload),
             texts=TextService(self.pool),
             ranking=RerankService(self.pool),
             pulls=self.pulls,
+            uploads=UploadService(BlobStore(self.models_dir)),
             pool=self.pool,
             metrics=self.metrics,
             settings=self.options,

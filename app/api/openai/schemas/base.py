@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from app.api.sampling import MAX_STOPS, SamplingFields, Stops
+from app.api.sampling import SamplingFields, Stops
 from app.api.schema import Part
 from app.core.options import MAX_PRIORITY, PRIORITY_CLASSES, DraftMethod
+from app.core.ranges import MAX_STOPS
 
 
 def _read_priority(value: object) -> object:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.catalog.entries import BUILTIN_PATH
 from tests.support.server import Server
 
 FOLDER = Path(__file__).parent / "python"
@@ -24,6 +25,7 @@ def test_python_client(file: str, server: Server, scripted: Server, tmp_path: Pa
             "HOME": str(tmp_path),
             "CORRAL_URL": server.base_url,
             "SCRIPTED_URL": scripted.base_url,
+            "CORRAL_BUILTIN": str(BUILTIN_PATH),
             # else it asks the network for a list of prices
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         },

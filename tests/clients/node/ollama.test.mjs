@@ -116,6 +116,39 @@ test("the models", async () => {
   assert.ok(Array.isArray((await client.ps()).models));
 });
 
+test("a pull with progress, and what is made of it", async () => {
+  const source = "hf://maker/model/node.gguf";
+  const name = "maker/model/node";
+  const told = [];
+  for await (const part of await scripted.pull({ model: source, stream: true })) told.push(part);
+  assert.equal(told[0].status, "pulling manifest");
+  assert.deepEqual(told.slice(-3).map((part) => part.status), [
+    "verifying sha256 digest",
+    "writing manifest",
+    "success",
+  ]);
+  const moving = told.filter((part) => part.completed);
+  assert.equal(moving.at(-1).completed, moving.at(-1).total);
+  assert.equal((await scripted.pull({ model: source })).status, "success");
+  const made = await scripted.create({ model: "short", from: name, system: "Be short." });
+  assert.equal(made.status, "success");
+  assert.equal((await scripted.show({ model: "short" })).system, "Be short.");
+  await scripted.copy({ source: "short", destination: "short-2" });
+  const { models } = await scripted.list();
+  assert.ok(models.some((model) => model.name === "short-2:latest"));
+  for (const gone of ["short", "short-2", name]) {
+    assert.equal((await scripted.delete({ model: gone })).status, "success");
+  }
+});
+
+test("a pull that fails", async () => {
+  const pull = async () => {
+    for await (const _ of await scripted.pull({ model: "hf://maker/model/gone.gguf", stream: true }));
+  };
+  await assert.rejects(pull, /no such file/);
+  await assert.rejects(scripted.pull({ model: "gone" }), /no model 'gone' to pull/);
+});
+
 test("an unknown model", async () => {
   await assert.rejects(client.chat({ ...asked, model: "gone" }), /not found/);
 });

@@ -1,5 +1,7 @@
 """Ollama's own client, and LangChain's `ChatOllama`."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,6 +129,59 @@ def test_the_models(client: Client) -> None:
     assert "tools" in card.capabilities
     running = client.ps().models
     assert all(model.expires_at and model.context_length for model in running)
+
+
+def test_a_pull_with_progress_and_what_is_made_of_it(scripted: Client) -> None:
+    source = "hf://maker/model/python.gguf"
+    told = list(scripted.pull(source, stream=True))
+    assert told[0].status == "pulling manifest"
+    assert [part.status for part in told[-3:]] == [
+        "verifying sha256 digest",
+        "writing manifest",
+        "success",
+    ]
+    moving = [part for part in told if part.completed]
+    assert moving[-1].completed == moving[-1].total > 0
+    assert {part.digest for part in moving} == {moving[0].digest}
+    assert scripted.pull(source).status == "success"
+    name = "maker/model/python"
+    assert f"{name}:latest" in [model.model for model in scripted.list().models]
+    made = scripted.create(
+        "brief", from_=name, system="Be brief.", parameters={"temperature": 0.5, "stop": ["END"]}
+    )
+    assert made.status == "success"
+    card = scripted.show("brief")
+    assert "temperature" in card.parameters
+    assert "END" in card.parameters
+    assert scripted.copy("brief", "brief-2").status == "success"
+    assert scripted.generate("brief-2", "say Hi").response
+    assert "brief-2:latest" in [model.model for model in scripted.ps().models]
+    for gone in ("brief", "brief-2", name):
+        assert scripted.delete(gone).status == "success"
+    with pytest.raises(ResponseError, match="not found"):
+        scripted.show("brief")
+
+
+def test_a_model_of_a_file_that_is_sent(scripted: Client) -> None:
+    builtin = Path(os.environ["CORRAL_BUILTIN"])
+    digest = scripted.create_blob(builtin)
+    told = list(scripted.create("sent", files={"sent.gguf": digest}, stream=True))
+    assert told[-1].status == "success"
+    assert scripted.chat("sent", messages=[{"role": "user", "content": "say Hi"}]).message.content
+    scripted.delete("sent")
+
+
+async def test_pulls_that_fail(scripted_url: str, scripted: Client) -> None:
+    with pytest.raises(ResponseError, match="no such file"):
+        list(scripted.pull("hf://maker/model/gone.gguf", stream=True))
+    with pytest.raises(ResponseError, match="no model") as unknown:
+        scripted.pull("gone")
+    assert unknown.value.status_code == 404
+    with pytest.raises(ResponseError, match="LLM_PULL_SOURCES"):
+        scripted.pull("https://h.example/m.gguf")
+    client = AsyncClient(scripted_url.removesuffix("/v1"))
+    told = [part async for part in await client.pull(MODEL, stream=True)]
+    assert told[-1].status == "success"
 
 
 def test_what_is_refused(client: Client) -> None:

@@ -16,6 +16,7 @@ from app.api.middleware.auth import AuthMiddleware
 from app.api.middleware.body_limit import BodyLimitMiddleware
 from app.api.middleware.drain import DrainGate, DrainMiddleware
 from app.api.middleware.keys import KeyRing
+from app.api.middleware.origin import OriginMiddleware
 from app.api.middleware.request_log import RequestLogMiddleware
 from app.api.ollama.blob_routes import BLOB_PATHS, BlobRoutes
 from app.api.ollama.model_routes import OllamaModelRoutes
@@ -190,5 +191,6 @@ def _make_middleware(
         *layers,
         Middleware(DrainMiddleware, gate=gate, open_paths=open_paths),
         Middleware(AuthMiddleware, keys=keys, open_paths=open_paths),
+        Middleware(OriginMiddleware, origins=origins, has_keys=not keys.is_open),
         Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes, free_paths=BLOB_PATHS),
     ]

@@ -33,6 +33,7 @@ OPENAI_ERRORS: Mapping[type[CorralError], tuple[int, str]] = {
     errors.MalformedBody: (400, _INVALID),
     errors.BodyTooLarge: (413, _INVALID),
     errors.InvalidApiKey: (401, "authentication_error"),
+    errors.OriginRefused: (403, "permission_error"),
     errors.PullRefused: (403, "permission_error"),
     errors.ModelNotFound: (404, _INVALID),
     errors.ModelNotDownloaded: (404, _INVALID),

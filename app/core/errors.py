@@ -13,6 +13,7 @@
     │   └── BodyTooLarge           more bytes than allowed (request_too_large)
     ├── AccessDenied
     │   ├── InvalidApiKey          missing or wrong key (invalid_api_key)
+    │   ├── OriginRefused          a page of another site may not do that (origin_refused)
     │   └── PullRefused            no download is allowed, or none from there (pull_refused)
     ├── NotFound
     │   ├── ModelNotFound          no such model (model_not_found)
@@ -123,6 +124,10 @@ class AccessDenied(CorralError):
 
 class InvalidApiKey(AccessDenied):
     code = "invalid_api_key"
+
+
+class OriginRefused(AccessDenied):
+    code = "origin_refused"
 
 
 class PullRefused(AccessDenied):

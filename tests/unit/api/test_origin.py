@@ -1,0 +1,55 @@
+"""Pages of other sites change nothing on a server without keys."""
+
+import pytest
+from pydantic import SecretStr
+
+from tests.unit.api.served import CHAT, MODEL, chat, serve
+from tests.unit.services.scripted import Script
+
+CHANGING = [
+    ("POST", "/admin/pulls"),
+    ("POST", "/admin/reload"),
+    ("POST", f"/admin/models/{MODEL}/unload"),
+    ("DELETE", f"/admin/models/{MODEL}"),
+    ("POST", "/api/pull"),
+    ("POST", "/api/create"),
+    ("POST", "/api/copy"),
+    ("DELETE", "/api/delete"),
+    ("POST", f"/api/models/{MODEL}"),
+    ("DELETE", f"/api/models/{MODEL}"),
+    ("POST", f"/api/blobs/sha256:{'0' * 64}"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGING)
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://test.evil.example", "null"])
+async def test_another_site_is_refused(method: str, path: str, origin: str) -> None:
+    async with serve().client() as client:
+        response = await client.request(method, path, json={}, headers={"origin": origin})
+    assert response.status_code == 403
+    error = response.json()["error"]
+    assert "LLM_CORS_ORIGINS" in (error if path.startswith("/api/") else error["message"])
+
+
+@pytest.mark.parametrize("origin", [None, "http://test", "https://ui.example"])
+async def test_who_is_let_through(origin: str | None) -> None:
+    served = serve(cors_origins=("*", "https://ui.example"))
+    async with served.client() as client:
+        headers = {"origin": origin} if origin else {}
+        response = await client.post("/admin/reload", headers=headers)
+    assert response.status_code == 200
+
+
+async def test_other_sites_may_ask_and_read() -> None:
+    served = serve(Script(("a",)))
+    headers = {"origin": "https://evil.example"}
+    assert (await served.post(CHAT, chat(), **headers)).status_code == 200
+    assert (await served.get("/admin/models", **headers)).status_code == 200
+
+
+async def test_where_there_are_keys_they_decide() -> None:
+    served = serve(api_key=SecretStr("k1"))
+    response = await served.post(
+        "/admin/reload", {}, origin="https://evil.example", authorization="Bearer k1"
+    )
+    assert response.status_code == 200

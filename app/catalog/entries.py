@@ -149,7 +149,7 @@ def _from_file(name: str, paths: tuple[Path, ...], defaults: Defaults) -> ModelE
         return _with_template(made, f"{place}: chat_template", place.parent)
     except ConfigurationError as error:
         made = _make_entry(name, paths, defaults)
-        return replace(made, error=made.error or f"cannot be served: {error.message}")
+        return replace(made, error=made.error or f"is described wrongly: {error.message}")
 
 
 def _is_text(name: str) -> bool:

@@ -69,7 +69,7 @@ def check_templates(manifest: Manifest, catalog: Sequence[ModelEntry]) -> tuple[
             mistakes += [f"{manifest.locate('models', index, key)}: {said}" for key, said in found]
         elif found and entry.error is None:
             key, said = found[0]
-            entry = replace(entry, error=f"cannot be served: its {key}: {said}")  # noqa: PLW2901
+            entry = replace(entry, error=f"is described wrongly: {key}: {said}")  # noqa: PLW2901
         checked.append(entry)
     if mistakes:
         raise ConfigurationError("\n".join(mistakes))

@@ -1,0 +1,78 @@
+"""What stands beside a found file."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.catalog.entries import build_catalog
+from app.config.manifest import Manifest, Traits
+from app.config.sidecar import read_sidecar, sidecar_of, write_sidecar
+from app.pool.templates import check_templates
+from scripts.make_gguf import write_tiny_llama
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("a.gguf", "a.corral.yaml"),
+        ("lab/a:1b.q4.gguf", "lab/a:1b.q4.corral.yaml"),
+        ("a-00001-of-00002.gguf", "a.corral.yaml"),
+    ],
+)
+def test_where_it_is(name: str, place: str) -> None:
+    assert sidecar_of(Path(name)) == Path(place)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    said = Traits.model_validate(
+        {
+            "system_prompt": "Line: one\n# and 'two' \u2713",
+            "stop": ["END", "\n\n"],
+            "sampling": {"temperature": 0.5},
+            "keep_alive": -1,
+        }
+    )
+    path = tmp_path / "a.corral.yaml"
+    write_sidecar(path, said, "Made by a test.")
+    assert read_sidecar(path) == said
+    assert path.read_text().startswith("# Made by a test.\n")
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("id: b", r"a\.corral\.yaml:1: id: unknown key"),
+        ("stop: [1]", "stop"),
+        ("\nsampling:\n  temperatur: 1", r":3: sampling\.temperatur: unknown key; did you mean"),
+        ("a: [", "a.corral.yaml"),
+        ("speculation: model", "needs a draft"),
+        ("chat_template: other", "there is no template"),
+        ("chat_template: ./none.jinja", "cannot be read"),
+        ("chat_template: '{% if %}'", "chat_template"),
+        ("tool_format: none", "there is no format"),
+    ],
+)
+def test_a_mistake_is_the_error_of_that_model_alone(tmp_path: Path, text: str, words: str) -> None:
+    write_tiny_llama(tmp_path / "a.gguf")
+    write_tiny_llama(tmp_path / "b.gguf")
+    (tmp_path / "a.corral.yaml").write_text(text)
+    manifest = Manifest(builtin=False)
+    first, second = check_templates(manifest, build_catalog(manifest, tmp_path, tmp_path))
+    assert second.error is None
+    assert re.search(words, first.error or "nothing")
+
+
+def test_it_wins_over_defaults_and_the_manifest_over_it(tmp_path: Path) -> None:
+    write_tiny_llama(tmp_path / "a.gguf")
+    (tmp_path / "a.corral.yaml").write_text("context_window: 64\nsystem_prompt: Hi\nstop: [x]\n")
+    found = Manifest.model_validate(
+        {"builtin": False, "defaults": {"context_window": 128, "max_output_tokens": 9}}
+    )
+    (entry,) = build_catalog(found, tmp_path, tmp_path)
+    assert (entry.context_window, entry.max_output_tokens) == (64, 9)
+    assert (entry.system_prompt, entry.stop) == ("Hi", ("x",))
+    named = Manifest.model_validate({"builtin": False, "models": [{"id": "a", "source": "a.gguf"}]})
+    (entry,) = build_catalog(named, tmp_path, tmp_path)
+    assert (entry.context_window, entry.system_prompt, entry.stop) == (None, None, ())

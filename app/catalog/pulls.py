@@ -36,10 +36,12 @@ class Order:
 
 @dataclass(slots=True)
 class _Job:
-    """A download that runs, and who watches it. None in a queue: it ended."""
+    """A download that runs, and who watches it. None in a queue: it ended. `is_ending`: it was
+    cancelled, and nobody can join it any more."""
 
     task: "asyncio.Future[Pinned]"
     last: PullProgress
+    is_ending: bool = False
     watchers: list["asyncio.Queue[PullProgress | None]"] = field(
         default_factory=list["asyncio.Queue[PullProgress | None]"]
     )
@@ -80,7 +82,9 @@ class Pulls:
         """
         if self._is_offline:
             raise PullFailed(f"{order.place} is not downloaded: LLM_OFFLINE is set.")
-        job = self._jobs.get(order.place) or self._start(order)
+        while (found := self._jobs.get(order.place)) is not None and found.is_ending:
+            await asyncio.wait({found.task})
+        job = found or self._start(order)
         watcher: asyncio.Queue[PullProgress | None] = asyncio.Queue()
         job.watchers.append(watcher)
         try:
@@ -91,6 +95,7 @@ class Pulls:
         finally:
             job.watchers.remove(watcher)
             if not job.watchers:
+                job.is_ending = True
                 job.task.cancel()
                 with suppress(asyncio.CancelledError, CorralError):
                     await job.task

@@ -85,9 +85,7 @@ class ModelStore:
                 else:
                     self._copy_file(path, place)
                     made.append(place)
-            if traits is not None:
-                note = "Written by the API. Reload the models after a change."
-                write_sidecar(sidecar_of(places[0]), traits, note)
+            self._describe(sidecar_of(places[0]), traits)
         except FileExistsError:
             _unlink(made)
             raise BadRequest(f"There is already a file for the model '{name}'.") from None
@@ -145,6 +143,14 @@ class ModelStore:
         if not all(self._holds(place) for place in places):
             raise BadRequest(f"The model '{name}' would not be in the models directory.")
         return places
+
+    def _describe(self, sidecar: Path, traits: Traits | None) -> None:
+        """What lies there of a model that is gone must not speak of another."""
+        if traits is None:
+            sidecar.unlink(missing_ok=True)
+        else:
+            note = "Written by the API. Reload the models after a change."
+            write_sidecar(sidecar, traits, note)
 
     def _replace_file(self, path: Path, place: Path) -> None:
         """Over another file, at once."""

@@ -121,6 +121,7 @@ async def request(
     url = httpx2.URL(origin.url)
     for _ in range(_MAX_REDIRECTS):
         check_url(str(url), allows_http=origin.allows_http)
+        _check_target(url, httpx2.URL(origin.url))
         sent = {**headers}
         if _is_same_host(url, httpx2.URL(origin.url)):
             sent |= origin.headers
@@ -137,6 +138,12 @@ async def request(
         except httpx2.TransportError as error:
             raise Interrupted(f"{type(error).__name__}: {error}".rstrip(": ")) from None
     raise PullFailed(f"{_shown(url)}: more than {_MAX_REDIRECTS} redirects.")
+
+
+def _check_target(url: httpx2.URL, origin: httpx2.URL) -> None:
+    """No other machine may lead to what only this one can reach."""
+    if url.host in _LOCAL and origin.host not in _LOCAL:
+        raise PullFailed(f"{_shown(origin)} redirects to this machine, which is refused.")
 
 
 def _is_same_host(one: httpx2.URL, other: httpx2.URL) -> bool:

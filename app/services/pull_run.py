@@ -15,7 +15,8 @@ _PREFIX = "pull_"
 
 
 class Run:
-    """Belongs to one event loop. `is_kept`: it goes on when nobody watches."""
+    """Belongs to one event loop. `is_kept`: it goes on when nobody watches. `is_forced`: what is
+    here is fetched too. `is_ending`: it was cancelled, and nobody should join it any more."""
 
     def __init__(
         self, model: str, orders: Sequence[Order], *, is_kept: bool, is_forced: bool
@@ -24,6 +25,7 @@ class Run:
         self.orders = orders
         self.is_kept = is_kept
         self.is_forced = is_forced
+        self.is_ending = False
         self.state = PullJob(make_id(_PREFIX), model, "queued", files, time.time())
         self._task: asyncio.Task[None] | None = None
         self._watchers = 0
@@ -69,6 +71,7 @@ class Run:
         watch."""
         is_late = self.state.is_over or self.state.stage == "finishing"
         if self._task is not None and not is_late:
+            self.is_ending = True
             self._reason = self._reason or reason
             self._task.cancel()
 

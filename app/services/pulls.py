@@ -143,7 +143,8 @@ class PullService:
             raise _draining()
         live = [run for run in self._runs.values() if not run.state.is_over]
         for run in live:
-            if wish.orders and _places(run.orders) == _places(wish.orders):
+            is_same = bool(wish.orders) and _places(run.orders) == _places(wish.orders)
+            if is_same and not run.is_ending and (run.is_forced or not is_forced):
                 run.is_kept |= is_kept
                 return run
         if len(live) >= self._limit + _MAX_WAITING:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.catalog import download as module
+from app.catalog import transfer
 from app.catalog.download import Download, Limits, Wanted
 from app.catalog.transfer import Origin
 from app.core.errors import DiskFull, PullFailed
@@ -203,6 +204,16 @@ async def test_redirects_keep_to_https(hub: Hub, tmp_path: Path, place: str) -> 
     hub.redirect = place
     with pytest.raises(PullFailed, match="only https is downloaded"):
         await make(hub, tmp_path)[0].run()
+
+
+async def test_no_redirect_leads_to_this_machine(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "_LOCAL", frozenset({"localhost"}))
+    hub.redirect = f"http://localhost:{hub.port}/files/m.gguf"
+    origin = transfer.Origin(hub.url("m.gguf"), allows_http=True)
+    async with transfer.make_client(1) as client:
+        with pytest.raises(PullFailed, match="redirects to this machine"):
+            await transfer.identify(client, origin)
+    assert len(hub.asked) == 1
 
 
 async def test_redirects_end(hub: Hub, tmp_path: Path) -> None:

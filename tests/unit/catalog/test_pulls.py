@@ -94,6 +94,23 @@ async def test_it_ends_when_nobody_watches_any_more(hub: Hub, tmp_path: Path) ->
     assert any(progress.done for progress in told if progress.stage == "downloading")
 
 
+async def test_who_comes_while_it_is_being_cancelled_begins_anew(
+    hub: Hub, data: bytes, tmp_path: Path
+) -> None:
+    hub.files["m.gguf"].pace = 0.05
+    pulls = Pulls(tmp_path, limits=LIMITS)
+    leaving = asyncio.create_task(collect(pulls, order()))
+    while not hub.sent:  # noqa: ASYNC110 - another thread sends
+        await asyncio.sleep(0.01)
+    leaving.cancel()
+    await asyncio.sleep(0)
+    told = await collect(pulls, order())
+    assert told[-1].stage == "done"
+    assert (tmp_path / SOURCE.place).read_bytes() == data
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.catalog.entries import build_catalog
+from app.catalog.store import ModelStore
 from app.config.manifest import Manifest, Traits
 from app.config.sidecar import read_sidecar, sidecar_of, write_sidecar
 from app.pool.templates import check_templates
@@ -76,3 +77,10 @@ def test_it_wins_over_defaults_and_the_manifest_over_it(tmp_path: Path) -> None:
     named = Manifest.model_validate({"builtin": False, "models": [{"id": "a", "source": "a.gguf"}]})
     (entry,) = build_catalog(named, tmp_path, tmp_path)
     assert (entry.context_window, entry.system_prompt, entry.stop) == (None, None, ())
+
+
+def test_what_is_left_of_a_model_does_not_speak_of_another(tmp_path: Path) -> None:
+    path = write_tiny_llama(tmp_path / "a.gguf")
+    (tmp_path / "b.corral.yaml").write_text("system_prompt: Old.\n")
+    ModelStore(tmp_path).copy({"": path}, "b")
+    assert not (tmp_path / "b.corral.yaml").exists()

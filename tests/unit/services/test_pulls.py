@@ -180,6 +180,20 @@ async def test_it_ends_with_its_only_watcher_unless_it_is_kept(
         assert hub.sent < 2 * len(data)
 
 
+async def test_who_comes_while_it_is_being_cancelled_gets_the_model(
+    hub: Hub, data: bytes, tmp_path: Path
+) -> None:
+    hub.files["m.gguf"].pace = 0.05
+    async with keep(tmp_path) as kept:
+        watch = await kept.service.follow(SOURCE)
+        await reach(kept.service, kept.service.all()[0], "downloading")
+        watch.close()
+        job = await kept.service.start(SOURCE)
+        assert (await finish(kept.service, job))[-1].stage == "done"
+        assert [one.stage for one in kept.service.all()] == ["cancelled", "done"]
+    assert (tmp_path / "maker/model/m.gguf").read_bytes() == data
+
+
 async def test_others_wait_in_a_queue_that_shows_and_ends(hub: Hub, tmp_path: Path) -> None:
     hub.files["m.gguf"].pace = 0.1
     async with keep(tmp_path) as kept:

@@ -69,8 +69,12 @@ class _Parsing:
             yield reader.read(parser.finish())
 
     def _make_parser(self) -> StreamParser:
+        traits = self.template.traits
         return find_format(self.template.source).make_parser(
-            self.tools, thinks=self.template.traits.thinking, prompt_end=self.prompt_suffix
+            self.tools,
+            thinks=traits.thinking,
+            thought=traits.thought,
+            prompt_end=self.prompt_suffix,
         )
 
 

@@ -1,21 +1,23 @@
 """From a request and a loaded model to validated sequences: every refusal happens here."""
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from app.chat.formats.chat_format import ChatFormat
 from app.chat.formats.registry import find_format
-from app.chat.parsers.answer import WritesCalls
 from app.chat.parsers.base import PlainParser, StreamParser
 from app.chat.template import ChatTemplate, TemplateTooSlow
 from app.core.errors import BadRequest, ContextLengthExceeded, UnsupportedOperation
 from app.core.ids import make_id
-from app.core.requests import ChatPrompt, Constraint, GenerationRequest, Prompt, SamplingParams
-from app.engine.constraint import Calls, Frame
+from app.core.requests import ChatPrompt, Constraint, GenerationRequest, SamplingParams
+from app.engine.constraint import Calls, Frame, TokenConstraint
 from app.engine.engine import Engine
 from app.engine.messages import SequenceSpec, ThoughtLimit
 from app.pool.loaded import LoadedModel
+from app.services.frames import make_frame
 from app.services.threads import run_in_thread
 from app.services.tokens import TokenizedPrompt, check_tokens, tokenize_prompt
 from app.services.weight import INLINE_WEIGHT, is_heavy
@@ -23,6 +25,7 @@ from app.services.weight import INLINE_WEIGHT, is_heavy
 # a template may be slow on little text: what it may take of the event loop, then a thread goes on
 _INLINE_SECONDS = 0.02
 _TOKEN_CHARACTERS = 32  # more than a text has for each of its tokens
+_MakeConstraint = Callable[[Constraint | None, Frame], TokenConstraint | None]
 _SEEDS = 0xFFFF_FFFF  # llama.cpp keeps the highest seed for "draw one"
 
 
@@ -43,9 +46,11 @@ class Plan:
         asked = self.request.prompts[index]
         if self.template is None or not isinstance(asked, ChatPrompt):
             return PlainParser()
+        traits = self.template.traits
         return _find_format(self.template, self.loaded).make_parser(
             asked.tools,
-            thinks=self.template.traits.thinking,
+            thinks=traits.thinking,
+            thought=traits.thought,
             prompt_end=self.prompts[index].suffix,
         )
 
@@ -76,11 +81,13 @@ async def make_plan(
         shown = _find_markers(request, loaded, template)
         specs = [replace(spec, shown_tokens=shown) for spec in specs]
     frames = [
-        _make_frame(prompt, tokenized, template, loaded)
+        Frame()
+        if template is None or not isinstance(prompt, ChatPrompt)
+        else make_frame(prompt, tokenized, template.traits.thought, _find_format(template, loaded))
         for prompt, tokenized in zip(request.prompts, prompts, strict=True)
     ]
     if request.constraint is not None or any(frame.calls for frame in frames):
-        specs = await _constrain(specs, request.constraint, loaded, frames)
+        specs = await _constrain(specs, request, loaded, frames)
     if request.thought_tokens is not None and template is not None:
         limits = [
             _limit_thought(request.thought_tokens, loaded, tokenized, template, frame.calls)
@@ -224,7 +231,7 @@ def _limit_thought(
     if thought is None:
         return None
     spoken = _find_format(template, loaded)
-    lead = "" if calls else spoken.lead  # a call begins with another
+    lead = spoken.reply.lead if spoken.reply and not calls else ""  # a call begins with another
     closing = f"\n{thought.close}{spoken.turn}{lead}"
     written = loaded.tokenizer.tokenize(closing, add_special=False, parse_special=True)
     return ThoughtLimit(
@@ -232,72 +239,27 @@ def _limit_thought(
     )
 
 
-def _make_frame(
-    prompt: Prompt,
-    tokenized: TokenizedPrompt,
-    template: ChatTemplate | None,
-    loaded: LoadedModel,
-) -> Frame:
-    if template is None or not isinstance(prompt, ChatPrompt):
-        return Frame()
-    spoken = _find_format(template, loaded)
-    calls = _make_calls(prompt, spoken, tokenized.suffix) if prompt.tools else None
-    thought, last = template.traits.thought, prompt.messages[-1]
-    is_begun = last.role == "assistant" and bool(last.content)
-    lead = "" if is_begun else spoken.lead
-    if thought is None:
-        return Frame(calls=calls, lead=lead)
-    state = "optional"
-    if tokenized.opens_reasoning:
-        state = "open"
-    elif is_begun or thought.has_ended(tokenized.suffix):
-        state = "none"
-    ends_at_call = spoken.thought.ends_at_call
-    return Frame(state, thought.open, thought.close, calls, ends_at_call, spoken.turn, lead)
-
-
-def _make_calls(prompt: ChatPrompt, spoken: ChatFormat, prompt_end: str) -> Calls | None:
-    """None where the calls of a format are not constrained."""
-    choice = prompt.tool_choice
-    syntax = spoken.held_to(must=choice.must)
-    if not isinstance(syntax, WritesCalls):
-        if choice.must:
-            raise UnsupportedOperation(
-                f"Calls cannot be demanded of a model that writes the format '{spoken.name}'.",
-                param="tool_choice",
-            )
-        return None
-    allowed = (t for t in prompt.tools if choice.names is None or t.name in choice.names)
-    tools = tuple({tool.name: tool for tool in allowed}.values())
-    return Calls(
-        syntax.write,
-        syntax.openers.texts,
-        tools,
-        must=choice.must,
-        many=choice.many,
-        prompt_end=prompt_end,
-    )
-
-
 async def _constrain(
     specs: list[SequenceSpec],
-    constraint: Constraint | None,
+    request: GenerationRequest,
     loaded: LoadedModel,
     frames: list[Frame],
 ) -> list[SequenceSpec]:
     """`frames`: one for each prompt, to which the same number of `specs` belongs."""
     compiler, candidates = loaded.constraints, len(specs) // len(frames)
+    constraint = request.constraint
     if compiler is None:
         param = "tools" if constraint is None else constraint.source
         raise UnsupportedOperation(
             f"The model '{loaded.info.id}' cannot be held to a format.", param=param
         )
 
-    def run() -> list[SequenceSpec]:
-        return [
-            replace(spec, constraint=compiler.compile(constraint, frames[index // candidates]))
-            for index, spec in enumerate(specs)
-        ]
+    def run(make: _MakeConstraint) -> list[TokenConstraint | None]:
+        return [make(constraint, frames[index // candidates]) for index in range(len(specs))]
 
-    async with compiler.turn:
-        return await run_in_thread(run)
+    recall = partial(run, compiler.recall)
+    made = await run_in_thread(recall) if is_heavy(request) else recall()
+    if None in made:  # a grammar that is not known yet must wait for its turn
+        async with compiler.turn:
+            made = await run_in_thread(partial(run, compiler.compile))
+    return [replace(spec, constraint=one) for spec, one in zip(specs, made, strict=True)]

@@ -1,7 +1,7 @@
 """Formats that send each part of an answer to a channel or a recipient."""
 
 from app.chat.formats.chat_format import ChatFormat
-from app.chat.parsers.answer import Thought
+from app.chat.parsers.answer import Reply, Thought
 from app.chat.parsers.atem import Atem, AtemCalls
 from app.chat.parsers.harmony import Harmony, HarmonyCalls
 from app.chat.parsers.named_calls import NamedCalls
@@ -14,11 +14,15 @@ GPT_OSS = ChatFormat(
     Thought("<|channel|>analysis<|message|>", "<|end|>", ends_at_call=True),
     layout=Harmony,
     turn="<|start|>assistant",
-    lead="<|channel|>final<|message|>",
+    reply=Reply("<|channel|>final<|message|>"),
 )
 
 FUNCTIONARY_V3_2 = ChatFormat(
-    "functionary-v3.2", (">>>all",), NamedCalls(">>>", "\n"), layout=Recipients
+    "functionary-v3.2",
+    (">>>all",),
+    NamedCalls(">>>", "\n"),
+    layout=Recipients,
+    reply=Reply(">>>all\n"),
 )
 
 MUSE = ChatFormat(
@@ -27,6 +31,8 @@ MUSE = ChatFormat(
     AtemCalls(),
     Thought(" to=self<|message|>", "<|eom|>"),
     layout=Atem,
+    turn="<|start|>assistant",
+    reply=Reply(" to=user<|message|>"),
 )
 
 CHANNELS = (GPT_OSS, FUNCTIONARY_V3_2, MUSE)

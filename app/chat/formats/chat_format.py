@@ -1,19 +1,12 @@
 """What a format of answers is made of."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.chat.markers import THINK_CLOSE, THINK_OPEN
-from app.chat.parsers.answer import (
-    AnswerParser,
-    CallSyntax,
-    Envelope,
-    Layout,
-    Reply,
-    Thought,
-    WritesCalls,
-)
+from app.chat.parsers.answer import CallSyntax, Layout, Reply, Thought, WritesCalls
 from app.chat.parsers.base import PlainParser, StreamParser
+from app.chat.parsers.envelope import AnswerParser, Envelope
 from app.chat.parsers.toolbox import Toolbox
 from app.core.messages import Tool
 
@@ -29,8 +22,8 @@ class ChatFormat:
     parts that is not the usual one of `Envelope`. `reply`: what stands around the text. `strays`:
     markup between the parts that says nothing; `call_strays`: around calls. `always_thinks`: also
     where the template does not say so. `turn`: what stands between a thought and what follows it.
-    `lead`: what text begins with. `bare`: how calls are written without markers. `held`: what calls
-    in free text are held to, where that is more than `calls`.
+    `bare`: how calls are written without markers. `held`: what calls in free text are held to,
+    where that is more than `calls`.
     """
 
     name: str
@@ -43,7 +36,6 @@ class ChatFormat:
     layout: type[Layout] | None = None
     reply: Reply | None = None
     turn: str = "\n\n"
-    lead: str = ""
     bare: CallSyntax | None = None
     held: WritesCalls | None = None
 
@@ -66,23 +58,52 @@ class ChatFormat:
         return (self.bare if must else self.held) or self.calls
 
     def make_parser(
-        self, tools: Sequence[Tool], *, thinks: bool, prompt_end: str = ""
+        self,
+        tools: Sequence[Tool],
+        *,
+        thinks: bool,
+        prompt_end: str = "",
+        thought: Thought | None = None,
     ) -> StreamParser:
-        """The parser of one answer to a prompt that ends with `prompt_end`."""
+        """The parser of one answer to a prompt that ends with `prompt_end`. `thought`: the markers
+        that the template was found to have, if they are not those of the format."""
         if self.layout is not None:
             return AnswerParser(self.name, self.layout(Toolbox(tools), prompt_end).read)
-        begun = self.thought.left_open(prompt_end)
-        thinks = thinks or begun is not None or self.always_thinks
-        if not (tools or thinks or self.reply or self.strays):
+        envelope = self._make_envelope(tools, prompt_end, thought, thinks=thinks)
+        if not (tools or envelope.thoughts or self.reply or self.strays):
             return PlainParser()
+        return AnswerParser(self.name, envelope.read)
+
+    def find_open_call(self, tools: Sequence[Tool], prompt_end: str) -> str:
+        """The call that the end of a prompt leaves open, from its opener on; empty for none."""
+        if self.layout is not None:
+            return self.layout(Toolbox(tools), prompt_end).open_call
+        return self._make_envelope(tools, prompt_end, None, thinks=True).open_call
+
+    def _make_envelope(
+        self, tools: Sequence[Tool], prompt_end: str, other: Thought | None, *, thinks: bool
+    ) -> Envelope:
+        thoughts = (self.thought,)
+        if other is not None and other.close != self.thought.close:
+            thoughts = (self.thought, other)
+        opened = next((one for one in thoughts if one.is_open(prompt_end)), None)
+        if opened is not None:
+            thoughts = (opened, *(one for one in thoughts if one is not opened))
+        elif not (thinks or self.always_thinks):
+            thoughts = ()
+        begun = None if opened is None else opened.left_open(prompt_end)
         envelope = Envelope(
-            thought=self.thought if thinks else None,
+            thoughts=thoughts,
             calls=self.calls,
-            bare=self.bare,
             toolbox=Toolbox(tools),
             reply=self.reply,
             strays=self.strays,
             call_strays=self.call_strays,
+            bare=self.bare,
             begun=begun,
+            has_reply_begun=self.reply is not None and self.reply.is_open(prompt_end),
         )
-        return AnswerParser(self.name, envelope.read)
+        if not tools or (opened is not None and not opened.ends_at_call):
+            return envelope
+        answer = begun if begun is not None else self.thought.after(prompt_end)
+        return replace(envelope, open_call=envelope.find_open_call(answer))

@@ -24,6 +24,7 @@ JSON_OBJECTS = (
         _ACTIONS,
         _COHERE_THOUGHT,
         reply=Reply("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
+        strays=("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
     ),
     ChatFormat(
         "cohere2",
@@ -31,6 +32,7 @@ JSON_OBJECTS = (
         _ACTIONS,
         _COHERE_THOUGHT,
         reply=Reply("<|START_TEXT|>", "<|END_TEXT|>"),
+        strays=("<|START_TEXT|>", "<|END_TEXT|>"),
     ),
     ChatFormat(
         "command-r",
@@ -55,7 +57,7 @@ JSON_OBJECTS = (
         "hunyuan",
         ("<tool_calls>", "<answer>"),
         _TOOL_CALLS,
-        reply=Reply("<answer>", "</answer>"),
+        reply=Reply("<answer>", "</answer>", pad="\n"),
     ),
     # MiniMax M1, Jamba
     ChatFormat("tool-calls", ("<tool_calls>",), _TOOL_CALLS),
@@ -78,7 +80,7 @@ JSON_OBJECTS = (
         "granite-3",
         ("<|tool_call|>",),
         JsonCalls("<|tool_call|>", other_opens=("<tool_call>",)),
-        reply=Reply("<response>", "</response>"),
+        reply=Reply("<response>", "</response>", follows_thought=True),
     ),
     ChatFormat("gigachat-3.1", ("<|function_call|>",), JsonCalls("<|function_call|>")),
     ChatFormat(

@@ -2,7 +2,7 @@
 
 from app.chat.formats.chat_format import ChatFormat
 from app.chat.markers import THINK_CLOSE, THINK_OPEN
-from app.chat.parsers.answer import Thought
+from app.chat.parsers.answer import Reply, Thought
 from app.chat.parsers.json_calls import JsonCalls
 from app.chat.parsers.named_calls import NamedCalls
 
@@ -93,6 +93,8 @@ SOLAR = ChatFormat(
     ),
     Thought("<|think|>", "<|end|>"),
     strays=("<|begin|>assistant", "<|content|>", "<|end|>"),
+    turn="<|begin|>assistant",
+    reply=Reply("<|content|>", "<|end|>"),
     call_strays=("<|calls|>",),
 )
 

@@ -2,7 +2,7 @@
 
 from app.chat.formats.chat_format import ChatFormat
 from app.chat.markers import THINK_CLOSE, THINK_OPEN
-from app.chat.parsers.answer import Thought
+from app.chat.parsers.answer import Reply, Thought
 from app.chat.parsers.tagged_calls import Tag, TaggedCalls
 
 # These models may call out of a thought without closing it.
@@ -88,6 +88,8 @@ KIMI_K3 = ChatFormat(
         _xtml("argument", "key", ' type="{type}"'),
     ),
     Thought("<|open|>think<|sep|>", "<|close|>think<|sep|>", ends_at_call=True),
+    turn="",
+    reply=Reply("<|open|>response<|sep|>", "<|close|>response<|sep|>"),
     strays=(
         "<|open|>response<|sep|>",
         "<|close|>response<|sep|>",

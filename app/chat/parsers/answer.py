@@ -1,13 +1,13 @@
-"""The usual order of an answer: a thought, then text with tool calls."""
+"""What answers are made of: calls, thoughts and text, and the markers around them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 from app.chat.lark import Lark
-from app.chat.parsers.base import Part, Reasoning, Text
+from app.chat.parsers.base import Reasoning
 from app.chat.parsers.markers import Markers
-from app.chat.parsers.scanner import SPACE, Malformed, Scanner, Steps
+from app.chat.parsers.scanner import SPACE, Scanner, Steps
 from app.chat.parsers.toolbox import Toolbox
 from app.core.messages import Tool
 
@@ -50,6 +50,11 @@ class Layout(Protocol):
 
     def __init__(self, toolbox: Toolbox, prompt_end: str) -> None: ...
 
+    @property
+    def open_call(self) -> str:
+        """The call that the end of the prompt leaves open, from its opener on; empty for none."""
+        ...
+
     def read(self, scan: Scanner, /) -> Steps[None]:
         """One answer to a prompt that ends with `prompt_end`."""
         ...
@@ -85,6 +90,10 @@ class Thought:
         """The beginning of a thought that the end of a prompt has left open, if it has."""
         at = prompt.rfind(self.open)
         return prompt[at + len(self.open) :] if at > prompt.rfind(self.close) else None
+
+    def after(self, prompt: str) -> str:
+        """What of the end of a prompt stands after its last thought."""
+        return prompt.rpartition(self.close)[2]
 
     def read(self, scan: Scanner, call_marks: tuple[str, ...], begun: str = "") -> Steps[bool]:
         """After `open` and the beginning that the prompt has. Some models write `open` again where
@@ -127,113 +136,28 @@ class Thought:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The markers that some models put around their text. Without `open`, the text just begins."""
+    """The markers that some models put around their text. Without `open`, the text just begins.
+
+    `pad` is what they put between the markers and the text. `follows_thought`: there are none where
+    there was no thought.
+    """
 
     open: str
-    close: str
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """Reasoning counts only at the start of an answer, unless it recurs. Without tools calls are
-    text. `strays`: markup between the parts that says nothing; `call_strays`: around calls.
-    `begun`: the beginning of a thought that the prompt has left open. `bare`: how calls are written
-    without markers."""
-
-    thought: Thought | None
-    calls: CallSyntax
-    toolbox: Toolbox
-    reply: Reply | None = None
-    strays: tuple[str, ...] = ()
-    call_strays: tuple[str, ...] = ()
-    begun: str | None = None
-    bare: CallSyntax | None = None
-
-    def read(self, scan: Scanner) -> Steps[None]:
-        thought, openers = self.thought, self.calls.openers.texts
-        call_marks = (*openers, *self.call_strays)
-        bare = self.bare.openers.texts if self.bare else ()
-        is_broken_off = False
-        if thought and (self.begun is not None or (yield from _try(scan, thought.open))):
-            is_broken_off = yield from thought.read(scan, call_marks, self.begun or "")
-        elif thought and (yield from _try(scan, thought.close)):
-            yield from scan.skip_space()  # the thought was left out
-        close = yield from self._open_reply(scan)
-        recurring = thought.open if thought and thought.recurs else ""
-        markers = Markers(
-            *((*call_marks, *bare) if self.toolbox else ()), *self.strays, close, recurring
-        )
-        while (marker := (yield from scan.tell_until(markers))) is not None:
-            was_broken_off, is_broken_off = is_broken_off, False
-            if thought and marker == recurring:
-                is_broken_off = yield from thought.read(scan, call_marks)
-                continue
-            if marker not in (*openers, *bare):
-                scan.drop()
-                continue
-            is_call = yield from self._read_call(scan, marker, in_thought=was_broken_off)
-            if thought and was_broken_off and not is_call:
-                is_broken_off = yield from thought.go_on(scan, call_marks)
-
-    def _read_call(self, scan: Scanner, opener: str, *, in_thought: bool) -> Steps[bool]:
-        """Returns whether a call was told: what only looked like one `in_thought` belongs to it."""
-        before = scan.n_calls
-        syntax = self.calls
-        if self.bare is not None and opener not in syntax.openers.texts:
-            syntax = self.bare
-        try:
-            yield from syntax.read(scan, opener, self.toolbox)
-            scan.drop()
-        except Malformed:
-            is_thought = in_thought and scan.n_calls == before
-            scan.refuse(Reasoning if is_thought else Text)
-        return scan.n_calls > before
-
-    def _open_reply(self, scan: Scanner) -> Steps[str]:
-        """Returns what closes the text."""
-        if self.reply is None:
-            return ""
-        if self.reply.open:
-            if not (yield from _try(scan, self.reply.open)):
-                return ""
-            yield from scan.skip_space()
-        return self.reply.close
-
-
-def _try(scan: Scanner, marker: str) -> Steps[bool]:
-    """Take a marker with the white space before it, or nothing."""
-    scan.hold()
-    yield from scan.skip_space()
-    if (yield from scan.try_take(marker)):
-        scan.drop()
-        return True
-    scan.restore()
-    return False
-
-
-class AnswerParser:
-    """Runs a reader over one answer."""
-
-    def __init__(self, name: str, read: Callable[[Scanner], Steps[None]]) -> None:
-        self.name = name
-        self._scan = Scanner()
-        self._steps = read(self._scan)
-        next(self._steps)  # up to where it needs text
+    close: str = ""
+    pad: str = ""
+    follows_thought: bool = False
 
     @property
-    def is_reasoning(self) -> bool:
-        return self._scan.is_reasoning
+    def lead(self) -> str:
+        """What stands before the text."""
+        return f"{self.open}{self.pad}" if self.open else ""
 
     @property
-    def malformed(self) -> int:
-        return self._scan.malformed
+    def tail(self) -> str:
+        """What stands after the text."""
+        return f"{self.pad}{self.close}" if self.close else ""
 
-    def feed(self, text: str) -> list[Part]:
-        self._scan.add(text)
-        next(self._steps, None)
-        return self._scan.take_parts()
-
-    def finish(self) -> list[Part]:
-        self._scan.end()
-        next(self._steps, None)
-        return self._scan.take_parts()
+    def is_open(self, prompt: str) -> bool:
+        """Whether the end of a prompt has opened it."""
+        opened = prompt.rfind(self.open) if self.open else -1
+        return opened >= 0 and (not self.close or opened > prompt.rfind(self.close))

@@ -18,6 +18,7 @@ START, MESSAGE = "<|start|>", "<|message|>"
 _ENDS = ("<|eom|>", "<|eot|>")
 _BODY_ENDS = Markers(START, *_ENDS)
 _ROLE, _TO = "assistant", "to="
+_NOT_TOOLS = ("", "self", "user")
 _WORD = re.compile(r"[^\s<]+")
 _TAGGED = TaggedCalls(
     "<atem:function_calls>",
@@ -56,8 +57,14 @@ class Atem:
         header, message, body = begun.partition(MESSAGE)
         is_over = any(end in body for end in _ENDS)
         self._recipient = header.rpartition(_TO)[2].strip() if message and not is_over else ""
+        self._begun = body if self._recipient not in _NOT_TOOLS and toolbox else ""
+
+    @property
+    def open_call(self) -> str:
+        return self._begun.lstrip()
 
     def read(self, scan: Scanner) -> Steps[None]:
+        scan.begin_with(self._begun)
         recipient = self._recipient or (yield from _read_header(scan))
         while True:
             marker = yield from self._read_body(scan, recipient)
@@ -67,7 +74,7 @@ class Atem:
 
     def _read_body(self, scan: Scanner, recipient: str) -> Steps[str | None]:
         """Returns the marker after it; None where the answer ends."""
-        if recipient not in {"", "self", "user"} and self._toolbox:
+        if recipient not in _NOT_TOOLS and self._toolbox:
             yield from self._read_calls(scan)
         scan.is_reasoning = recipient == "self"
         marker = yield from scan.tell_until(_BODY_ENDS, Reasoning if scan.is_reasoning else Text)

@@ -27,9 +27,11 @@ _BODY_ENDS = Markers(START, CHANNEL, *_CLOSERS)
 _CHANNEL_NAME = re.compile(r"<\|channel\|>\s*(\w+)")
 _RECIPIENT = re.compile(r"\bto=([^\s<]+)")
 _NAMESPACE = "functions."
+_ROLE = "assistant"
+_CALL_OPENERS = Markers(f"{CHANNEL}commentary to=", f"{CHANNEL}analysis to=", f"{START}{_ROLE} to=")
 _NOT_TOOLS = {"assistant", "user", "all"}
 # A model that goes on where it should end says one of these before the next channel.
-_FILLERS = ("assistant", "commentary", "analysis", "final")
+_FILLERS = (_ROLE, "commentary", "analysis", "final")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class HarmonyCalls(NamedCalls):
         return Markers(
             self.open,
             f"{CHANNEL}analysis to={_NAMESPACE}",
-            f"{START}assistant to={_NAMESPACE}",
+            f"{START}{_ROLE} to={_NAMESPACE}",
         )
 
     def write(
@@ -78,8 +80,20 @@ class Harmony:
         self._toolbox = toolbox
         self._begun = _find_begun(prompt_end)
 
+    @property
+    def open_call(self) -> str:
+        begun = self._begun
+        if begun is None or not self._toolbox or _find_tool(begun.header) is None:
+            return ""
+        text = f"{START}{begun.role}{begun.header}{MESSAGE * begun.has_body}{begun.body}"
+        found = _CALL_OPENERS.find(text, 0, is_over=True)
+        return text[found[0] :] if found else ""
+
     def read(self, scan: Scanner) -> Steps[None]:
-        header, has_body = self._begun
+        header, has_body = "", False
+        if self._begun is not None:
+            header, has_body = self._begun.header.strip(), self._begun.has_body
+            scan.begin_with(self._begun.body if _find_tool(header) else "")
         while True:
             while not has_body:
                 header = header or (yield from _find_opener(scan))
@@ -105,14 +119,23 @@ class Harmony:
         return marker or (yield from _tell(scan, Text))
 
 
-def _find_begun(prompt_end: str) -> tuple[str, bool]:
-    """How far the prompt has gone into a message: its header, and whether that is finished."""
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """How far a prompt has gone into a message."""
+
+    role: str
+    header: str
+    has_body: bool
+    body: str
+
+
+def _find_begun(prompt_end: str) -> _Begun | None:
     _, start, message = prompt_end.rpartition(START)
     header, has_body, body = message.partition(MESSAGE)
     if not start or any(closer in body for closer in _CLOSERS):
-        return "", False
-    header = header.removeprefix("assistant").strip()
-    return header, bool(has_body)
+        return None
+    role = _ROLE if header.startswith(_ROLE) else ""
+    return _Begun(role, header.removeprefix(role), bool(has_body), body)
 
 
 def _find_opener(scan: Scanner) -> Steps[str]:

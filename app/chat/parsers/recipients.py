@@ -21,10 +21,17 @@ class Recipients:
         self._toolbox = toolbox
         tools = (*toolbox.names, "python") if toolbox else ()
         self._openers = Markers(_USER, *(f"{OPEN}{name}\n" for name in tools))
-        self._is_begun = prompt_end.endswith(OPEN)
+        _, opener, begun = prompt_end.rpartition(OPEN)
+        self._begun = opener + begun
+
+    @property
+    def open_call(self) -> str:
+        is_call = not self._begun.startswith(_USER)
+        return self._begun if is_call and self._begun.startswith(self._openers.texts) else ""
 
     def read(self, scan: Scanner) -> Steps[None]:
-        opener = (yield from self._read_first(scan)) if self._is_begun else ""
+        scan.begin_with(self._begun)
+        opener: str | None = ""
         while opener is not None:
             if opener in {"", _USER}:
                 opener = yield from scan.tell_until(self._openers)
@@ -36,13 +43,3 @@ class Recipients:
             except Malformed:
                 scan.refuse()
                 opener = ""
-
-    def _read_first(self, scan: Scanner) -> Steps[str]:
-        rests = {opener.removeprefix(OPEN): opener for opener in self._openers.texts}
-        yield from scan.try_take(OPEN)  # again, as an answer that is held to calls has it
-        scan.hold()
-        rest = yield from scan.take_any(tuple(rests))
-        if rest:
-            scan.drop()
-        scan.restore()
-        return rests.get(rest, "")

@@ -2,7 +2,7 @@
 
 `compiler` is what the rest of the service calls; `schema`, `lark` and `gbnf` check and translate
 what callers send; `tools` makes the schemas of tools ready, `frame` writes what stands around a
-format; `matcher` follows one sequence.
+format; `cache` keeps what was compiled; `matcher` follows one sequence.
 """
 
 from app.engine.constraint.compiler import ConstraintCompiler

@@ -1,13 +1,11 @@
 """From what a caller asked for to constraints, through a cache."""
 
 import asyncio
-import hashlib
 import json
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import llguidance
@@ -17,6 +15,7 @@ from app.chat.lark import JSON_OPTIONS
 from app.core.errors import InvalidConstraint, InvalidGrammar
 from app.core.messages import Tool
 from app.core.requests import Choice, Constraint, Grammar, JsonObject, JsonSchema, Regex
+from app.engine.constraint.cache import Compiled, GrammarCache, key_of
 from app.engine.constraint.frame import Calls, Frame
 from app.engine.constraint.gbnf import GbnfError
 from app.engine.constraint.gbnf_lark import gbnf_to_lark
@@ -30,11 +29,6 @@ from app.engine.constraint.vocabulary import read_vocabulary
 MAX_CHARACTERS = 256 * 1024
 MAX_TOOL_CHARACTERS = 1024 * 1024
 MAX_PATTERN = 16 * 1024
-
-# What is kept of compiled grammars. Their memory cannot be asked for; it goes with the time that
-# they took: some 300 MB for each second.
-_CACHED_GRAMMARS = 128
-_CACHED_SECONDS = 1.0
 
 # llguidance compiles by recursion: the longest chain of rules or references that fits into
 # MAX_CHARACTERS needs this stack.
@@ -52,12 +46,6 @@ _LIMITS: dict[str, Any] = {
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiled:
-    matcher: Any
-    seconds: float
-
-
 class ConstraintCompiler:
     """Compiles and caches grammars of one vocabulary. Call it off the event loop."""
 
@@ -66,8 +54,7 @@ class ConstraintCompiler:
         self._tokenizer = tokenizer
         self._vocabulary = read_vocabulary(tokenizer)
         self._bits = np.zeros((vocabulary_size + 31) // 32, np.int32)
-        self._lock = threading.Lock()
-        self._compiled: OrderedDict[bytes, _Compiled] = OrderedDict()
+        self._cache = GrammarCache()
         self._limits = llguidance.LLParserLimits(**_LIMITS)
         self._rehearsal = Rehearsal(tokenizer, _LIMITS)
         # for callers on the event loop: grammars made to be slow must not take all its threads
@@ -80,33 +67,53 @@ class ConstraintCompiler:
         Raises InvalidConstraint or InvalidGrammar, whose `param` is the path of the fault.
         """
         frame = frame or Frame()
-        if frame.calls is not None:
-            frame = replace(frame, calls=_prepare(frame.calls))
-        body = None if constraint is None else self._write_body(constraint) | {"name": "body"}
-        grammar = self._write(body, frame)
-        key = hashlib.sha256(grammar.encode(errors="surrogatepass")).digest()
-        with self._lock:
-            compiled = self._compiled.get(key)
-        if compiled is None:  # without the lock: cached ones need not wait for it
-            compiled = _run_deep(lambda: self._compile(constraint, body, frame))
-        with self._lock:
-            self._keep(key, compiled)
-            matcher = compiled.matcher.deep_copy()
+        found = self.recall(constraint, frame)
+        if found is not None:
+            return found
+        compiled = self._prepare_and_compile(constraint, frame)
+        self._cache.keep(key_of(constraint, frame), compiled)
+        return self._start(compiled, constraint, frame)
+
+    def recall(self, constraint: Constraint | None, frame: Frame) -> TokenConstraint | None:
+        """What `compile` makes, where the grammar is in the cache. Takes as long as spelling what
+        was asked for."""
+        compiled = self._cache.get(key_of(constraint, frame))
+        return None if compiled is None else self._start(compiled, constraint, frame)
+
+    def _start(
+        self, compiled: Compiled, constraint: Constraint | None, frame: Frame
+    ) -> TokenConstraint:
+        matcher = compiled.matcher.deep_copy()
+        if frame.calls is not None and frame.calls.entered:
+            self._enter(matcher, frame.calls)
         source = "tools" if constraint is None else constraint.source
         return GrammarConstraint(matcher, self._bits, source, frame.openers(self._vocabulary))
+
+    def _prepare_and_compile(self, constraint: Constraint | None, frame: Frame) -> Compiled:
+        if frame.calls is not None:
+            tools = tuple(map(prepare, frame.calls.tools))
+            frame = replace(frame, calls=replace(frame.calls, tools=tools))
+        body = None if constraint is None else self._write_body(constraint) | {"name": "body"}
+        return _run_deep(lambda: self._compile(constraint, body, frame))
+
+    def _enter(self, matcher: Any, calls: Calls) -> None:
+        """Go into the call that the prompt has begun. One that no tool would take is text, unless
+        calls are demanded: then it raises InvalidConstraint."""
+        tokens: list[int] = []
+        for piece in self._vocabulary.spell(calls.entered):
+            is_token = isinstance(piece, int)
+            tokens += [piece] if is_token else self._tokenizer.tokenize_bytes(piece.encode())
+        if matcher.validate_tokens(tokens) == len(tokens):
+            matcher.consume_tokens(tokens)
+        elif calls.must:
+            raise InvalidConstraint(
+                "The last message begins a call that none of the tools would take.",
+                param="messages",
+            )
 
     def close(self) -> None:
         """End what runs beside it."""
         self._rehearsal.close()
-
-    def _keep(self, key: bytes, compiled: _Compiled) -> None:
-        self._compiled[key] = compiled
-        self._compiled.move_to_end(key)
-        while (
-            len(self._compiled) > _CACHED_GRAMMARS
-            or sum(one.seconds for one in self._compiled.values()) > _CACHED_SECONDS
-        ):
-            self._compiled.popitem(last=False)
 
     def _write_body(self, constraint: Constraint) -> dict[str, Any]:
         source = constraint.source
@@ -139,7 +146,8 @@ class ConstraintCompiler:
         return {"lark_grammar": lark}
 
     def _write(self, body: dict[str, Any] | None, frame: Frame) -> str:
-        outer = frame.wrap(self._vocabulary, has_body=body is not None)
+        knows_end = body is None or body.get("json_schema") is not None
+        outer = frame.wrap(self._vocabulary, has_body=body is not None, knows_end=knows_end)
         parts = [] if outer is None else [{"lark_grammar": outer}]
         if body is not None and not (frame.calls is not None and frame.calls.must):
             parts.append(body)
@@ -147,7 +155,7 @@ class ConstraintCompiler:
 
     def _compile(
         self, constraint: Constraint | None, body: dict[str, Any] | None, frame: Frame
-    ) -> _Compiled:
+    ) -> Compiled:
         """The format is tried alone first, then with all that is around it."""
         if constraint is not None and body is not None and not isinstance(constraint, JsonObject):
             reason = self._rehearse(_spell_grammars(body))  # JsonObject: that grammar is our own
@@ -168,7 +176,7 @@ class ConstraintCompiler:
             matcher.unsafe_compute_mask_ptr(bits.ctypes.data, bits.nbytes)
             reason = find_failure(matcher.get_error(), matcher.stop_reason())
             if reason is None:
-                return _Compiled(matcher, time.thread_time() - started)
+                return Compiled(matcher, len(grammar), time.thread_time() - started)
         if constraint is None:
             raise InvalidConstraint(f"The tools cannot be used: {reason}.", param="tools")
         raise self._refusal(constraint, reason)
@@ -205,10 +213,6 @@ class ConstraintCompiler:
             return self._rehearse(_spell_grammars({"json_schema": schema})) is None
 
         return find_fault(constraint.schema, constraint.source, is_fine)
-
-
-def _prepare(calls: Calls) -> Calls:
-    return replace(calls, tools=tuple(map(prepare, calls.tools)))
 
 
 def _spell_grammars(*grammars: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from app.chat.lark import Lark, one_of, token
+from app.chat.parsers.answer import Reply
 from app.core.messages import Tool
 from app.engine.constraint.vocabulary import Vocabulary
 
@@ -20,7 +21,7 @@ class WriteCalls(Protocol):
 class Calls:
     """The tools that may be called. `openers`: what a call begins with; `must`: an answer is made
     of calls; `many`: of more than one, if the model likes. `prompt_end`: it may have begun an
-    opener, which the answer then only has to finish."""
+    opener, which the answer then only has to finish; or a whole call, which is `open_call` then."""
 
     write: WriteCalls
     openers: tuple[str, ...]
@@ -28,6 +29,14 @@ class Calls:
     must: bool = False
     many: bool = True
     prompt_end: str = ""
+    open_call: str = ""
+
+    @property
+    def entered(self) -> str:
+        """What the prompt has of the answer's first call, its whole opener at least."""
+        whole = self.openers[:1] if self.must and self.prompt_end.endswith(self.openers[0]) else ()
+        is_whole = self.open_call.startswith(self.openers)
+        return self.open_call if is_whole else "".join(whole)
 
     @property
     def begun(self) -> dict[str, str]:
@@ -47,7 +56,7 @@ class Frame:
     `thought`: the answer starts inside a thought (`open`), may start with one (`optional`), or
     has none (`none`); with `ends_at_call` what opens a call closes it too. `calls` None where no
     tool may be called. `turn`: what stands between a thought and the rest, blanks if it is blank;
-    `lead`: before a format. With a format, an answer is the format or calls; without one, text and
+    `reply`: around a format. With a format, an answer is the format or calls; without one, text and
     calls in any order.
     """
 
@@ -57,7 +66,7 @@ class Frame:
     calls: Calls | None = None
     ends_at_call: bool = False
     turn: str = ""
-    lead: str = ""
+    reply: Reply | None = None
 
     def openers(self, vocabulary: Vocabulary) -> tuple[int, ...]:
         """The tokens that lead away from the format: into a thought or a call that need not be."""
@@ -66,41 +75,59 @@ class Frame:
         found = (vocabulary.find(text) for text in texts)
         return tuple(one for one in found if one is not None)
 
-    def wrap(self, vocabulary: Vocabulary, *, has_body: bool) -> str | None:
+    def wrap(self, vocabulary: Vocabulary, *, has_body: bool, knows_end: bool = True) -> str | None:
         """A Lark grammar around the grammar named `body`, or without one; None where nothing is
-        held to anything, or the body needs nothing around it.
+        held to anything, or the body needs nothing around it. `knows_end`: what follows the body
+        cannot be taken for more of it.
 
         Between the thought and what is held to a format a few blanks may stand.
         """
-        needs_nothing = self.thought == "none" and not self.lead
+        needs_nothing = self.thought == "none" and self.reply is None
         if self.calls is None and (needs_nothing or not has_body):
             return None
-        return _Writer(self, vocabulary).write(has_body=has_body)
+        return _Writer(self, vocabulary, knows_end=knows_end).write(has_body=has_body)
 
 
 class _Writer:
-    def __init__(self, frame: Frame, vocabulary: Vocabulary) -> None:
+    def __init__(self, frame: Frame, vocabulary: Vocabulary, *, knows_end: bool) -> None:
         self._frame = frame
+        self._knows_end = knows_end
         self._vocabulary = vocabulary
         self._lark = Lark(vocabulary.spell, vocabulary.ends)
 
     def write(self, *, has_body: bool) -> str:
-        calls, lead = self._frame.calls, self._lark.text(self._frame.lead)
-        body = f"{lead} @body"
-        if calls is None:
-            start = self._after_thought(body)
-        elif calls.must:
+        calls = self._frame.calls
+        if calls is not None and calls.must:
             start = self._after_thought(self._only_calls(calls))
-        elif has_body:
-            start = self._after_thought(one_of(body, self._only_calls(calls)))
-        else:
+        elif calls is not None and not has_body:
             start = self._free(calls)
+        else:
+            instead = [self._only_calls(calls)] if calls is not None else []
+            reply, is_late = (
+                self._in_reply(),
+                self._frame.reply and self._frame.reply.follows_thought,
+            )
+            start = self._after_thought(
+                one_of(reply, *instead), one_of("@body" if is_late else reply, *instead)
+            )
         return f"start: {start}\n{self._lark.rules}"
 
-    def _after_thought(self, answer: str) -> str:
+    def _in_reply(self) -> str:
+        """The format with its markers. One that may go on for ever could take the text of the
+        closing marker for its own, and must be able to end without."""
+        lark, reply = self._lark, self._frame.reply
+        if reply is None:
+            return "@body"
+        tail = lark.text(reply.tail)
+        is_sure = self._knows_end or self._vocabulary.begins_with_token(reply.tail)
+        return f"{lark.text(reply.lead)} @body {tail if is_sure or not tail else f'({tail})?'}"
+
+    def _after_thought(self, answer: str, otherwise: str = "") -> str:
+        """`otherwise`: the answer where there is no thought."""
         frame, lark = self._frame, self._lark
+        otherwise = otherwise or answer
         if frame.thought == "none":
-            return answer
+            return otherwise
         beside = self._beside_thought()
         turn = lark.text(frame.turn) if frame.turn.strip() else lark.blanks
         thinking = f"{lark.until(frame.think_close, beside=beside)} {turn} {answer}"
@@ -109,14 +136,15 @@ class _Writer:
             thinking = one_of(thinking, call)
         if frame.thought == "open":
             return thinking
-        return one_of(f"{lark.text(frame.think_open)} {thinking}", answer)
+        return one_of(f"{lark.text(frame.think_open)} {thinking}", otherwise)
 
     def _only_calls(self, calls: Calls) -> str:
-        """From the first token on."""
+        """From the first token on, or from what the prompt has begun."""
         lark = self._lark
         opener = calls.openers[0]
-        call = lark.rule(f"{lark.text(opener)} {self._rest(calls, opener)}")
-        return f"{call} {self._more(calls)}"
+        ways = [f"{lark.text(opener)} {self._rest(calls, opener)}"]
+        ways += (f"{lark.text(left)} {self._rest(calls, o)}" for left, o in calls.begun.items())
+        return f"{lark.rule(one_of(*ways))} {self._more(calls)}"
 
     def _more(self, calls: Calls) -> str:
         lark, opener = self._lark, calls.openers[0]

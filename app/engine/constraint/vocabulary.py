@@ -24,6 +24,10 @@ class Vocabulary:
         pieces = self.spell(text)
         return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], int) else None
 
+    def begins_with_token(self, text: str) -> bool:
+        """Whether `text` begins with a special token."""
+        return any(isinstance(piece, int) for piece in self.spell(text)[:1])
+
 
 def read_vocabulary(tokenizer: Any) -> Vocabulary:
     """Of an llguidance tokenizer."""

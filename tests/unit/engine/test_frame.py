@@ -63,7 +63,7 @@ def make_frame(*, calls: bool = True, must: bool = False) -> Frame:
         offered if calls else None,
         thought.ends_at_call,
         GPT_OSS.turn,
-        GPT_OSS.lead,
+        GPT_OSS.reply,
     )
 
 

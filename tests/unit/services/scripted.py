@@ -204,6 +204,9 @@ class ScriptedConstraints(ConstraintCompiler):
         self.frames.append(frame)
         return "compiled"  # pyright: ignore[reportReturnType]
 
+    def recall(self, constraint: Constraint | None, frame: Frame) -> None:
+        """Nothing is in the cache."""
+
 
 class ScriptedEmbedder(Embedder):
     """The vector of an input is [length, 1, 2, 2], made a unit vector."""

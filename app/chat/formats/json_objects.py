@@ -24,7 +24,7 @@ JSON_OBJECTS = (
         _ACTIONS,
         _COHERE_THOUGHT,
         reply=Reply("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
-        strays=("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
+        strays=("<|END_RESPONSE|>",),
     ),
     ChatFormat(
         "cohere2",
@@ -32,7 +32,7 @@ JSON_OBJECTS = (
         _ACTIONS,
         _COHERE_THOUGHT,
         reply=Reply("<|START_TEXT|>", "<|END_TEXT|>"),
-        strays=("<|START_TEXT|>", "<|END_TEXT|>"),
+        strays=("<|END_TEXT|>",),
     ),
     ChatFormat(
         "command-r",

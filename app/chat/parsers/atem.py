@@ -53,18 +53,19 @@ class Atem:
 
     def __init__(self, toolbox: Toolbox, prompt_end: str) -> None:
         self._toolbox = toolbox
-        begun = prompt_end.rpartition(START)[2]
+        _, start, begun = prompt_end.rpartition(START)
         header, message, body = begun.partition(MESSAGE)
         is_over = any(end in body for end in _ENDS)
         self._recipient = header.rpartition(_TO)[2].strip() if message and not is_over else ""
-        self._begun = body if self._recipient not in _NOT_TOOLS and toolbox else ""
+        self._body = body if self._recipient not in _NOT_TOOLS and toolbox else ""
+        self._header = "" if message else start + header
 
     @property
     def open_call(self) -> str:
-        return self._begun.lstrip()
+        return self._body.lstrip()
 
     def read(self, scan: Scanner) -> Steps[None]:
-        scan.begin_with(self._begun)
+        scan.begin_with(self._header or self._body)
         recipient = self._recipient or (yield from _read_header(scan))
         while True:
             marker = yield from self._read_body(scan, recipient)

@@ -83,9 +83,16 @@ class ConstraintCompiler:
     def _start(
         self, compiled: Compiled, constraint: Constraint | None, frame: Frame
     ) -> TokenConstraint:
-        matcher = compiled.matcher.deep_copy()
-        if frame.calls is not None and frame.calls.entered:
-            self._enter(matcher, frame.calls)
+        """Raises InvalidConstraint where calls are demanded, and the prompt has begun one that no
+        tool would take. Otherwise that is text."""
+        matcher, calls = compiled.matcher.deep_copy(), frame.calls
+        if calls is not None and calls.entered and not self._enter(matcher, calls):
+            if calls.must:
+                raise InvalidConstraint(
+                    "The last message begins a call that none of the tools would take.",
+                    param="messages",
+                )
+            matcher = compiled.matcher.deep_copy()
         source = "tools" if constraint is None else constraint.source
         return GrammarConstraint(matcher, self._bits, source, frame.openers(self._vocabulary))
 
@@ -96,20 +103,19 @@ class ConstraintCompiler:
         body = None if constraint is None else self._write_body(constraint) | {"name": "body"}
         return _run_deep(lambda: self._compile(constraint, body, frame))
 
-    def _enter(self, matcher: Any, calls: Calls) -> None:
-        """Go into the call that the prompt has begun. One that no tool would take is text, unless
-        calls are demanded: then it raises InvalidConstraint."""
-        tokens: list[int] = []
+    def _enter(self, matcher: Any, calls: Calls) -> bool:
+        """Go into the call that the prompt has begun; False where no tool would take it."""
+        tokenize = self._tokenizer.tokenize_bytes
         for piece in self._vocabulary.spell(calls.entered):
-            is_token = isinstance(piece, int)
-            tokens += [piece] if is_token else self._tokenizer.tokenize_bytes(piece.encode())
-        if matcher.validate_tokens(tokens) == len(tokens):
+            tokens = [piece] if isinstance(piece, int) else tokenize(piece.encode())
+            if isinstance(piece, int) and not matcher.validate_tokens(tokens):
+                # such as a marker in a string: what is cut up is no token
+                text = self._tokenizer.decode_str(tokens)
+                tokens = [token for char in text for token in tokenize(char.encode())]
+            if matcher.validate_tokens(tokens) < len(tokens):
+                return False
             matcher.consume_tokens(tokens)
-        elif calls.must:
-            raise InvalidConstraint(
-                "The last message begins a call that none of the tools would take.",
-                param="messages",
-            )
+        return True
 
     def close(self) -> None:
         """End what runs beside it."""

@@ -27,6 +27,12 @@ from app.services.parts import PartReader
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _JINJA = ("{{", "{%")
+# These are control tokens, without text in the API; an output that was copied may end with one.
+_TURN_ENDS = (
+    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|eot|>", "<|endoftext|>"),
+    *("<end_of_turn>", "<turn|>", "<|end_of_text|>", "<|END_OF_TURN_TOKEN|>", "<|end_of_msg|>"),
+    *("<｜end▁of▁sentence｜>", "<end_of_sentence>", "[e~[", "<|endofassistant|>", "</s>"),
+)
 
 
 class _Tools(Part):
@@ -62,11 +68,20 @@ class _Parsing:
         """The events that each piece brings, and those of the end."""
         parser = self._make_parser()
         reader = PartReader(choice=0, make_id=str)
-        size = self.chunk or max(len(self.output), 1)
-        for start in range(0, len(self.output), size):
-            yield reader.read(parser.feed(self.output[start : start + size]))
+        output = self.output if self.is_partial else self._without_end()
+        size = self.chunk or max(len(output), 1)
+        for start in range(0, len(output), size):
+            yield reader.read(parser.feed(output[start : start + size]))
         if not self.is_partial:
             yield reader.read(parser.finish())
+
+    def _without_end(self) -> str:
+        """The output without the end of the turn, of those that the template may write."""
+        source, text = self.template.source, self.output.rstrip()
+        for end in _TURN_ENDS:
+            if text.endswith(end) and (end in source or "eos_token" in source):
+                return text.removesuffix(end)
+        return self.output
 
     def _make_parser(self) -> StreamParser:
         traits = self.template.traits

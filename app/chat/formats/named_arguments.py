@@ -13,7 +13,7 @@ MISTRAL = ChatFormat(
         "[TOOL_CALLS]",
         "[ARGS]",
         id_open="[CALL_ID]",
-        listed=JsonCalls("[TOOL_CALLS]", ""),
+        listed=JsonCalls("[TOOL_CALLS]", id_keys=("id",)),
     ),
     Thought("[THINK]", "[/THINK]"),
 )

@@ -19,7 +19,7 @@ def _attribute(tag: str, attributes: str = "") -> Tag:
 def _xtml(tag: str, attribute: str, attributes: str) -> Tag:
     """As Kimi-K3 spells tags."""
     opens, closes = f'<|open|>{tag} {attribute}="', f"<|close|>{tag}<|sep|>"
-    return Tag(opens, closes, '"', "<|sep|>", attributes)
+    return Tag(opens, closes, '"', "<|sep|>", attributes, is_escaped=True)
 
 
 QWEN3_CODER = ChatFormat(
@@ -86,6 +86,7 @@ KIMI_K3 = ChatFormat(
         "<|close|>tools<|sep|>",
         _xtml("call", "tool", ' index="[0-9]+"'),
         _xtml("argument", "key", ' type="{type}"'),
+        json_tags=('<|open|>json type="object"<|sep|>', "<|close|>json<|sep|>"),
     ),
     Thought("<|open|>think<|sep|>", "<|close|>think<|sep|>", ends_at_call=True),
     turn="",

@@ -9,6 +9,7 @@ from app.chat.parsers.scanner import Malformed, Scanner, Steps
 
 MAX_DEPTH = 64
 _IN_STRING = re.compile(r'[^"\\]+')
+_CONTROL = re.compile(r"[\x00-\x1f]")
 _IN_SCALAR = re.compile(r'[^\s,:{}\[\]"]+')
 _BETWEEN = re.compile(r"[\s\w,:.+'-]+")
 _CLOSING = {"}": "{", "]": "["}
@@ -66,11 +67,13 @@ def parse(text: str) -> Any:
 
 
 def _read_string(scan: Scanner, tell: Callable[[str], None]) -> Steps[None]:
+    """Line breaks and their like, which some models write as they are, are told as JSON has
+    them."""
     scan.skip(1)
     tell('"')
     while True:
         if run := scan.take_run(_IN_STRING):
-            tell(run)
+            tell(_CONTROL.sub(_escape, run))
         char = yield from scan.peek()
         if not char:
             raise Malformed
@@ -83,6 +86,10 @@ def _read_string(scan: Scanner, tell: Callable[[str], None]) -> Steps[None]:
             escaped = yield from scan.peek()
             scan.skip(len(escaped))
             tell(char + escaped)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
 
 
 def _read_scalar(scan: Scanner, tell: Callable[[str], None]) -> Steps[bool]:

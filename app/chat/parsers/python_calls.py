@@ -147,24 +147,34 @@ def _read_call(
     yield from scan.take("(")
     if not name or (is_bare and name not in toolbox):
         raise Malformed
-    scan.start_call(name)
-    yield from _read_arguments(scan)
+    yield from scan.skip_space()
+    is_empty = yield from scan.try_take(")")
+    parameter = "" if is_empty else (yield from _read_parameter(scan))
+    scan.start_call(name)  # what takes arguments without names is no call
+    if not is_empty:
+        yield from _read_arguments(scan, parameter)
 
 
-def _read_arguments(scan: Scanner) -> Steps[None]:
+def _read_parameter(scan: Scanner) -> Steps[str]:
+    name = yield from scan.read_word(_IN_PARAMETER)
+    yield from scan.skip_space()
+    yield from scan.take("=")
+    return name
+
+
+def _read_arguments(scan: Scanner, parameter: str) -> Steps[None]:
+    """From the value of the first parameter on."""
     before = "{"
     while True:
-        yield from scan.skip_space()
-        if (yield from scan.try_take(")")):
-            break
-        parameter = yield from scan.read_word(_IN_PARAMETER)
-        yield from scan.skip_space()
-        yield from scan.take("=")
         scan.add_arguments(f"{before}{json.dumps(parameter, ensure_ascii=False)}: ")
+        before = ", "
         yield from scan.skip_space()
         yield from read_value(scan, scan.add_arguments)
         yield from scan.skip_space()
         if (yield from scan.peek()) != ")":
             yield from scan.take(",")
-        before = ", "
-    scan.add_arguments("}" if before == ", " else "{}")
+            yield from scan.skip_space()
+        if (yield from scan.try_take(")")):
+            break
+        parameter = yield from _read_parameter(scan)
+    scan.add_arguments("}")

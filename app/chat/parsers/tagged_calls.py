@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from app.chat.lark import Lark, one_of
 from app.chat.lark import quote as literal
+from app.chat.parsers.json_text import read_value
 from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import Malformed, Scanner, Steps
 from app.chat.parsers.schema import Schema
@@ -27,7 +28,8 @@ class Tag:
     """`open` NAME `name_end` ATTRIBUTES `end`, later `close`.
 
     `attributes`: what the format itself writes there, as a regular expression, where `{type}` is
-    the type of a value and `{is_string}` whether it is a string.
+    the type of a value and `{is_string}` whether it is a string. `is_escaped`: a name may hold
+    `&quot;` and `&amp;`.
     """
 
     open: str
@@ -35,6 +37,7 @@ class Tag:
     name_end: str = ""
     end: str = ">"
     attributes: str = ""
+    is_escaped: bool = False
 
     def write(self, lark: Lark, name: str, value_type: str = "") -> str:
         """The grammar of what follows `open`; of `name` too."""
@@ -49,6 +52,8 @@ class Tag:
         yield from scan.take(self.name_end)
         attributes = (yield from scan.read_word(_ATTRIBUTES)) if self.name_end else ""
         yield from scan.take(self.end)
+        if self.is_escaped:
+            name = name.replace("&quot;", '"').replace("&amp;", "&")
         return name.strip(), attributes
 
 
@@ -58,6 +63,7 @@ class TaggedCalls:
 
     `is_bare`: some calls come without `open`; for these the name must be that of a tool. `pad` is
     what the format adds before and after a value, `quotes` what may stand around it instead.
+    `json_tags`: between these all arguments may come as one JSON object.
     """
 
     open: str
@@ -67,6 +73,7 @@ class TaggedCalls:
     is_bare: bool = False
     pad: str = ""
     quotes: tuple[str, str] | None = None
+    json_tags: tuple[str, str] | None = None
 
     @property
     def openers(self) -> Markers:
@@ -89,7 +96,8 @@ class TaggedCalls:
             if not name or not (is_wrapped or name in toolbox):
                 raise Malformed
             scan.start_call(name)
-            yield from self._read_parameters(scan, toolbox.parameters_of(name))
+            if not (yield from self._read_json(scan)):
+                yield from self._read_parameters(scan, toolbox.parameters_of(name))
             scan.end_call()
             scan.hold()
             yield from self._skip_closing(scan)
@@ -131,6 +139,22 @@ class TaggedCalls:
             closing = (yield from scan.take_close(self.call.close)) or (
                 self.close and (yield from scan.take_close(self.close))
             )
+
+    def _read_json(self, scan: Scanner) -> Steps[bool]:
+        """The arguments as JSON and the end of the call; False where they are none."""
+        if self.json_tags is None:
+            return False
+        yield from scan.skip_space()
+        opens, closes = self.json_tags
+        if not (yield from scan.try_take(opens)):
+            return False
+        yield from scan.skip_space()
+        yield from read_value(scan, scan.add_arguments)
+        yield from scan.skip_space()
+        yield from scan.take_close(closes)
+        yield from scan.skip_space()
+        yield from scan.take_close(self.call.close)
+        return True
 
     def _read_parameters(self, scan: Scanner, schema: Schema) -> Steps[None]:
         """Up to and with the end of the call."""

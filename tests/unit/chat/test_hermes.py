@@ -205,3 +205,9 @@ def test_any_text_reads_the_same_however_it_is_cut(text: str, data: st.DataObjec
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=4)))
     pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     assert read(hermes, *pieces) == read(hermes, text) == read(hermes, *text)
+
+
+def test_line_breaks_in_strings_are_told_as_json_has_them() -> None:
+    text = '<tool_call>{"name": "f", "arguments": {"a": "1\n\t2\x01\\n3"}}</tool_call>'
+    result = read_every_way(hermes, text)
+    assert (result.calls, result.ended) == ([["f", '{"a": "1\\n\\t2\\u0001\\n3"}']], [True])

@@ -289,3 +289,10 @@ class TestFunctionary:
         assert read_every_way(SAMPLES[sample].make, text) == Read(
             calls=[["python", arguments]], ended=[True]
         )
+
+
+def test_an_older_form_keeps_its_ids() -> None:
+    listed = '{"name": "f", "arguments": {}, "id": "abc123def"}, {"name": "f", "arguments": {}}'
+    parser = partial(MISTRAL.make_parser, TOOLS, thinks=True)
+    result = read_every_way(parser, f"[TOOL_CALLS] [{listed}]")
+    assert result.calls == [["f", "{}", "abc123def"], ["f", "{}"]]

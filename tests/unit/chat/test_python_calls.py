@@ -110,7 +110,6 @@ def test_what_else_models_write_for_values(literal: str, value: Any) -> None:
     ("text", "content", "arguments"),
     [
         (f"{OPEN}[f(a=1] x", "] x", '{"a": 1'),
-        (f"{OPEN}[f(1)]", ")]", ""),
         (f"{OPEN}[f(a=)]", ")]", '{"a": '),
         (f"{OPEN}[f(a=g(1))]", "(1))]", '{"a": "g"'),
         (f"{OPEN}[f(a={{1}})]", "})]", '{"a": {"1"'),
@@ -136,8 +135,7 @@ def test_markdown_is_text() -> None:
 
 def test_arguments_stream() -> None:
     parser = lfm2()
-    assert parser.feed(f"{OPEN}[f(") == [CallStart("f")]
-    assert parser.feed("a=") == [CallArguments('{"a": ')]
+    assert parser.feed(f"{OPEN}[f(a=") == [CallStart("f"), CallArguments('{"a": ')]
     assert parser.feed("'one ") == [CallArguments('"one ')]
     assert parser.feed("two', b=[1") == [CallArguments('two", "b": [')]
     assert parser.feed(", 'x") == [CallArguments('1, "x')]
@@ -283,3 +281,10 @@ def test_any_white_space_may_stand_before_what_looks_like_a_call(name: str, spac
         f'Yes.{{"name": "f", "parameters": {{}}}}{space} x',
     ):
         read_every_way(lambda: spoken.make_parser((Tool("f"),), thinks=False), text)
+
+
+@pytest.mark.parametrize("call", ["[f(1)]", '[f("x", a=1)]', "print(1)", "[f(a)]", "[f(g.h())]"])
+def test_what_has_arguments_without_names_is_no_call(call: str) -> None:
+    result = read_every_way(lfm2, f"Look: {OPEN}{call}{CLOSE}")
+    assert (result.content, result.calls) == (f"Look: {OPEN}{call}{CLOSE}", [])
+    assert result.malformed == 1

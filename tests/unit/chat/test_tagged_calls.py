@@ -330,3 +330,25 @@ def test_any_text_reads_the_same_however_it_is_cut(text: str, data: st.DataObjec
 @given(st.text(max_size=30))
 def test_any_string_comes_out_as_it_went_in(value: str) -> None:
     assert arguments(read(qwen, *call(("s", value)))) == [{"s": value}]
+
+
+def test_kimi_k3_may_write_all_arguments_as_json() -> None:
+    call = (
+        '<|open|>call tool="f" index="1"<|sep|><|open|>json type="object"<|sep|>'
+        '{"a": "x"}<|close|>json<|sep|><|close|>call<|sep|>'
+    )
+    other = '<|open|>call tool="f" index="2"<|sep|><|close|>call<|sep|>'
+    text = f"<|open|>tools<|sep|>{call}{other}<|close|>tools<|sep|><|close|>message<|sep|>"
+    result = read_every_way(partial(KIMI_K3.make_parser, (Tool("f"),), thinks=True), text)
+    assert (result.content, result.calls) == ("", [["f", '{"a": "x"}'], ["f", "{}"]])
+    assert result.ended == [True, True]
+
+
+def test_kimi_k3_escapes_names() -> None:
+    text = (
+        '<|open|>tools<|sep|><|open|>call tool="a&amp;b" index="1"<|sep|>'
+        '<|open|>argument key="&quot;x&quot;" type="string"<|sep|>&amp;<|close|>argument<|sep|>'
+        "<|close|>call<|sep|><|close|>tools<|sep|>"
+    )
+    result = read_every_way(partial(KIMI_K3.make_parser, (Tool("f"),), thinks=True), text)
+    assert result.calls == [["a&b", '{"\\"x\\"":"&amp;"}']]

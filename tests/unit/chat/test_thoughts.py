@@ -6,8 +6,10 @@ import pytest
 
 from app.chat.formats.argument_pairs import GLM, LING
 from app.chat.formats.chat_format import ChatFormat
+from app.chat.formats.json_objects import HERMES
 from app.chat.formats.named_arguments import KIMI_K2
 from app.chat.formats.tagged_parameters import DEEPSEEK_V3_2, DEEPSEEK_V4, QWEN3_CODER
+from app.chat.parsers.answer import Thought
 from app.chat.parsers.base import StreamParser
 from app.core.messages import Tool
 from tests.unit.chat.reading import read_every_way
@@ -60,3 +62,30 @@ def test_and_may_call_after_all() -> None:
 def test_a_turn_s_end_after_the_answer_says_nothing() -> None:
     parser = partial(LING.make_parser, TOOLS, thinks=True)
     assert read_every_way(parser, "Hello.<|role_end|>").content == "Hello."
+
+
+@formats
+def test_without_tools_a_thought_ends_only_where_it_is_closed(form: ChatFormat) -> None:
+    parser = partial(form.make_parser, (), thinks=True, prompt_end="<think>\n")
+    thought = f"They write {CALLS[form]} there."
+    result = read_every_way(parser, f"{thought}\n</think>\n\nSo it is.")
+    assert (result.reasoning, result.content, result.calls) == (thought, "So it is.", [])
+    never_closed = read_every_way(parser, thought)
+    assert (never_closed.reasoning, never_closed.content) == (thought, "")
+
+
+@pytest.mark.parametrize(
+    ("thought", "text"),
+    [
+        (Thought("◁think▷", "◁/think▷"), "◁think▷Hm.◁/think▷Hello."),
+        (Thought("◁think▷", "◁/think▷"), "<think>\nHm.\n</think>\n\nHello."),
+        (Thought("<thinking>", "</thinking>"), "<thinking>\nHm.\n</thinking>\nHello."),
+    ],
+)
+def test_a_template_may_have_markers_of_its_own(thought: Thought, text: str) -> None:
+    parser = partial(HERMES.make_parser, TOOLS, thinks=True, thought=thought)
+    result = read_every_way(parser, text)
+    assert (result.reasoning, result.content) == ("Hm.", "Hello.")
+    begun = partial(parser, prompt_end=f"assistant{thought.open}")
+    result = read_every_way(begun, f"Hm.{thought.close}Hello.")
+    assert (result.reasoning, result.content) == ("Hm.", "Hello.")

@@ -180,3 +180,22 @@ def test_the_command_needs_neither_a_model_nor_llama_cpp(files: list[str]) -> No
     )
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["content"] == "Let me look."
+
+
+def test_a_call_that_the_prompt_has_begun_is_printed_whole(files: list[str]) -> None:
+    begun, rest = CALL[:32], CALL[32:]
+    for chunk in ((), ("--chunk", "1")):
+        code, (message,), _ = run(*files, *chunk, "--prompt-suffix", begun, given=rest)
+        (call,) = message["tool_calls"]
+        assert (code, message["content"]) == (0, None)
+        assert call["function"] == {"name": "get_time", "arguments": '{"city": "Łódź"}'}
+
+
+def test_the_end_of_a_turn_is_no_text(files: list[str]) -> None:
+    for text, content in (
+        ("Hello.<|im_end|>\n", "Hello."),
+        ("Hello.<|eot_id|>", "Hello.<|eot_id|>"),  # which this template does not write
+        ("<|im_end|> it is.", "<|im_end|> it is."),
+    ):
+        _, (message,), _ = run(*files, given=text)
+        assert message["content"] == content

@@ -1,7 +1,7 @@
 """Request bodies: JSON objects, bounded before anything else looks at them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar, cast
 
 import orjson
@@ -14,8 +14,9 @@ _ESCAPED_NUL = b"\\u0000"
 _FORM = "application/x-www-form-urlencoded"
 
 
-INLINE_BYTES = 256 * 1024
-"""Larger bodies are read in a thread: a full one may take a second."""
+INLINE_BYTES = 64 * 1024
+"""Larger bodies are read in a thread: this much takes up to five milliseconds, a full one may take
+a second."""
 
 T = TypeVar("T")
 
@@ -76,12 +77,7 @@ def _check_depth(value: Any, max_depth: int) -> None:
     """Level by level, so that deep nesting costs no recursion."""
     level: list[Any] = [value]
     for _ in range(max_depth):
-        level = [
-            child
-            for container in level
-            for child in _children(container)
-            if isinstance(child, (dict, list))
-        ]
+        level = [child for container in level for child in _containers_in(container)]
         if not level:
             return
     raise MalformedBody(f"The request body is nested more than {max_depth} levels deep.")
@@ -100,7 +96,12 @@ def _check_nul(value: Any) -> None:
         level = upcoming
 
 
-def _children(container: Any) -> list[Any]:
+def _containers_in(container: Any) -> list[Any]:
+    """By their very types, which is faster; parsed JSON has no others."""
+    return [v for v in _children(container) if type(v) is dict or type(v) is list]
+
+
+def _children(container: Any) -> Collection[Any]:
     if isinstance(container, dict):
-        return list(cast("dict[str, Any]", container).values())
+        return cast("dict[str, Any]", container).values()
     return container

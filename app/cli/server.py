@@ -20,6 +20,9 @@ from app.wiring import build_service
 _BACKLOG = 2048
 # Longer than clients keep an idle connection, so that they never write into one just closed.
 _KEEP_ALIVE = 75
+# How long a thread keeps Python's lock while another wants it. Long prompts and large tools are
+# prepared in threads; with Python's own 5 ms the event loop and the engines waited for all of them.
+_SWITCH_SECONDS = 0.0005
 _LAST_SECOND = 1  # for answers that are being written while the listener closes
 
 _log = structlog.stdlib.get_logger("corral")
@@ -27,6 +30,7 @@ _log = structlog.stdlib.get_logger("corral")
 
 def run_server(settings: Settings) -> None:
     """Serve until a signal. Raises ConfigurationError, or what made preloading impossible."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
     with bind_socket(settings.host, settings.server_port) as sock:
         server = DrainingServer(settings, sock)
         server.run(sockets=[sock])

@@ -5,7 +5,7 @@ import pytest
 
 from app.core.errors import InvalidConstraint
 from app.core.requests import JsonObject, JsonSchema
-from app.engine.constraint import ConstraintCompiler
+from app.engine.constraint import ConstraintCompiler, Frame
 from app.llama.model import Model
 
 SOURCE = "response_format.json_schema.schema"
@@ -132,3 +132,16 @@ def test_a_schema_that_would_compile_for_minutes_is_refused_at_once(
 @pytest.mark.parametrize("step", [0.01, 5, 250, 1_000_000, 9973])
 def test_ordinary_multiples_are_taken(compiler: ConstraintCompiler, step: float) -> None:
     assert compiler.compile(JsonSchema({"type": "number", "multipleOf": step}, SOURCE))
+
+
+def test_what_was_compiled_is_recalled(compiler: ConstraintCompiler, builtin_model: Model) -> None:
+    """Each time from its start."""
+    asked = JsonSchema({**SCHEMA, "title": "recalled"}, SOURCE)
+    assert compiler.recall(asked, Frame()) is None
+    made = compiler.compile(asked)
+    (brace,) = builtin_model.vocabulary.tokenize("{", add_special=False, parse_special=False)
+    for constraint in (made, compiler.recall(asked, Frame()), compiler.compile(asked)):
+        assert constraint is not None
+        assert constraint.allows(brace)
+        constraint.accept(brace)
+        assert not constraint.allows(brace)

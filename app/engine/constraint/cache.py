@@ -57,7 +57,7 @@ class GrammarCache:
 
     def keep(self, key: Hashable | None, compiled: Compiled) -> None:
         """One without a key, or larger than all may be together, is not kept."""
-        if key is None:
+        if key is None or compiled.bytes > self._max_bytes:
             return
         with self._lock:
             before = self._kept.pop(key, None)

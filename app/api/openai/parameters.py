@@ -15,6 +15,7 @@ NO_EFFECT: Mapping[str, str] = {
 
 REFUSED: Mapping[str, str] = {
     "audio": "Models here write text only.",
+    "chat_template": "A model's template is chosen in models.yaml.",
     "functions": "It is the old form of 'tools'; send 'tools'.",
     "function_call": "It is the old form of 'tool_choice'; send 'tool_choice'.",
     "web_search_options": "This service does not search the web.",

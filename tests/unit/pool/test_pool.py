@@ -25,6 +25,7 @@ from app.core.errors import (
 from app.core.models import ModelInfo, ModelState
 from app.core.requests import SamplingParams
 from app.core.stats import EngineStats
+from app.pool import owner as owner_module
 from app.pool import pool as pool_module
 from app.pool.loaded import LoadedModel
 from app.pool.loader import Resident
@@ -292,7 +293,7 @@ async def test_a_failed_load_is_told_and_tried_again(monkeypatch: pytest.MonkeyP
             await rig.use("a")
         assert len(rig.loader.loads) == loads
         rig.loader.fail.clear()
-        monkeypatch.setattr(pool_module, "_FAILURE_REST", 0.0)
+        monkeypatch.setattr(owner_module, "_FAILURE_REST", 0.0)
         await rig.use("a")
         assert rig.state("a") == "hot"
 
@@ -340,7 +341,7 @@ async def test_a_cancellation_that_meets_the_grant_gives_the_lease_back() -> Non
 
 
 async def test_a_dead_engine_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(owner_module, "_CHECK_SECONDS", 0.01)
     async with rigged() as rig:
         async with rig.pool.lease("a"):
             rig.loader.engines["a"].stats = EngineStats(

@@ -27,10 +27,12 @@ from app.llama import library
 from app.llama.context import LlamaRuntime
 from app.pool.budget import decide_budget
 from app.pool.describe import decide_sizes, describe
-from app.pool.loader import LlamaLoader, MakeRuntime
-from app.pool.policy import Room
+from app.pool.devices import check_devices
+from app.pool.loader import LlamaLoader
+from app.pool.parts import MakeRuntime
 from app.pool.pool import ModelPool
 from app.pool.reload import Catalog, Reloader
+from app.pool.room import Room
 from app.pool.roster import DEFAULT_NAME
 from app.pool.templates import check_templates
 from app.services.embeddings import EmbeddingService
@@ -162,6 +164,7 @@ def _make_pool(
         limit=Room(settings.max_loaded_models, decide_budget(settings)),
         load_timeout=settings.load_timeout,
         keep_alive=settings.keep_alive,
+        warm_after=settings.warm_after,
         default=catalog.default,
     )
 
@@ -186,7 +189,8 @@ def _make_pulls(settings: Settings, pool: ModelPool, reloader: Reloader) -> Pull
 
 def _choose_device(settings: Settings) -> str:
     """What will compute, in words; refuses where a GPU is demanded and there is none."""
-    gpus = [device for device in library.devices() if device.is_gpu]
+    wanted = settings.devices
+    gpus = [d for d in library.devices() if d.is_gpu and (not wanted or d.name in wanted)]
     can_offload = library.has_gpu()
     if settings.use_gpu == "on" and not can_offload:
         raise ConfigurationError(
@@ -206,6 +210,7 @@ def _read_catalog(settings: Settings) -> Catalog:
     if "models_dir" in settings.model_fields_set and not settings.models_dir.is_dir():
         _log.warning("LLM_MODELS_DIR is not a directory", path=str(settings.models_dir))
     catalog = check_templates(manifest, build_catalog(manifest, base, settings.models_dir))
+    check_devices(settings, manifest, catalog)
     for entry in catalog:
         _warn_about(entry, settings)
     return Catalog(catalog, _choose_default(settings, catalog))

@@ -21,7 +21,7 @@ from app.config.manifest import (
 from app.config.sidecar import read_sidecar, sidecar_of
 from app.config.sources import SHARD, find_parts, is_remote
 from app.core.errors import ConfigurationError
-from app.core.options import DraftMethod, Pooling
+from app.core.options import DraftMethod, Pooling, SplitMode
 from app.core.requests import SamplingOverrides
 
 BUILTIN_PATH = Path(__file__).parent / "builtin" / f"{BUILTIN_MODEL}.gguf"
@@ -52,6 +52,11 @@ class ModelEntry:
     context_window: int | None = None
     max_output_tokens: int | None = None
     gpu_layers: int | None = None
+    devices: tuple[str, ...] | None = None
+    split_mode: SplitMode | None = None
+    main_gpu: int | None = None
+    tensor_split: tuple[float, ...] | None = None
+    replicas: int = 1
     max_sequences: int | None = None
     sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
     chat_template: str | None = None
@@ -63,6 +68,7 @@ class ModelEntry:
     sha256: str | None = None
     pin: bool = False
     keep_alive: float | None = None
+    warm_after: float | None = None
     speculation: DraftMethod | None = None
     draft_tokens: int | None = None
     draft: "ModelEntry | None" = None
@@ -242,6 +248,11 @@ def _make_entry(
         context_window=_first(said.context_window, defaults.context_window),
         max_output_tokens=_first(said.max_output_tokens, defaults.max_output_tokens),
         gpu_layers=_first(said.gpu_layers, defaults.gpu_layers),
+        devices=_tuple(_first(said.devices, defaults.devices)),
+        split_mode=_first(said.split_mode, defaults.split_mode),
+        main_gpu=_first(said.main_gpu, defaults.main_gpu),
+        tensor_split=_tuple(_first(said.tensor_split, defaults.tensor_split)),
+        replicas=_first(said.replicas, defaults.replicas) or 1,
         max_sequences=_first(said.max_sequences, defaults.max_sequences),
         sampling=sampling,
         stop=tuple(said.stop),
@@ -250,6 +261,7 @@ def _make_entry(
         serves_embeddings=said.embedding.enabled,
         pooling=said.embedding.pooling,
         keep_alive=_first(said.keep_alive, defaults.keep_alive),
+        warm_after=_first(said.warm_after, defaults.warm_after),
         speculation=_first(said.speculation, defaults.speculation),
         draft_tokens=_first(said.draft_tokens, defaults.draft_tokens),
         traits=said,
@@ -258,6 +270,10 @@ def _make_entry(
 
 def _first(*values: T | None) -> T | None:
     return next((value for value in values if value is not None), None)
+
+
+def _tuple(values: list[T] | None) -> tuple[T, ...] | None:
+    return None if values is None else tuple(values)
 
 
 def _lower(digest: str | None) -> str | None:

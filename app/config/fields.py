@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
@@ -64,6 +64,8 @@ AutoCount = Annotated[int | None, BeforeValidator(_read_auto)]
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_list)]
 Prefixes = Annotated[Names, AfterValidator(_check_prefixes)]
+Share = Annotated[float, Field(ge=0, le=1e6)]
+Shares = Annotated[tuple[Share, ...], NoDecode, BeforeValidator(_read_list)]
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 Size = Annotated[int, BeforeValidator(_read_size)]
 AutoSize = Annotated[int | None, BeforeValidator(_read_size), BeforeValidator(_read_auto)]

@@ -25,7 +25,7 @@ from app.config.positions import Document, read_document
 from app.config.sources import is_remote, parse_remote
 from app.core.durations import parse_duration
 from app.core.errors import ConfigurationError
-from app.core.options import MAX_DRAFT_TOKENS, DraftMethod, Pooling
+from app.core.options import MAX_DRAFT_TOKENS, MAX_REPLICAS, DraftMethod, Pooling, SplitMode
 from app.core.ranges import MAX_BREAKERS, MAX_STOPS, SAMPLING
 from app.core.requests import SamplingOverrides
 
@@ -66,6 +66,8 @@ Duration = Annotated[
 ]
 Revision = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._/-]{0,199}$")]
 StopText = Annotated[str, Field(min_length=1)]
+DeviceName = Annotated[str, Field(pattern=r"^\S{1,100}$")]
+Share = Annotated[float, Field(ge=0, le=1e6)]
 Tokens = Annotated[int, Field(ge=1, le=16_777_216)]
 
 
@@ -131,8 +133,44 @@ class Defaults(_Strict):
     gpu_layers: int | None = Field(
         default=None, ge=-1, description="Layers to offload to the GPU; -1 for all of them."
     )
+    devices: list[DeviceName] | None = Field(
+        default=None,
+        min_length=1,
+        description="GPUs to use, by the names that the log and `/v1/models` show; all by default.",
+    )
+    split_mode: SplitMode | None = Field(
+        default=None,
+        description="How the model lies on several GPUs: `layer`: whole layers on each; `row`: "
+        "parts of each matrix; `none`: all of it on `main_gpu`.",
+    )
+    main_gpu: int | None = Field(
+        default=None,
+        ge=0,
+        description="Which of the devices has everything with `split_mode: none`; the first is 0.",
+    )
+    tensor_split: list[Share] | None = Field(
+        default=None,
+        min_length=1,
+        description="How much of the model each device gets, such as `[3, 1]`; by free memory by "
+        "default.",
+    )
+    replicas: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_REPLICAS,
+        description="Engines behind the one name: each on GPUs of its own, as far as there are; on "
+        "a CPU they share the weights and the threads.",
+    )
     max_sequences: int | None = Field(
-        default=None, ge=1, le=255, description="Sequences generated at the same time."
+        default=None,
+        ge=1,
+        le=255,
+        description="Sequences generated at the same time, by each replica.",
+    )
+    warm_after: Duration | None = Field(
+        default=None,
+        description="How long it stays hot unused: seconds, or `30s`; then its contexts are freed "
+        "and the weights stay. Negative: until the memory is needed.",
     )
     keep_alive: Duration | None = Field(
         default=None,
@@ -221,7 +259,7 @@ class Entry(Traits):
     aliases: list[ModelId] = Field(
         default_factory=list[ModelId], description="Further names that requests may use; unique."
     )
-    pin: bool = Field(default=False, description="Never leaves memory once loaded.")
+    pin: bool = Field(default=False, description="Stays in memory, and hot, once loaded.")
     draft: Draft | None = Field(
         default=None,
         description="A smaller model with the same vocabulary, which guesses tokens ahead where "

@@ -22,12 +22,13 @@ from app.config.fields import (
     Duration,
     Names,
     Prefixes,
+    Shares,
     Size,
     UserPath,
     unit,
 )
 from app.core.errors import ConfigurationError
-from app.core.options import MAX_DRAFT_TOKENS, DraftMethod, KvType
+from app.core.options import MAX_DRAFT_TOKENS, DraftMethod, KvType, SplitMode
 
 ENV_PREFIX = "LLM_"
 DEFAULT_CONTEXT_CAP = 32_768
@@ -163,6 +164,13 @@ class Settings(BaseSettings):
         "`1h30m`; negative: until its place is needed.",
         json_schema_extra=unit("seconds", "-1"),
     )
+    warm_after: Duration = Field(
+        default=math.inf,
+        description="How long a model stays hot that nobody uses, such as `30s` or `5m`: then its "
+        "KV cache and buffers are freed and its weights stay; negative: until the memory is "
+        "needed.",
+        json_schema_extra=unit("seconds", "-1"),
+    )
     load_timeout: float = Field(
         default=300.0,
         gt=0,
@@ -212,6 +220,27 @@ class Settings(BaseSettings):
     )
     gpu_layers: int = Field(
         default=-1, ge=-1, description="Layers to offload to the GPU; -1 for all of them."
+    )
+    devices: Names = Field(
+        default=(),
+        description="GPUs to use, comma separated, by the names that the log and `/v1/models` "
+        "show, such as `CUDA0`.",
+        json_schema_extra={"default_text": "all"},
+    )
+    split_mode: SplitMode = Field(
+        default="layer",
+        description="How a model lies on several GPUs: `layer`: whole layers on each; `row`: parts "
+        "of each matrix; `none`: all of it on `main_gpu`.",
+    )
+    main_gpu: int = Field(
+        default=0,
+        ge=0,
+        description="Which of the devices has everything with `split_mode` `none`; the first is 0.",
+    )
+    tensor_split: Shares = Field(
+        default=(),
+        description="How much of a model each device gets, comma separated, such as `3,1`.",
+        json_schema_extra={"default_text": "by free memory"},
     )
     threads: AutoCount = Field(
         default=None,

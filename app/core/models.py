@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-ModelState = Literal["absent", "cold", "loading", "hot", "draining", "failed"]
-"""`absent`: named in models.yaml, and not downloaded yet."""
+ModelState = Literal["absent", "cold", "loading", "hot", "warm", "draining", "failed"]
+"""`absent`: named in models.yaml, not downloaded yet. `warm`: only its weights are in memory."""
 
 Capability = Literal["chat", "completion", "embedding", "infill", "tools", "reasoning", "rerank"]
 

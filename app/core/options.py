@@ -4,6 +4,8 @@ from typing import Literal
 
 KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 Pooling = Literal["mean", "cls", "last"]
+# How a model is spread over several GPUs: whole layers on each, rows of each matrix, or not at all.
+SplitMode = Literal["layer", "row", "none"]
 
 # Who guesses tokens ahead: nobody; the sequence's own text (prompt lookup); a smaller model; the
 # model's own multi-token prediction layers.
@@ -15,3 +17,6 @@ PRIORITY_CLASSES = {"interactive": INTERACTIVE, "batch": BATCH}
 
 MAX_DRAFT_TOKENS = 16
 """Guessed ahead of one sequence in one step, whoever guesses."""
+
+MAX_REPLICAS = 64
+"""Engines of one model."""

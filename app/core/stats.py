@@ -25,6 +25,7 @@ class EngineStats:
     - `parked`: sequences parked now; `preemptions` and `resumes` count the ways there and back,
       `recomputed_tokens` the tokens that had to be computed again on the way back.
     - `drafted_tokens`: guessed ahead; `accepted_tokens` of them were right.
+    - `replicas`: the same of each engine, where a model has several.
     - `prefill_budget`: prompt tokens that the next step may take.
     """
 
@@ -55,3 +56,4 @@ class EngineStats:
     cache_bytes_by_tier: dict[CacheTier, int] = field(default_factory=dict[CacheTier, int])
     cache_entries_by_tier: dict[CacheTier, int] = field(default_factory=dict[CacheTier, int])
     is_alive: bool = True
+    replicas: "tuple[EngineStats, ...]" = ()

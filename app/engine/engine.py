@@ -97,6 +97,16 @@ class Engine:
         """The latest snapshot; never waits for the engine thread."""
         return self._worker.stats
 
+    @property
+    def places(self) -> int:
+        """Sequences that it generates at once."""
+        return self._places
+
+    @property
+    def load(self) -> int:
+        """Sequences that it generates, and those that wait."""
+        return len(self._streams)
+
     def submit(self, specs: tuple[SequenceSpec, ...]) -> tuple[OutputStream, ...]:
         """Queue all of `specs` or none.
 

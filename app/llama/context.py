@@ -73,11 +73,9 @@ class ContextOptions:
 class LlamaRuntime:
     """Satisfies `engine.runtime.Runtime`. One thread only."""
 
-    def __init__(self, model: Model, options: ContextOptions, *, owns_model: bool = False) -> None:
-        """Allocates the KV cache and compute buffers. Raises ModelLoadFailed. `owns_model`: the
-        weights are freed with the context, unless making it fails."""
+    def __init__(self, model: Model, options: ContextOptions) -> None:
+        """Allocates the KV cache and compute buffers. Raises ModelLoadFailed."""
         self._model = model  # kept alive as long as the context
-        self._owns_model = owns_model
         self.vocabulary = model.vocabulary
         self.max_sequences = options.max_sequences
         self.max_outputs = options.max_outputs
@@ -157,8 +155,6 @@ class LlamaRuntime:
             if self._graph is not None:
                 self._graph.close()
             self._context = None
-            if self._owns_model:
-                self._model.close()
 
 
 def make_context(model: Model, options: ContextOptions) -> Any:

@@ -3,13 +3,14 @@
 import ctypes
 import functools
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from llama_cpp._ggml import libggml as _libggml  # pyright: ignore[reportUnknownVariableType]
 
+from app.core.errors import ModelLoadFailed
 from app.llama.bindings import lib
 
 libggml: Any = _libggml
@@ -153,6 +154,19 @@ def devices() -> tuple[Device, ...]:
             )
         )
     return tuple(found)
+
+
+def find_devices(names: Sequence[str]) -> Any:
+    """llama.cpp's own handles of the devices of these names, ended by NULL. Raises ModelLoadFailed
+    for one that is not there."""
+    ggml = _device_api()
+    handles = {
+        ggml.ggml_backend_dev_name(handle).decode(): handle
+        for handle in map(ggml.ggml_backend_dev_get, range(ggml.ggml_backend_dev_count()))
+    }
+    if missing := [name for name in names if name not in handles]:
+        raise ModelLoadFailed(f"There is no device {missing[0]}; there is {', '.join(handles)}.")
+    return (ctypes.c_void_p * (len(names) + 1))(*(handles[name] for name in names), None)
 
 
 def has_gpu() -> bool:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from app.core.errors import ModelLoadFailed
-from app.core.options import Pooling
+from app.core.options import Pooling, SplitMode
 from app.llama.bindings import lib
-from app.llama.library import devices, has_gpu
+from app.llama.library import devices, find_devices, has_gpu
 from app.llama.vocabulary import Vocabulary
 
 # GGUF keys of recommended sampling, and the names they have here
@@ -32,6 +32,11 @@ _POOLING: dict[str, Pooling] = {
     str(lib.LLAMA_POOLING_TYPE_CLS): "cls",
     str(lib.LLAMA_POOLING_TYPE_LAST): "last",
 }
+_SPLIT_MODES: dict[SplitMode, int] = {
+    "layer": lib.LLAMA_SPLIT_MODE_LAYER,
+    "row": lib.LLAMA_SPLIT_MODE_ROW,
+    "none": lib.LLAMA_SPLIT_MODE_NONE,
+}
 _RANK = str(lib.LLAMA_POOLING_TYPE_RANK)
 _WHOLE_NUMBERS = {"top_k", "repeat_last_n", "mirostat"}
 
@@ -39,12 +44,20 @@ _WHOLE_NUMBERS = {"top_k", "repeat_last_n", "mirostat"}
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
     """`gpu_layers`: layers to offload, -1 for all; without a GPU everything stays on the CPU.
-    `repack`: copy weights into the order that the processor likes best."""
+    `repack`: copy weights into the order that the processor likes best.
+    `devices`: names of the GPUs to use, none for all. `tensor_split`: how much each of them gets,
+    in any unit; none leaves it to llama.cpp. `main_gpu`: the one of them that has everything where
+    `split_mode` is "none".
+    """
 
     gpu_layers: int = -1
     use_mmap: bool = True
     is_simulated: bool = False
     repack: bool = True
+    devices: tuple[str, ...] = ()
+    split_mode: SplitMode = "layer"
+    main_gpu: int = 0
+    tensor_split: tuple[float, ...] = ()
 
 
 class Model:
@@ -92,6 +105,12 @@ class Model:
         params.load_mode = lib.LLAMA_LOAD_MODE_AUTO if maps_file else lib.LLAMA_LOAD_MODE_NONE
         params.no_alloc = options.is_simulated
         params.use_extra_bufts = options.repack
+        params.split_mode, params.main_gpu = _SPLIT_MODES[options.split_mode], options.main_gpu
+        chosen = find_devices(options.devices) if options.devices else None
+        params.devices = ctypes.cast(chosen, ctypes.c_void_p) if chosen is not None else None
+        parts = (ctypes.c_float * lib.LLAMA_MAX_DEVICES)(*options.tensor_split)
+        if options.tensor_split:
+            params.tensor_split = parts
         callback = lib.llama_progress_callback(on_progress)
         params.progress_callback = callback
         handle = lib.llama_model_load_from_file(str(path).encode(), params)
@@ -149,7 +168,8 @@ def _placement(options: ModelOptions, layers: int) -> tuple[int, str]:
         return 0, "CPU"
     # llama.cpp counts the output layer as one more
     offloaded = layers + 1 if options.gpu_layers < 0 else min(options.gpu_layers, layers + 1)
-    gpus = [d for d in devices() if d.is_gpu]
+    wanted = options.devices
+    gpus = [d for d in devices() if d.name in wanted or (d.is_gpu and not wanted)]
     return offloaded, ", ".join(f"{d.name} ({d.description})" for d in gpus)
 
 

@@ -4,7 +4,8 @@ import asyncio
 from dataclasses import dataclass
 
 from app.core.errors import CorralError
-from app.pool.loader import Resident
+from app.llama.footprint import Footprint
+from app.pool.resident import Resident
 from app.pool.slot import Slot, Waiter
 
 
@@ -35,10 +36,10 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """How many bytes a model will take, or why its file cannot be used."""
+    """What a model will take, or why its file cannot be used."""
 
     slot: Slot
-    memory: int | CorralError
+    footprint: Footprint | CorralError
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,31 @@ class Loaded:
     slot: Slot
     result: Resident | CorralError
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cooled:
+    """Its contexts are freed."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Heated:
+    """It has contexts again after `seconds`, or `error` says why not."""
+
+    slot: Slot
+    error: CorralError | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """So many of its replicas were dead and live again; or `error` says why not."""
+
+    slot: Slot
+    replicas: int
+    error: CorralError | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +93,16 @@ class Stopped:
     """The pool closes."""
 
 
-Event = Asked | Dismissed | Released | Measured | Loaded | Unloaded | Changed | Stopped
+Event = (
+    Asked
+    | Dismissed
+    | Released
+    | Measured
+    | Loaded
+    | Cooled
+    | Heated
+    | Mended
+    | Unloaded
+    | Changed
+    | Stopped
+)

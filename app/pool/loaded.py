@@ -8,9 +8,11 @@ from app.chat.template import ChatTemplate
 from app.core.models import ModelInfo
 from app.core.options import DraftMethod
 from app.core.requests import SamplingParams
+from app.core.stats import EngineStats
 from app.engine.constraint import ConstraintCompiler
 from app.engine.embedder import Embedder
-from app.engine.engine import Engine
+from app.engine.engine import OutputStream
+from app.engine.messages import SequenceSpec
 
 
 class Tokenizer(Protocol):
@@ -49,6 +51,23 @@ class Tokenizer(Protocol):
     def eos_token(self) -> int | None: ...
 
 
+class TextEngine(Protocol):
+    """Generates (satisfied by `engine.Engine`, and by `Replicas` of it)."""
+
+    @property
+    def stats(self) -> EngineStats:
+        """The latest snapshot."""
+        ...
+
+    def submit(self, specs: tuple[SequenceSpec, ...]) -> tuple[OutputStream, ...]:
+        """Queue all of `specs` or none. Raises BadRequest, QueueFull or EngineFailed."""
+        ...
+
+    async def close(self) -> None:
+        """Fail what still runs, and free the contexts."""
+        ...
+
+
 def spell(tokenizer: Tokenizer, token: int | None) -> str:
     """How a control token is written in a template; empty where the model has none."""
     return "" if token is None else tokenizer.text(token)
@@ -70,7 +89,7 @@ class LoadedModel:
     tokenizer: Tokenizer
     sampling: SamplingParams
     template: ChatTemplate | None
-    engine: Engine | None
+    engine: TextEngine | None
     embedder: Embedder | None
     constraints: ConstraintCompiler | None
     template_error: str | None = None

@@ -19,9 +19,9 @@ from app.pool.events import Asked, Changed, Dismissed, Released, Stopped
 from app.pool.loaded import LoadedModel
 from app.pool.loader import Loader
 from app.pool.owner import Owner
-from app.pool.policy import Room
 from app.pool.ports import PoolMetrics
 from app.pool.refusals import closing, not_downloaded, still_loading
+from app.pool.room import Room
 from app.pool.roster import Changes, Roster
 from app.pool.slot import Slot, Waiter
 
@@ -44,10 +44,12 @@ class ModelPool:
         limit: Room,
         load_timeout: float,
         keep_alive: float = math.inf,
+        warm_after: float = math.inf,
         default: str | None = None,
     ) -> None:
         """`describe` makes the list's row of a model that is not loaded. `keep_alive`: seconds
-        that a model stays in memory unused, where neither its entry nor a lease says."""
+        that a model stays in memory unused, where neither its entry nor a lease says;
+        `warm_after`: seconds that it stays hot, where its entry does not say."""
         self._slots = Roster(entries, default)
         self._keep_alive = keep_alive
         self._loader = loader
@@ -55,7 +57,14 @@ class ModelPool:
         self._limit = limit
         self._load_timeout = load_timeout
         self._bring: Callable[[str], Awaitable[None]] | None = None
-        self._owner = Owner(self._slots, loader, metrics, limit=limit, keep_alive=keep_alive)
+        self._owner = Owner(
+            self._slots,
+            loader,
+            metrics,
+            limit=limit,
+            keep_alive=keep_alive,
+            warm_after=warm_after,
+        )
         self._inbox = self._owner.inbox
         self._task: asyncio.Task[None] | None = None
         self._is_preloaded = False
@@ -245,16 +254,18 @@ class ModelPool:
 
     def _info(self, slot: Slot) -> ModelInfo:
         loaded = slot.loaded
+        progress = slot.progress if slot.state == "loading" else None
         if loaded is None:
-            return self._describe(
-                slot.entry, slot.state, slot.error.message if slot.error is not None else None
-            )
+            error = slot.error.message if slot.error is not None else None
+            described = self._describe(slot.entry, slot.state, error)
+            return replace(described, load_progress=progress)
         left = slot.expires(self._keep_alive) - time.monotonic()
         return replace(
             loaded.info,
             state=slot.state,
             aliases=slot.entry.aliases,
-            memory=slot.memory_taken,
+            memory=slot.room.memory,
+            load_progress=progress,
             pinned=slot.entry.pin,
             leases=slot.leases,
             expires=time.time() + left if left < math.inf else None,

@@ -9,7 +9,8 @@ from app.core.errors import (
     ModelNotDownloaded,
     OutOfMemory,
 )
-from app.pool.policy import Resident, Room
+from app.pool.policy import Resident
+from app.pool.room import Room
 from app.pool.slot import Slot
 
 _RETRY_AFTER = 5
@@ -50,7 +51,7 @@ def no_place(slot: Slot, residents: Sequence[Resident], limit: Room) -> ModelLoa
     kept = sum(resident.memory for resident in pinned)
     beside = f", of which pinned models take {show_bytes(kept)}" if kept else ""
     return ModelLoadFailed(
-        f"The model '{slot.entry.id}' needs {show_bytes(slot.memory_taken)} of memory (weights, "
+        f"The model '{slot.entry.id}' needs {show_bytes(slot.room_hot.memory)} of memory (weights, "
         f"KV cache and buffers), but models may take {show_bytes(limit.memory)}{beside}. A smaller "
         f"context_window or LLM_KV_SIZE needs less; LLM_MEMORY_BUDGET allows more."
     )
@@ -58,10 +59,11 @@ def no_place(slot: Slot, residents: Sequence[Resident], limit: Room) -> ModelLoa
 
 def out_of_memory(slot: Slot, residents: Sequence[Resident]) -> OutOfMemory:
     """For a load that failed for want of memory, with nobody left to make room for it."""
+    needed = slot.footprint.total if slot.footprint is not None else 0
     taken = sum(resident.memory for resident in residents)
     return OutOfMemory(
         f"There is no memory for the model '{slot.entry.id}' now: it needs "
-        f"{show_bytes(slot.memory or 0)}, other models have {show_bytes(taken)}, and the system "
+        f"{show_bytes(needed)}, other models have {show_bytes(taken)}, and the system "
         f"gave no more. A smaller context_window or LLM_KV_SIZE needs less.",
         retry_after=_RETRY_AFTER,
     )

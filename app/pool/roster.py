@@ -62,7 +62,7 @@ class Roster:
 
     def memory(self) -> dict[str, int]:
         """Bytes of each model in memory; what was replaced and is still used counts as well."""
-        return {slot.name: slot.memory_taken for slot in self if slot.resident is not None}
+        return {slot.name: slot.room.memory for slot in self if slot.resident is not None}
 
     def replace(self, entries: Sequence[ModelEntry], default: str | None) -> Changes:
         """Take over a new catalog. What is loaded of a changed entry is used to the end by those
@@ -120,4 +120,10 @@ def _make_slot(entry: ModelEntry) -> Slot:
 
 def _loads_alike(old: ModelEntry, new: ModelEntry) -> bool:
     """Whether what is loaded of one entry serves for the other."""
-    return new == replace(old, aliases=new.aliases, pin=new.pin, keep_alive=new.keep_alive)
+    return new == replace(
+        old,
+        aliases=new.aliases,
+        pin=new.pin,
+        keep_alive=new.keep_alive,
+        warm_after=new.warm_after,
+    )

@@ -1,6 +1,10 @@
-"""Engine counters that survive the engine: a model that is reloaded goes on counting."""
+"""Engine counters that survive the engine, and those of several engines together.
+
+A model that is reloaded goes on counting.
+"""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,24 +14,51 @@ from app.core.stats import EngineStats
 _COUNTERS = (
     *("prompt_tokens", "prompt_tokens_computed", "cache_lookup_tokens", "cached_tokens"),
     *("generated_tokens", "preemptions", "resumes", "recomputed_tokens", "drafted_tokens"),
-    *("accepted_tokens", "cache_evictions", "steps", "decode_seconds", "overhead_seconds"),
+    *("accepted_tokens", "steps", "decode_seconds", "overhead_seconds"),
 )
 _COUNTERS_BY_WORD = ("finished", "cached_tokens_by_tier")
+# the store counts them, which outlives the engines
+_KEPT = ("cache_evictions",)
+_LEVELS = (
+    *("running", "waiting", "parked", "kv_tokens_used", "kv_tokens_total", "sequences_max"),
+    "prefill_budget",
+)
 
 
 def add_counters(past: EngineStats, present: EngineStats) -> EngineStats:
     """`present` with the counters of `past` on top."""
-    sums: dict[str, Any] = {
-        name: getattr(past, name) + getattr(present, name) for name in _COUNTERS
-    }
-    for name in _COUNTERS_BY_WORD:
-        both: Counter[str] = Counter(getattr(past, name))
-        both.update(getattr(present, name))
-        sums[name] = dict(both)
-    return replace(present, **sums)
+    return replace(present, **_sum_counters((past, present)))
 
 
 def keep_counters(stats: EngineStats) -> EngineStats:
     """Only what has been counted: the engine itself is gone."""
-    counters = {name: getattr(stats, name) for name in (*_COUNTERS, *_COUNTERS_BY_WORD)}
-    return EngineStats(**counters, is_alive=False)
+    names = (*_COUNTERS, *_COUNTERS_BY_WORD, *_KEPT)
+    return EngineStats(**{name: getattr(stats, name) for name in names}, is_alive=False)
+
+
+def join_replicas(past: EngineStats, replicas: Sequence[EngineStats]) -> EngineStats:
+    """What engines of one model do together; `past` are the counters of those before them. Alive
+    while one of them is, and as old as the oldest heartbeat among the living."""
+    alive = [stats for stats in replicas if stats.is_alive]
+    levels = {name: sum(getattr(stats, name) for stats in alive) for name in _LEVELS}
+    latest = max(replicas, key=lambda stats: stats.heartbeat)  # knows the store they share
+    return replace(
+        latest,
+        **levels,
+        **_sum_counters((past, *replicas)),
+        heartbeat=min((stats.heartbeat for stats in alive), default=latest.heartbeat),
+        is_alive=bool(alive),
+        replicas=tuple(replicas),
+    )
+
+
+def _sum_counters(all_stats: Sequence[EngineStats]) -> dict[str, Any]:
+    sums: dict[str, Any] = {
+        name: sum(getattr(stats, name) for stats in all_stats) for name in _COUNTERS
+    }
+    for name in _COUNTERS_BY_WORD:
+        words: Counter[str] = Counter()
+        for stats in all_stats:
+            words.update(getattr(stats, name))
+        sums[name] = dict(words)
+    return sums | {name: max(getattr(stats, name) for stats in all_stats) for name in _KEPT}

@@ -14,9 +14,8 @@ from app.core.errors import BadRequest, ContextLengthExceeded, UnsupportedOperat
 from app.core.ids import make_id
 from app.core.requests import ChatPrompt, Constraint, GenerationRequest, SamplingParams
 from app.engine.constraint import Calls, Frame, TokenConstraint
-from app.engine.engine import Engine
 from app.engine.messages import SequenceSpec, ThoughtLimit
-from app.pool.loaded import LoadedModel
+from app.pool.loaded import LoadedModel, TextEngine
 from app.services.frames import make_frame
 from app.services.threads import run_in_thread
 from app.services.tokens import TokenizedPrompt, check_tokens, tokenize_prompt
@@ -35,7 +34,7 @@ class Plan:
 
     request: GenerationRequest
     loaded: LoadedModel
-    engine: Engine
+    engine: TextEngine
     template: ChatTemplate | None
     prompts: tuple[TokenizedPrompt, ...]
     specs: tuple[SequenceSpec, ...]

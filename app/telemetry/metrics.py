@@ -23,6 +23,7 @@ INTER_TOKEN_BUCKETS = (
 )
 TOKEN_BUCKETS = tuple(2**power for power in range(18))
 CANCEL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+WARM_START_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10)
 LOAD_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
 HTTP_BUCKETS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300)
 
@@ -94,6 +95,14 @@ class Metrics:
         self._load = _histogram(
             "corral_model_load_seconds", "Time that loading a model took.", LOAD_BUCKETS
         )
+        self._warm_start = _histogram(
+            "corral_model_warm_start_seconds",
+            "Time until a warm model was hot again.",
+            WARM_START_BUCKETS,
+        )
+        self._cooled = _counter(
+            "corral_models_cooled_total", "Models that went warm, by reason.", "model", "reason"
+        )
         self._evictions = _counter(
             "corral_evictions_total", "Models unloaded, by reason.", "model", "reason"
         )
@@ -114,7 +123,15 @@ class Metrics:
         own = (
             *(self._requests, self._duration, self._prompt, self._generated, self._first_token),
             *(self._inter_token, self._queue, self._cancel, self._rejected, self._tool_failures),
-            *(self._load, self._evictions, self._restarts, self._http, self._http_duration),
+            *(
+                self._load,
+                self._warm_start,
+                self._cooled,
+                self._evictions,
+                self._restarts,
+                self._http,
+                self._http_duration,
+            ),
         )
         aliases: dict[Counter | Histogram, str] = {
             self._duration: "vllm:e2e_request_latency_seconds",
@@ -164,6 +181,12 @@ class Metrics:
 
     def observe_load(self, model: str, seconds: float) -> None:
         self._load.labels(model).observe(seconds)
+
+    def observe_warm_start(self, model: str, seconds: float) -> None:
+        self._warm_start.labels(model).observe(seconds)
+
+    def count_cooling(self, model: str, reason: str) -> None:
+        self._cooled.labels(model, reason).inc()
 
     def count_eviction(self, model: str, reason: str) -> None:
         self._evictions.labels(model, reason).inc()

@@ -18,9 +18,10 @@ States = Callable[[], Mapping[str, ModelState]]
 _Family = CounterMetricFamily | GaugeMetricFamily
 
 OWN_LABELS = ("model",)
+REPLICA_LABELS = ("model", "replica")
 ALIAS_LABELS = ("model_name", "engine")
 ENGINE = "0"
-"""vLLM numbers its engines; Corral has one for each model."""
+"""vLLM numbers its engines; Corral shows a model as one, also where it has replicas."""
 
 _STATES: tuple[ModelState, ...] = get_args(ModelState)
 _TIERS: tuple[CacheTier, ...] = get_args(CacheTier)
@@ -53,6 +54,8 @@ class SnapshotCollector(Collector):
             if self._has_aliases and reading.alias is not None:
                 yield reading.collect_alias(shown, reading.alias)
         yield _collect_finished(stats)
+        for reading in _REPLICA_READINGS:
+            yield reading.collect_replicas(stats)
         for tiered in _TIER_READINGS:
             yield tiered.collect(stats)
 
@@ -74,6 +77,14 @@ class _Reading:
         family = self._make(self.name, OWN_LABELS)
         for model, snapshot in stats.items():
             family.add_metric((model,), self.read(snapshot))
+        return family
+
+    def collect_replicas(self, stats: Mapping[str, EngineStats]) -> Metric:
+        """One sample for each engine of the models that have several."""
+        family = self._make(self.name, REPLICA_LABELS)
+        for model, snapshot in stats.items():
+            for number, replica in enumerate(snapshot.replicas):
+                family.add_metric((model, str(number)), self.read(replica))
         return family
 
     def collect_alias(self, stats: Mapping[str, EngineStats], name: str) -> Metric:
@@ -265,6 +276,24 @@ _READINGS = (
         "corral_engine_up",
         "1 while the model is loaded and its engine lives.",
         lambda stats: int(stats.is_alive),
+    ),
+)
+_REPLICA_READINGS = (
+    _Reading("corral_replica_up", "1 while an engine lives.", lambda stats: int(stats.is_alive)),
+    _Reading(
+        "corral_replica_requests_running",
+        "Sequences that an engine generates.",
+        lambda stats: stats.running,
+    ),
+    _Reading(
+        "corral_replica_requests_waiting",
+        "Sequences in the queue of an engine.",
+        lambda stats: stats.waiting,
+    ),
+    _Reading(
+        "corral_replica_generated_tokens_total",
+        "Tokens that an engine generated since it was made.",
+        lambda stats: stats.generated_tokens,
     ),
 )
 _TIER_READINGS = (

@@ -24,7 +24,7 @@ _WANTED = 2.0
 
 
 class ScriptedRuntime(FakeRuntime):
-    """Satisfies `app.pool.loader.MakeRuntime` for a model with the template of corral-tiny."""
+    """Satisfies `app.pool.parts.MakeRuntime` for a model with the template of corral-tiny."""
 
     def __init__(self, model: Model, options: ContextOptions) -> None:
         super().__init__(

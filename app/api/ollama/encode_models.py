@@ -9,7 +9,7 @@ from app.core.models import Capability, ModelInfo
 from app.services.models import ModelCard
 
 LATEST = ":latest"
-IN_MEMORY = frozenset({"hot", "draining"})
+IN_MEMORY = frozenset({"hot", "warm", "draining"})
 _NEVER = datetime(2999, 12, 31, tzinfo=UTC)
 _TEMPLATE_KEY = "tokenizer.chat_template"
 _UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K"))

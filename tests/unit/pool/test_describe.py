@@ -9,7 +9,7 @@ from app.catalog.entries import ModelEntry, build_catalog
 from app.config.manifest import Manifest
 from app.config.settings import Settings
 from app.pool.describe import decide_sizes, describe
-from app.pool.loader import merge_sampling
+from app.pool.resident import merge_sampling
 from scripts.make_gguf import write_encoder, write_tiny_llama
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.catalog.entries import build_catalog
+from app.catalog.entries import ModelEntry, build_catalog
 from app.config.manifest import Manifest
 from app.config.settings import Settings
 from app.core.errors import ModelLoadFailed
@@ -14,6 +14,7 @@ from app.engine.messages import SequenceFinished, SequenceSpec
 from app.engine.prefix.store import PrefixStore
 from app.pool.contexts import state_key
 from app.pool.loader import LlamaLoader
+from app.pool.resident import Resident
 from scripts.make_gguf import write_encoder, write_tiny, write_tiny_llama
 from tests.support.streams import outputs_of
 
@@ -24,10 +25,14 @@ def loader() -> LlamaLoader:
     return LlamaLoader(SETTINGS, lambda _: lambda _: None, PrefixStore(0))
 
 
+async def load(entry: ModelEntry, using: LlamaLoader | None = None) -> Resident:
+    return await (using or loader()).load(entry, lambda _: None)
+
+
 async def test_a_decoder_generates_and_embeds(tmp_path: Path) -> None:
     write_tiny_llama(tmp_path / "m.gguf")
     (entry,) = build_catalog(Manifest(builtin=False), tmp_path, tmp_path)
-    resident = await loader().load(entry)
+    resident = await load(entry)
     loaded = resident.loaded
     try:
         assert loaded.info.device == "CPU"
@@ -55,7 +60,7 @@ async def test_the_cache_can_be_split_and_windows_kept_whole(
     (entry,) = build_catalog(Manifest(builtin=False), tmp_path, tmp_path)
     settings = SETTINGS.model_copy(update={"kv_unified": False, "swa_full": True})
     made = LlamaLoader(settings, lambda _: lambda _: None, PrefixStore(0))
-    resident = await made.load(entry)
+    resident = await load(entry, made)
     try:
         engine = resident.loaded.engine
         assert engine is not None
@@ -72,7 +77,7 @@ async def test_the_cache_can_be_split_and_windows_kept_whole(
 async def test_an_encoder_only_embeds(tmp_path: Path) -> None:
     write_encoder(tmp_path / "m.gguf")
     (entry,) = build_catalog(Manifest(builtin=False), tmp_path, tmp_path)
-    resident = await loader().load(entry)
+    resident = await load(entry)
     try:
         assert resident.loaded.engine is None
         assert resident.loaded.embedder is not None
@@ -85,7 +90,7 @@ async def test_embeddings_can_be_refused(tmp_path: Path) -> None:
     model = {"id": "m", "source": "m.gguf", "embedding": {"enabled": False}}
     manifest = Manifest.model_validate({"builtin": False, "models": [model]})
     (entry,) = build_catalog(manifest, tmp_path, tmp_path)
-    resident = await loader().load(entry)
+    resident = await load(entry)
     try:
         assert resident.loaded.embedder is None
         assert "embedding" not in resident.loaded.info.capabilities
@@ -98,7 +103,7 @@ async def test_a_damaged_file_never_reaches_llama_cpp(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     (entry,) = build_catalog(Manifest(builtin=False), tmp_path, tmp_path)
     with pytest.raises(ModelLoadFailed, match=r"m\.gguf cannot be used: cut short: tensor"):
-        await loader().load(entry)
+        await load(entry)
 
 
 async def test_a_stopped_load_fails_soon(tmp_path: Path) -> None:
@@ -112,10 +117,10 @@ async def test_a_stopped_load_fails_soon(tmp_path: Path) -> None:
 
     stopping = LlamaLoader(SETTINGS, lambda _: show, PrefixStore(0))
     with pytest.raises(ModelLoadFailed, match="stopped"):
-        await stopping.load(entry)
+        await load(entry, stopping)
     assert len(shares) == 1
     with pytest.raises(ModelLoadFailed, match="stopped"):
-        await stopping.load(entry)
+        await load(entry, stopping)
     assert len(shares) == 1
 
 
@@ -125,7 +130,7 @@ async def test_more_sequences_than_a_step_has_tokens(tmp_path: Path) -> None:
     manifest = Manifest.model_validate({"builtin": False, "models": [model]})
     (entry,) = build_catalog(manifest, tmp_path, tmp_path)
     settings = SETTINGS.model_copy(update={"step_tokens": 64, "kv_size": 4096})
-    resident = await LlamaLoader(settings, lambda _: lambda _: None, PrefixStore(0)).load(entry)
+    resident = await load(entry, LlamaLoader(settings, lambda _: lambda _: None, PrefixStore(0)))
     try:
         engine = resident.loaded.engine
         assert engine is not None
@@ -161,7 +166,7 @@ async def test_the_template_is_tried_at_load(
     model = {"id": "m", "source": "m.gguf", "chat_template": template}
     manifest = Manifest.model_validate({"builtin": False, "models": [model]})
     (entry,) = build_catalog(manifest, tmp_path, tmp_path)
-    resident = await loader().load(entry)
+    resident = await load(entry)
     await resident.close()
     info = resident.loaded.info
     assert set(info.capabilities) == capabilities

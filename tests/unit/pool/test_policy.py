@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.pool import policy
-from app.pool.policy import Plan, Resident, Room, Wanted
+from app.pool.policy import Plan, Resident, Wanted
+from app.pool.room import Room
 
 
 def make_plan(wanted: Sequence[str], residents: Sequence[Resident], limit: int) -> Plan:

@@ -22,6 +22,7 @@ def encode_model(info: ModelInfo) -> dict[str, Any]:
         "context_length": info.context_window,
         "capabilities": list(info.capabilities),
         "state": info.state,
+        "load_progress": info.load_progress,
         "device": info.device,
         "gpu_layers": info.gpu_layers,
         "chat_template": _encode_template(info.chat_template),

@@ -1,4 +1,5 @@
-"""Everything at once: more models than memory, callers of all of them, and a manifest that changes.
+"""Everything at once: more models than memory, callers of all of them, a manifest that changes, and
+people who unload, copy and delete models meanwhile.
 
 CI runs it small; with STORM_REQUESTS=200 it is the whole storm.
 """
@@ -24,6 +25,8 @@ REQUESTS = int(os.environ.get("STORM_REQUESTS", "100"))
 CHATTING = ("llama", "qwen3", "gemma3", "mamba", "lfm2")
 ENCODER = "bert"
 NAMES = (*CHATTING, ENCODER)
+REPLICATED = "qwen3"
+COPY = "copy"
 # what a caller may be told: its model is not there (any more), or is not there soon enough
 RIGHT = {200: set[str](), 404: {"model_not_found"}, 503: {"model_loading", "queue_timeout"}}
 
@@ -44,8 +47,8 @@ def server(folder: Path) -> Iterator[Server]:
     settings = {"LLM_PRELOAD": "none", "LLM_MAX_LOADED_MODELS": "6", "LLM_MAX_SEQUENCES": "8"}
     # for two of them; a third small one fits sometimes
     settings["LLM_MEMORY_BUDGET"] = "3500KiB"
-    # unused models leave on their own, too
-    settings["LLM_KEEP_ALIVE"] = "1"
+    # unused models go warm and leave on their own, too
+    settings |= {"LLM_WARM_AFTER": "0.3", "LLM_KEEP_ALIVE": "1"}
     more = {"LLM_TRY_NEW_FILES": "false", "LLM_PREFIX_CACHE_BYTES": "0"}
     # glibc keeps what was freed, for each thread: that is no leak, and would hide one
     more["MALLOC_ARENA_MAX"] = "1"
@@ -60,8 +63,9 @@ def write_manifest(folder: Path, context: int, gone: str | None = None) -> None:
     for name in NAMES:
         source = f"models/{name}.gguf"
         window = f", context_window: {context}" if name != ENCODER else ""
+        more = ", replicas: 2" if name == REPLICATED else ""
         if name != gone:
-            lines.append(f"  - {{id: m-{name}, source: {source}{window}}}")
+            lines.append(f"  - {{id: m-{name}, source: {source}{window}{more}}}")
     path = folder / "new.yaml"
     path.write_text("\n".join(lines) + "\n")
     path.replace(folder / "models.yaml")
@@ -69,8 +73,9 @@ def write_manifest(folder: Path, context: int, gone: str | None = None) -> None:
 
 async def call(server: Server, dice: random.Random) -> Answer | None:
     """One of all the ways to use a model; None of who left without an answer."""
-    name, kind = dice.choice(NAMES), dice.random()
-    said: dict[str, Any] = {"model": f"m-{name}", "max_tokens": dice.randint(1, 24)}
+    name, kind = dice.choice((*NAMES, COPY)), dice.random()
+    model = name if name == COPY else f"m-{name}"
+    said: dict[str, Any] = {"model": model, "max_tokens": dice.randint(1, 24)}
     chat = {**said, "messages": [{"role": "user", "content": "the llama"}], "ignore_eos": True}
     if name == ENCODER:
         asked = {"model": said["model"], "input": "the llama"}
@@ -105,6 +110,26 @@ async def measure_empty(server: Server) -> int:
     return resident_bytes(server)
 
 
+async def disturb(server: Server, folder: Path, dice: random.Random) -> None:
+    """What operators do: each answer must be one that they can expect."""
+    kind, name = dice.random(), f"m-{dice.choice(NAMES)}"
+    if kind < 0.4:
+        gone = dice.choice([None, *NAMES])
+        await asyncio.to_thread(write_manifest, folder, dice.choice([512, 1024]), gone)
+        server.process.send_signal(signal.SIGHUP)
+    elif kind < 0.7:
+        unload = {"model": name, "keep_alive": 0}
+        answer = await ask(server.port, "POST", "/api/generate", unload)
+        assert answer.status in {200, 404}, answer.body
+    elif kind < 0.85:
+        copy = {"source": name, "destination": COPY}
+        answer = await ask(server.port, "POST", "/api/copy", copy)
+        assert answer.status in {200, 400, 404}, answer.body
+    else:
+        answer = await ask(server.port, "DELETE", "/api/delete", {"model": COPY})
+        assert answer.status in {200, 404}, answer.body
+
+
 async def storm(server: Server, folder: Path, requests: int, seed: int) -> Counter[object]:
     dice = random.Random(seed)
     places = asyncio.Semaphore(16)
@@ -121,20 +146,19 @@ async def storm(server: Server, folder: Path, requests: int, seed: int) -> Count
             assert answer.error["code"] in RIGHT[answer.status]
         seen[answer.status] += 1
 
-    async def disturb() -> None:
+    async def go_on_disturbing() -> None:
         while True:
-            await asyncio.sleep(dice.uniform(0.2, 0.6))
-            gone = dice.choice([None, *NAMES])
-            await asyncio.to_thread(write_manifest, folder, dice.choice([512, 1024]), gone)
-            server.process.send_signal(signal.SIGHUP)
+            await asyncio.sleep(dice.uniform(0.1, 0.4))
+            await disturb(server, folder, dice)
 
-    disturbing = asyncio.create_task(disturb())
+    disturbing = asyncio.create_task(go_on_disturbing())
     try:
         async with asyncio.timeout(110):
             await asyncio.gather(*(one() for _ in range(requests)))
     finally:
         disturbing.cancel()
         await asyncio.wait([disturbing])
+        assert disturbing.cancelled(), disturbing.exception()
     return seen
 
 
@@ -145,6 +169,9 @@ async def test_all_requests_end_well_and_nothing_stays_behind(server: Server, fo
     after = await measure_empty(server)
     assert sum(seen.values()) == REQUESTS
     assert seen[200] > REQUESTS // 2
-    assert server.metrics().value("corral_evictions_total") > REQUESTS / 20
+    metrics = server.metrics()
+    assert metrics.value("corral_evictions_total") > REQUESTS / 20
+    assert metrics.value("corral_models_cooled_total") > REQUESTS / 20
+    assert metrics.value("corral_model_warm_start_seconds_count") > 0
     assert server.get("/livez").status_code == 200
     assert after < before * 1.05, (before, after)

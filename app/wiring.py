@@ -25,14 +25,13 @@ from app.core.models import ModelInfo, ModelState
 from app.engine.prefix.store import PrefixStore
 from app.llama import library
 from app.llama.context import LlamaRuntime
-from app.pool.budget import decide_budget
+from app.pool.budget import decide_limit
 from app.pool.describe import decide_sizes, describe
 from app.pool.devices import check_devices
 from app.pool.loader import LlamaLoader
 from app.pool.parts import MakeRuntime
 from app.pool.pool import ModelPool
 from app.pool.reload import Catalog, Reloader
-from app.pool.room import Room
 from app.pool.roster import DEFAULT_NAME
 from app.pool.templates import check_templates
 from app.services.embeddings import EmbeddingService
@@ -161,7 +160,7 @@ def _make_pool(
         loader,
         describe_entry,
         metrics,
-        limit=Room(settings.max_loaded_models, decide_budget(settings)),
+        limit=decide_limit(settings),
         load_timeout=settings.load_timeout,
         keep_alive=settings.keep_alive,
         warm_after=settings.warm_after,

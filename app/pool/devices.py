@@ -27,8 +27,11 @@ def uses_gpu(settings: Settings, entry: ModelEntry) -> bool:
 def model_options(settings: Settings, entry: ModelEntry) -> tuple[ModelOptions, ...]:
     """How each replica's weights are loaded; those with the same options share them."""
     layers = gpu_layers(settings, entry)
+    # an encoder has no engine, and one embedder
+    is_encoder = entry.header is not None and not entry.header.is_generator
+    replicas = 1 if is_encoder else entry.replicas
     if not uses_gpu(settings, entry):
-        return (ModelOptions(layers, settings.use_mmap),) * entry.replicas
+        return (ModelOptions(layers, settings.use_mmap),) * replicas
     return tuple(
         ModelOptions(
             layers,
@@ -38,7 +41,7 @@ def model_options(settings: Settings, entry: ModelEntry) -> tuple[ModelOptions, 
             main_gpu=_main_gpu(settings, entry),
             tensor_split=_tensor_split(settings, entry),
         )
-        for devices in deal(entry.devices or settings.devices or _gpus(), entry.replicas)
+        for devices in deal(entry.devices or settings.devices or _gpus(), replicas)
     )
 
 

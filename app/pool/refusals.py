@@ -10,7 +10,7 @@ from app.core.errors import (
     OutOfMemory,
 )
 from app.pool.policy import Resident
-from app.pool.room import Room
+from app.pool.room import Room, total
 from app.pool.slot import Slot
 
 _RETRY_AFTER = 5
@@ -48,10 +48,18 @@ def no_place(slot: Slot, residents: Sequence[Resident], limit: Room) -> ModelLoa
             f"There is no place for the model '{slot.entry.id}': every loaded model is pinned. "
             f"Raise LLM_MAX_LOADED_MODELS or pin fewer."
         )
+    needed, free = slot.room_hot, limit - total(resident.room for resident in pinned)
+    for device, size in needed.within(limit).devices.items():
+        if size > free.devices[device]:
+            return ModelLoadFailed(
+                f"The model '{slot.entry.id}' needs {show_bytes(size)} on {device}, but models may "
+                f"take {show_bytes(free.devices[device])} there. Another tensor_split, more "
+                f"devices, fewer gpu_layers or a smaller context_window may help."
+            )
     kept = sum(resident.memory for resident in pinned)
     beside = f", of which pinned models take {show_bytes(kept)}" if kept else ""
     return ModelLoadFailed(
-        f"The model '{slot.entry.id}' needs {show_bytes(slot.room_hot.memory)} of memory (weights, "
+        f"The model '{slot.entry.id}' needs {show_bytes(needed.memory)} of memory (weights, "
         f"KV cache and buffers), but models may take {show_bytes(limit.memory)}{beside}. A smaller "
         f"context_window or LLM_KV_SIZE needs less; LLM_MEMORY_BUDGET allows more."
     )

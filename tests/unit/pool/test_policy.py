@@ -1,6 +1,8 @@
 """What to load and what to let go."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -128,12 +130,93 @@ def test_a_later_small_one_may_have_what_the_first_will_not_need() -> None:
     assert by_size({"a": 80, "b": 21}, residents, 100) == Plan(drain=("x",))
 
 
+def hot(name: str, memory: int, contexts: int, **more: Any) -> Resident:
+    return Resident(name, memory, contexts=Room(0, contexts), **more)
+
+
+def warm(name: str, memory: int, **more: Any) -> Resident:
+    return Resident(name, memory, is_warm=True, **more)
+
+
+def test_the_least_recently_used_cools_first() -> None:
+    residents = [hot("x", 40, 10, last_used=2), hot("y", 40, 10, last_used=1)]
+    assert by_size({"a": 30}, residents, 100) == Plan(cool=("y",))
+    assert by_size({"a": 40}, residents, 100) == Plan(cool=("y", "x"))
+    assert by_size({"a": 41}, residents, 100) == Plan(drain=("y",))
+    assert by_size({"a": 70}, residents, 100) == Plan(drain=("y",), cool=("x",))
+    assert by_size({"a": 90}, residents, 100) == Plan(drain=("y", "x"))
+
+
+def test_what_is_warm_leaves_before_another_cools() -> None:
+    residents = [warm("x", 20, last_used=1), hot("y", 70, 30, last_used=2)]
+    assert by_size({"a": 20}, residents, 100) == Plan(drain=("x",))
+    residents = [warm("x", 20, last_used=3), hot("y", 70, 30, last_used=2)]
+    assert by_size({"a": 20}, residents, 100) == Plan(cool=("y",))
+
+
+def test_who_is_used_or_pinned_does_not_cool() -> None:
+    held = hot("x", 60, 30, leases=1)
+    assert by_size({"a": 50}, [held], 100) == Plan(drain=("x",))
+    assert by_size({"a": 50}, [hot("x", 60, 30, is_pinned=True)], 100) == Plan(hopeless=("a",))
+    both = [held, hot("y", 30, 10, last_used=9)]
+    assert by_size({"a": 20}, both, 100) == Plan(cool=("y",))
+    assert by_size({"a": 40}, both, 100) == Plan(drain=("y",))
+
+
+def test_nothing_cools_for_a_place() -> None:
+    residents = [hot("x", 0, 0), hot("y", 10, 5, last_used=1)]
+    assert policy.make_plan([Wanted("a")], residents, Room(2, 100)) == Plan(drain=("x",))
+
+
+def test_what_cools_already_is_waited_for() -> None:
+    cooling = hot("x", 60, 30, is_cooling=True)
+    assert by_size({"a": 60}, [cooling], 100) == Plan()
+    assert by_size({"a": 80}, [cooling], 100) == Plan()
+
+
+def heat(name: str, contexts: int, residents: Sequence[Resident], limit: Room) -> Plan:
+    return policy.make_plan([Wanted(name, contexts, is_warm=True)], residents, limit)
+
+
+def test_a_warm_model_wants_its_contexts_only() -> None:
+    residents = [warm("x", 50, last_used=1), hot("y", 40, 20, last_used=2)]
+    assert heat("x", 10, residents, Room(2, 100)) == Plan(load=("x",))
+    assert heat("x", 20, residents, Room(2, 100)) == Plan(cool=("y",))
+    assert heat("x", 50, residents, Room(2, 100)) == Plan(drain=("y",))
+    assert heat("x", 51, residents, Room(2, 100)) == Plan(hopeless=("x",))
+
+
+def test_two_warm_models_that_cannot_both_be_hot_take_turns() -> None:
+    residents = [warm("x", 40, last_used=1), warm("y", 40, last_used=2)]
+    asked = [Wanted("x", 30, is_warm=True), Wanted("y", 30, is_warm=True)]
+    assert policy.make_plan(asked, residents, Room(2, 100)) == Plan(drain=("y",))
+    asked.reverse()
+    assert policy.make_plan(asked, residents, Room(2, 100)) == Plan(drain=("x",))
+
+
+def test_each_gpu_has_a_bound_of_its_own() -> None:
+    limit = Room(9, 1000, {"G0": 100, "G1": 100})
+    residents = [
+        Resident("x", 80, devices={"G0": 80}, last_used=1),
+        Resident("y", 80, devices={"G1": 80}, last_used=2),
+    ]
+
+    def plan(**devices: int) -> Plan:
+        return policy.make_plan([Wanted("a", sum(devices.values()), devices)], residents, limit)
+
+    assert plan(G0=20, G1=20) == Plan(load=("a",))
+    assert plan(G1=30) == Plan(drain=("y",))
+    assert plan(G0=21, G1=21) == Plan(drain=("x", "y"))
+    assert plan(G0=101) == Plan(hopeless=("a",))
+
+
 _NAMES = st.sampled_from("abcdefgh")
 _SIZES = st.integers(0, 60)
 
 
 @given(
     wanted=st.dictionaries(_NAMES, _SIZES, max_size=5),
+    contexts=st.integers(0, 20),
     residents=st.lists(
         st.builds(
             Resident,
@@ -145,6 +228,8 @@ _SIZES = st.integers(0, 60)
             is_loading=st.booleans(),
             is_leaving=st.booleans(),
             is_draining=st.booleans(),
+            is_cooling=st.booleans(),
+            is_warm=st.booleans(),
         ),
         max_size=5,
         unique_by=lambda one: one.name,
@@ -152,19 +237,27 @@ _SIZES = st.integers(0, 60)
     models=st.integers(1, 6),
 )
 def test_every_plan_keeps_to_the_limit(
-    wanted: dict[str, int], residents: list[Resident], models: int
+    wanted: dict[str, int], contexts: int, residents: list[Resident], models: int
 ) -> None:
     limit = Room(models, 100)
-    asked = [Wanted(name, memory) for name, memory in wanted.items()]
-    plan = policy.make_plan(asked, residents, limit)
+    residents = [
+        one if one.is_warm else replace(one, contexts=Room(0, min(contexts, one.memory)))
+        for one in residents
+    ]
     there = {one.name: one for one in residents}
+    warm = {one.name for one in residents if one.is_warm and not one.is_leaving}
+    asked = [Wanted(name, memory, is_warm=name in warm) for name, memory in wanted.items()]
+    plan = policy.make_plan(asked, residents, limit)
     used = sum(one.memory for one in residents)
-    assert not set(plan.load) & set(there)
+    assert not set(plan.load) & (set(there) - warm)
     if plan.load:
-        assert len(residents) + len(plan.load) <= models
+        assert len({*there, *plan.load}) <= max(models, len(there))
         assert used + sum(wanted[name] for name in plan.load) <= 100
     assert all(there[name].is_movable for name in plan.drain)
-    assert len(set(plan.drain)) == len(plan.drain)
+    assert all(there[name].can_cool for name in plan.cool)
+    chosen = (*plan.drain, *plan.cool)
+    assert len(set(chosen)) == len(chosen)
+    assert not set(chosen) & set(plan.load)
     if not wanted:
         assert plan == Plan()
 

@@ -1,7 +1,7 @@
 """Counters that outlive their engine."""
 
 from app.core.stats import EngineStats
-from app.pool.tally import add_counters, keep_counters
+from app.pool.tally import add_counters, join_replicas, keep_counters
 
 STATS = EngineStats(
     running=1,
@@ -52,3 +52,15 @@ def test_counters_add_up_and_gauges_are_the_present_ones() -> None:
         cached_tokens_by_tier={"live": 7, "host": 4, "disk": 1},
         cache_bytes_by_tier={"disk": 8},
     )
+
+
+def test_replicas_are_one_model() -> None:
+    first = EngineStats(running=1, kv_tokens_total=10, steps=3, heartbeat=5.0, cache_evictions=2)
+    second = EngineStats(running=2, kv_tokens_total=10, steps=4, heartbeat=7.0, cache_evictions=3)
+    dead = EngineStats(running=9, kv_tokens_total=10, steps=5, heartbeat=1.0, is_alive=False)
+    joined = join_replicas(EngineStats(steps=100), (first, second, dead))
+    assert (joined.running, joined.kv_tokens_total, joined.steps) == (3, 20, 112)
+    assert (joined.heartbeat, joined.is_alive) == (5.0, True)
+    assert joined.cache_evictions == 3  # the store that they share counts them once
+    assert joined.replicas == (first, second, dead)
+    assert not join_replicas(EngineStats(), (dead,)).is_alive

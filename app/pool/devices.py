@@ -32,6 +32,8 @@ def model_options(settings: Settings, entry: ModelEntry) -> tuple[ModelOptions, 
     replicas = 1 if is_encoder else entry.replicas
     if not uses_gpu(settings, entry):
         return (ModelOptions(layers, settings.use_mmap),) * replicas
+    wanted = tuple(entry.devices or settings.devices)
+    shares = [wanted] if replicas == 1 else deal(wanted or _usual_gpus(), replicas)
     return tuple(
         ModelOptions(
             layers,
@@ -41,7 +43,7 @@ def model_options(settings: Settings, entry: ModelEntry) -> tuple[ModelOptions, 
             main_gpu=_main_gpu(settings, entry),
             tensor_split=_tensor_split(settings, entry),
         )
-        for devices in deal(entry.devices or settings.devices or _gpus(), replicas)
+        for devices in shares
     )
 
 
@@ -52,8 +54,12 @@ def draft_options(settings: Settings, draft: ModelEntry, target: ModelOptions) -
     )
 
 
-def _gpus() -> tuple[str, ...]:
-    return tuple(device.name for device in library.devices() if device.is_gpu)
+def _usual_gpus() -> tuple[str, ...]:
+    """Those that llama.cpp takes by itself: one inside of the processor only where there is no
+    other."""
+    found = [device for device in library.devices() if device.is_gpu]
+    own = [device for device in found if device.kind == "gpu"]
+    return tuple(device.name for device in own or found)
 
 
 def deal(devices: Sequence[str], replicas: int) -> tuple[tuple[str, ...], ...]:
@@ -73,7 +79,7 @@ def check_devices(settings: Settings, manifest: Manifest, catalog: Sequence[Mode
     """
     if settings.use_gpu == "off":
         return
-    known = _gpus() if library.has_gpu() else ()
+    known = [d.name for d in library.devices() if d.is_gpu] if library.has_gpu() else []
     mistakes: dict[str, None] = {}
     for index, entry in enumerate(catalog):
         for key, problem in _find_mistakes(settings, entry, known):
@@ -103,7 +109,7 @@ def _find_mistakes(
             yield "devices", f"{name} is named twice"
     parts = _tensor_split(settings, entry)
     main = _main_gpu(settings, entry)
-    for devices in set(deal(wanted or known, entry.replicas)):
+    for devices in set(deal(wanted or _usual_gpus(), entry.replicas)):
         each = f"{len(devices)} devices" + (" for each replica" if entry.replicas > 1 else "")
         if parts and len(parts) != len(devices):
             yield "tensor_split", f"{len(parts)} numbers for {each}"

@@ -146,7 +146,7 @@ class LlamaResident:
         """All that is known of the model before it is hot."""
         settings, entry, model = self._settings, self._entry, self._weights.first
         templates = self._weights.templates or Templates(None, None, None, None)
-        info = describe(entry, settings, "warm", templates.error)
+        info = describe(entry, settings, "hot", templates.error)
         problem = templates.plain.traits.problem if templates.plain is not None else None
         return LoadedModel(
             info=replace(

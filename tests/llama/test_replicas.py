@@ -12,15 +12,20 @@ from app.catalog.entries import ModelEntry, build_catalog
 from app.config.manifest import Manifest
 from app.config.settings import Settings
 from app.core.errors import EngineFailed, QueueFull
+from app.core.models import ModelInfo, ModelState
 from app.core.requests import SamplingParams
 from app.engine.engine import OutputStream
 from app.engine.messages import SequenceFailed, SequenceFinished, SequenceOutput, SequenceSpec
 from app.engine.prefix.store import PrefixStore
 from app.llama.context import ContextOptions, LlamaRuntime
 from app.llama.model import Model
+from app.pool.describe import describe
 from app.pool.loader import LlamaLoader
+from app.pool.pool import ModelPool
 from app.pool.replicas import Replicas
 from app.pool.resident import Resident
+from app.pool.room import Room
+from app.telemetry.metrics import Metrics
 from tests.support.streams import outputs_of
 
 GREEDY = SamplingParams(temperature=0)
@@ -192,6 +197,41 @@ async def test_the_other_goes_on_when_one_dies() -> None:
             await text_of(stream)
         assert await text_of(streams[0])  # it never noticed
         assert all(one.finished.get("length") for one in rig.engine.stats.replicas)
+
+
+async def test_the_pool_replaces_a_dead_engine_beside_the_others() -> None:
+    faults, metrics = Faults(), Metrics()
+    settings = Settings(threads=1, use_gpu="off", context_size=2048, max_sequences=4)
+    loader = LlamaLoader(settings, lambda _: lambda _: None, PrefixStore(0), faults.make)
+
+    def describe_entry(entry: ModelEntry, state: ModelState, error: str | None) -> ModelInfo:
+        return describe(entry, settings, state, error)
+
+    pool = ModelPool(
+        (entry_of(2),), loader, describe_entry, metrics, limit=Room(1, 2**40), load_timeout=60
+    )
+    pool.start()
+    try:
+        async with pool.lease("default") as loaded:
+            engine = loaded.engine
+            assert engine is not None
+            ends = [SequenceSpec(name, (250,) * 10, 800, GREEDY, ignore_eos=True) for name in "ab"]
+            streams = [engine.submit((spec,))[0] for spec in ends]
+            faults.broken.add(1)
+            outputs = [output async for output in outputs_of(streams[1])]
+            assert isinstance(outputs[-1], SequenceFailed)
+            async with asyncio.timeout(20):
+                while faults.made < 3 or not all(r.is_alive for r in engine.stats.replicas):
+                    assert pool.is_alive
+                    assert pool.states() == {"corral-tiny": "hot"}
+                    await asyncio.sleep(0.01)
+            assert await text_of(streams[0])
+        async with pool.lease("default") as again:
+            assert again.engine is engine
+        text = metrics.render()[0].decode()
+        assert 'corral_worker_restarts_total{model="corral-tiny"} 1.0' in text
+    finally:
+        await pool.close()
 
 
 async def test_nobody_is_left() -> None:

@@ -118,3 +118,13 @@ def test_what_is_free_on_each_gpu_is_a_bound() -> None:
     assert (limit.models, limit.memory) == (3, 1800)
     assert limit.devices == {"CUDA0": 900, "CUDA2": 900}
     assert decide_limit(Settings(use_gpu="off")).devices == {}
+
+
+@pytest.mark.usefixtures("gpus")
+def test_llama_cpp_chooses_where_nobody_says(tmp_path: Path) -> None:
+    write_tiny_llama(tmp_path / "m.gguf")
+    (entry,) = build_catalog(Manifest(builtin=False), tmp_path, tmp_path)
+    (options,) = model_options(Settings(), entry)
+    assert (options.gpu_layers, options.devices) == (-1, ())
+    (options,) = model_options(Settings(devices=("CUDA2",)), entry)
+    assert options.devices == ("CUDA2",)

@@ -122,7 +122,7 @@ async def disturb(server: Server, folder: Path, dice: random.Random) -> None:
         answer = await ask(server.port, "POST", "/api/generate", unload)
         assert answer.status in {200, 404}, answer.body
     elif kind < 0.85:
-        copy = {"source": name, "destination": COPY}
+        copy = {"source": f"m-{dice.choice(CHATTING)}", "destination": COPY}
         answer = await ask(server.port, "POST", "/api/copy", copy)
         assert answer.status in {200, 400, 404}, answer.body
     else:

@@ -10,7 +10,7 @@ import structlog
 from app.core.errors import CorralError
 from app.pool.events import Cooled, Event, Heated, Loaded, Measured, Mended, Unloaded
 from app.pool.loader import Loader, Progress
-from app.pool.refusals import cannot_load
+from app.pool.refusals import cannot_load, file_gone
 from app.pool.resident import Resident
 from app.pool.slot import Slot
 
@@ -90,8 +90,14 @@ async def _try(slot: Slot, what: str, work: Awaitable[T]) -> T | CorralError:
     """What comes of it, or the error that callers are told."""
     try:
         return await work
-    except CorralError as error:
-        return error
     except Exception as error:
+        if _is_gone(slot):  # deleted meanwhile, whatever that led to
+            return file_gone(slot)
+        if isinstance(error, CorralError):
+            return error
         _log.exception("%s failed", what, model=slot.name)
         return cannot_load(slot, error)
+
+
+def _is_gone(slot: Slot) -> bool:
+    return not all(path.exists() for path in slot.entry.paths)

@@ -7,6 +7,7 @@ from app.core.errors import (
     ModelLoadFailed,
     ModelLoading,
     ModelNotDownloaded,
+    ModelNotFound,
     OutOfMemory,
 )
 from app.pool.policy import Resident
@@ -38,6 +39,12 @@ def still_loading(slot: Slot) -> ModelLoading:
 
 def cannot_load(slot: Slot, reason: Exception) -> ModelLoadFailed:
     return ModelLoadFailed(f"The model '{slot.entry.id}' cannot be loaded: {reason}")
+
+
+def file_gone(slot: Slot) -> ModelNotFound:
+    return ModelNotFound(
+        f"The model '{slot.entry.id}' does not exist any more: its file is gone.", param="model"
+    )
 
 
 def no_place(slot: Slot, residents: Sequence[Resident], limit: Room) -> ModelLoadFailed:

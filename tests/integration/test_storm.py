@@ -106,7 +106,7 @@ def resident_bytes(server: Server) -> int:
 async def measure_empty(server: Server) -> int:
     """Bytes of the process once every model has left memory."""
     await wait_idle(server)
-    await wait_metric(server, "corral_engine_up", 0)
+    await wait_metric(server, "corral_model_memory_bytes", 0)
     return resident_bytes(server)
 
 

@@ -26,9 +26,8 @@ from app.pool.room import Room
 
 
 def entry(name: str, **more: Any) -> ModelEntry:
-    return ModelEntry(
-        id=name, paths=(Path(f"{name}.gguf"),), size=1, created=1, header=None, **more
-    )
+    """Its file is there, whatever it is."""
+    return ModelEntry(id=name, paths=(Path(__file__),), size=1, created=1, header=None, **more)
 
 
 def info(one: ModelEntry, state: ModelState, error: str | None = None) -> ModelInfo:

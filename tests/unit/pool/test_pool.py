@@ -3,6 +3,8 @@
 import asyncio
 import math
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -141,6 +143,14 @@ async def test_an_unforeseen_error_is_a_failed_load() -> None:
         rig.loader.fail["a"] = RuntimeError("odd")
         with pytest.raises(ModelLoadFailed, match="The model 'a' cannot be loaded: odd"):
             await rig.use("a")
+
+
+async def test_a_file_that_is_deleted_just_before_its_load_is_a_model_that_is_not_there() -> None:
+    async with rigged(replace(entry("a"), paths=(Path("gone.gguf"),))) as rig:
+        for error in (FileNotFoundError("gone.gguf"), ModelLoadFailed("cannot open it")):
+            rig.loader.fail["a"] = error
+            with pytest.raises(ModelNotFound, match="'a' does not exist any more: its file is"):
+                await rig.use("a")
 
 
 async def test_patience_ends() -> None:

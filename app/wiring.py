@@ -5,7 +5,6 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import structlog
 from starlette.applications import Starlette
@@ -15,7 +14,7 @@ from app.api.app import create_api
 from app.api.middleware.drain import DrainGate
 from app.api.middleware.keys import make_key_ring
 from app.catalog.blobs import BlobStore
-from app.catalog.entries import ModelEntry, build_catalog
+from app.catalog.entries import ModelEntry, read_catalog
 from app.catalog.pulls import Pulls
 from app.config.hardware import usable_cores
 from app.config.manifest import Manifest, read_manifest
@@ -42,7 +41,7 @@ from app.services.rerank import RerankService
 from app.services.storage import StorageService
 from app.services.texts import TextService
 from app.services.uploads import UploadService
-from app.telemetry.logging import llama_log_sink, load_progress
+from app.telemetry.logging import Progress, llama_log_sink, load_progress
 from app.telemetry.metrics import Metrics
 
 _NONE = "none"
@@ -74,11 +73,13 @@ def build_service(
     on_failure: OnFailure | None = None,
     *,
     make_runtime: MakeRuntime = LlamaRuntime,
+    make_progress: Callable[[str], Progress] = load_progress,
 ) -> Service:
     """Build everything; nothing runs before the app's lifespan starts.
 
     `on_failure` is told when a model that should be preloaded cannot be. `make_runtime` makes what
-    computes a model's answers. Raises ConfigurationError.
+    computes a model's answers, `make_progress` what shows how far a model's load is.
+    Raises ConfigurationError.
     """
     library.init(llama_log_sink)
     device = _choose_device(settings)
@@ -89,7 +90,7 @@ def build_service(
     prefixes = PrefixStore(
         settings.prefix_cache_bytes, settings.prefix_cache_dir, settings.prefix_cache_disk_bytes
     )
-    loader = LlamaLoader(settings, load_progress, prefixes, make_runtime)
+    loader = LlamaLoader(settings, make_progress, prefixes, make_runtime)
     pool = _make_pool(settings, catalog, metrics, loader)
     reloader = Reloader(pool, partial(_read_catalog, settings), settings.manifest)
     pulls = _make_pulls(settings, pool, reloader)
@@ -204,11 +205,10 @@ def _choose_device(settings: Settings) -> str:
 
 
 def _read_catalog(settings: Settings) -> Catalog:
-    path, manifest = settings.manifest, _read_manifest(settings)
-    base = path.absolute().parent if path is not None else Path.cwd()
     if "models_dir" in settings.model_fields_set and not settings.models_dir.is_dir():
         _log.warning("LLM_MODELS_DIR is not a directory", path=str(settings.models_dir))
-    catalog = check_templates(manifest, build_catalog(manifest, base, settings.models_dir))
+    manifest, entries = read_catalog(settings.manifest, settings.models_dir)
+    catalog = check_templates(manifest, entries)
     check_devices(settings, manifest, catalog)
     for entry in catalog:
         _warn_about(entry, settings)

@@ -16,6 +16,7 @@ from app.config.manifest import (
     Manifest,
     Traits,
     is_template_text,
+    read_manifest,
     resolve_source,
 )
 from app.config.sidecar import read_sidecar, sidecar_of
@@ -90,6 +91,16 @@ class ModelEntry:
     def parameters(self) -> int | None:
         """Number of weights; None where the parts were not all read."""
         return self.header.parameters if self.header and len(self.paths) == 1 else None
+
+
+def read_catalog(path: Path | None, models_dir: Path) -> tuple[Manifest, tuple[ModelEntry, ...]]:
+    """The manifest at `path`, empty where that is None, and every model that can be served.
+
+    Raises ConfigurationError.
+    """
+    manifest = read_manifest(path) if path is not None else Manifest()
+    base = path.absolute().parent if path is not None else Path.cwd()
+    return manifest, build_catalog(manifest, base, models_dir)
 
 
 def build_catalog(

@@ -111,6 +111,13 @@ def build_number() -> str:
     return f"b{lib.__version__}-ggml{_ggml_text('ggml_version')}"
 
 
+def build_flags() -> tuple[str, ...]:
+    """What this build of llama.cpp uses: instruction sets, and features of its backends."""
+    parts = lib.llama_print_system_info().decode().replace(" : ", " | ").split(" | ")
+    names = (part.strip().partition(" = ") for part in parts)
+    return tuple(name for name, _, value in names if value and value != "0")
+
+
 def _ggml_text(function: str) -> str:
     call = getattr(libggml, function)
     call.restype = ctypes.c_char_p

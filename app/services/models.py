@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.catalog.entries import ModelEntry
 from app.core.models import ModelInfo
 from app.core.requests import SamplingOverrides
 from app.core.stats import PoolMemory
@@ -56,21 +57,7 @@ class ModelService:
 
     def describe(self, name: str) -> ModelCard:
         """Raises ModelNotFound."""
-        entry = self._pool.entry(name)
-        header = entry.header
-        templates = header.chat_templates if header else {}
-        named = templates.get(entry.chat_template_name or "", "")
-        return ModelCard(
-            info=self._pool.find(name),
-            path=entry.path,
-            metadata=header.metadata if header else {},
-            arrays=header.arrays if header else {},
-            template=entry.chat_template or named or next(iter(templates.values()), ""),
-            system_prompt=entry.system_prompt or "",
-            sampling=entry.sampling,
-            max_output_tokens=entry.max_output_tokens,
-            stop=entry.stop,
-        )
+        return make_card(self._pool.entry(name), self._pool.find(name))
 
     async def load(self, name: str, keep_alive: float | None = None) -> ModelInfo:
         """Have a model in memory. Raises what a lease raises."""
@@ -79,3 +66,20 @@ class ModelService:
     async def unload(self, name: str) -> None:
         """Have a model out of memory once nobody uses it. Raises ModelNotFound or ModelBusy."""
         await self._pool.unload(name)
+
+
+def make_card(entry: ModelEntry, info: ModelInfo) -> ModelCard:
+    header = entry.header
+    templates = header.chat_templates if header else {}
+    named = templates.get(entry.chat_template_name or "", "")
+    return ModelCard(
+        info=info,
+        path=entry.path,
+        metadata=header.metadata if header else {},
+        arrays=header.arrays if header else {},
+        template=entry.chat_template or named or next(iter(templates.values()), ""),
+        system_prompt=entry.system_prompt or "",
+        sampling=entry.sampling,
+        max_output_tokens=entry.max_output_tokens,
+        stop=entry.stop,
+    )

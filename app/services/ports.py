@@ -11,7 +11,21 @@ from app.core.stats import EngineStats, PoolMemory
 from app.pool.loaded import LoadedModel
 
 
-class ModelPool(Protocol):
+class ModelNames(Protocol):
+    """What there is to be served."""
+
+    def models(self) -> tuple[ModelInfo, ...]: ...
+
+    def find(self, model: str) -> ModelInfo:
+        """By id or alias, with or without `:latest`. Raises ModelNotFound."""
+        ...
+
+    def entry(self, model: str) -> ModelEntry:
+        """What the catalog says of a model. Raises ModelNotFound."""
+        ...
+
+
+class ModelPool(ModelNames, Protocol):
     """The models, loaded or not."""
 
     def lease(
@@ -31,16 +45,6 @@ class ModelPool(Protocol):
     async def unload(self, model: str, patience: float = ...) -> None:
         """Have a model out of memory once nobody uses it. Raises ModelNotFound, or ModelBusy
         after `patience` seconds."""
-        ...
-
-    def models(self) -> tuple[ModelInfo, ...]: ...
-
-    def find(self, model: str) -> ModelInfo:
-        """By id or alias, with or without `:latest`. Raises ModelNotFound."""
-        ...
-
-    def entry(self, model: str) -> ModelEntry:
-        """What the catalog says of a model. Raises ModelNotFound."""
         ...
 
     def memory(self) -> PoolMemory:

@@ -15,7 +15,7 @@ from app.config.manifest import Traits, is_template_text
 from app.core.errors import BadRequest, ConfigurationError, ModelNotFound, TemplateRefused
 from app.pool.refusals import not_downloaded
 from app.pool.roster import Changes
-from app.services.ports import ModelPool
+from app.services.ports import ModelNames
 
 _LATEST = ":latest"
 
@@ -24,7 +24,7 @@ class StorageService:
     """One change at a time. After each the catalog is read again; what it refuses is undone."""
 
     def __init__(
-        self, pool: ModelPool, models_dir: Path, reload: Callable[[], Awaitable[Changes]]
+        self, pool: ModelNames, models_dir: Path, reload: Callable[[], Awaitable[Changes]]
     ) -> None:
         self._pool = pool
         self._store = ModelStore(models_dir)

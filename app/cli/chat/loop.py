@@ -1,0 +1,62 @@
+"""The chat in a terminal: read, answer, again."""
+
+import asyncio
+
+import click
+
+from app.cli.chat.commands import Commands
+from app.cli.chat.interrupt import Interrupted, run_interruptibly
+from app.cli.chat.live import LiveDisplay
+from app.cli.chat.stats import write_turn
+from app.cli.chat.talk import INTERRUPTED
+from app.cli.chat.terminal import Terminal, no_echo
+from app.cli.refusal import Refusal
+
+
+async def chat(commands: Commands) -> None:
+    """Until somebody leaves. What goes wrong is said in one line, and the chat goes on."""
+    talk = commands.talk
+    terminal = Terminal(commands.state, commands.names)
+    display = LiveDisplay(commands.look)
+    say(f"{talk.conversation.model} · /help for help, Ctrl-D to leave")
+    wants_to_leave = False
+    while not commands.is_over:
+        try:
+            line = await terminal.read()
+        except EOFError:
+            break
+        except KeyboardInterrupt:
+            if wants_to_leave:
+                break
+            wants_to_leave = True
+            say("Ctrl-C again, or Ctrl-D, to leave")
+            continue
+        wants_to_leave = False
+        try:
+            if line.startswith("/"):
+                said = await run_interruptibly(asyncio.to_thread(commands.run, line))
+                if said:
+                    click.echo(said)
+            elif line.strip():
+                await _answer(commands, display, line)
+        except Interrupted:
+            say("interrupted")
+        except Refusal as error:
+            click.secho(error.message, fg="red", err=True)
+
+
+def say(text: str) -> None:
+    """A word of Corral's own, apart from the model's."""
+    click.secho(text, dim=True)
+
+
+async def _answer(commands: Commands, display: LiveDisplay, question: str) -> None:
+    with no_echo():
+        turn = await commands.talk.ask(question, display)
+    if turn.reason == INTERRUPTED:
+        say("(stopped)" if turn.text else "(stopped before anything came; the question is dropped)")
+    elif turn.reason == "length":
+        say("(cut: no more tokens are left for this answer)")
+    if commands.is_verbose:
+        say(write_turn(turn, commands.talk.window))
+    click.echo()

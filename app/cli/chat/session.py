@@ -1,0 +1,65 @@
+"""One answer, or a chat, with whoever answers."""
+
+import json
+import os
+import sys
+from contextlib import aclosing
+
+import click
+
+from app.cli.chat.display import Display, JsonDisplay, PlainDisplay
+from app.cli.chat.options import Wish
+from app.cli.chat.stats import encode_turn, write_turn
+from app.cli.chat.talk import INTERRUPTED, Talk
+from app.cli.remote import Json, Remote
+
+THEME_VARIABLE = "CORRAL_THEME"
+_LIGHT = {"7", "15"}  # white, as terminals count colours that tell theirs in COLORFGBG
+
+
+async def ask_once(
+    remote: Remote, row: Json, wish: Wish, question: str, output: str | None
+) -> bool:
+    """Show the answer, and tell whether it is whole. `output`: `json`, `ndjson` or text."""
+    display = _choose_display(wish, output)
+    async with aclosing(Talk(remote, wish.begin(row["id"]))) as talk:
+        talk.switch(row)
+        turn = await talk.ask(question, display)
+        window = talk.window
+    if output is not None:
+        click.echo(json.dumps(encode_turn(turn)))
+    if wish.is_verbose:
+        click.echo(write_turn(turn, window), err=True)
+    return turn.reason != INTERRUPTED
+
+
+async def talk(remote: Remote, row: Json, wish: Wish) -> None:
+    """A chat in the terminal, until somebody leaves it."""
+    from app.cli.chat.commands import Commands  # noqa: PLC0415  # rich and prompt-toolkit
+    from app.cli.chat.live import Look  # noqa: PLC0415
+    from app.cli.chat.loop import chat  # noqa: PLC0415
+    from app.cli.chat.state import State  # noqa: PLC0415
+
+    look = Look(not wish.is_plain, not wish.hides_thoughts, choose_theme())
+    async with aclosing(Talk(remote, wish.begin(row["id"]))) as made:
+        made.switch(row)
+        await chat(Commands(made, State(), look, is_verbose=wish.is_verbose))
+
+
+def choose_theme() -> str:
+    """`dark` or `light`, as the user says or as far as the terminal tells."""
+    said = os.environ.get(THEME_VARIABLE, "").strip().lower()
+    if said in {"dark", "light"}:
+        return said
+    background = os.environ.get("COLORFGBG", "").rpartition(";")[2]
+    return "light" if background in _LIGHT else "dark"
+
+
+def _choose_display(wish: Wish, output: str | None) -> Display:
+    if output is not None:
+        return JsonDisplay(streams=output == "ndjson")
+    if wish.is_plain or not sys.stdout.isatty():
+        return PlainDisplay()
+    from app.cli.chat.live import LiveDisplay, Look  # noqa: PLC0415  # rich: a tenth of a second
+
+    return LiveDisplay(Look(shows_thoughts=not wish.hides_thoughts, theme=choose_theme()))

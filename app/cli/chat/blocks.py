@@ -2,7 +2,8 @@
 
 What is done is printed once and for ever, so an answer may be longer than the screen; only the rest
 is drawn again and again. Blocks are whole paragraphs, lists, tables and so on; the last one of a
-text may still grow. Of a list its items but the last are done, of a code block its whole lines.
+text may still grow. Of a list its items but the last are done, of a code block that is taller than
+the screen what stands above its last empty line: each part is highlighted for itself.
 """
 
 import re
@@ -13,7 +14,6 @@ from typing import Protocol
 
 _FENCE = re.compile(r"^( {0,3})(`{3,}|~{3,})([^`\n]*)$")
 _LISTS = {"bullet_list_open", "ordered_list_open"}
-_MANY_LINES = 8  # of code that is printed at once: each part is highlighted for itself
 
 
 class Token(Protocol):
@@ -38,8 +38,9 @@ class Part:
     is_joined: bool = False
 
 
-def split(part: Part, tokens: Sequence[Token]) -> tuple[list[Part], Part]:
-    """The parts of a text that are done, and the rest. `tokens` are those of its text."""
+def split(part: Part, tokens: Sequence[Token], height: int) -> tuple[list[Part], Part]:
+    """The parts of a text that are done, and the rest. `tokens` are those of its text, `height` the
+    lines of code that may wait for more of them."""
     lines = part.text.splitlines(keepends=True)
     starts = [token.map[0] for token in tokens if _begins_block(token, 0) and token.map]
     if not starts:
@@ -51,51 +52,50 @@ def split(part: Part, tokens: Sequence[Token]) -> tuple[list[Part], Part]:
     ]
     is_joined = part.is_joined and len(bounds) == 1
     last = Part("".join(lines[bounds[-1] :]), is_joined)
-    more, rest = _split_last(
-        last, [t for t in tokens if t.map and t.map[0] >= bounds[-1]], bounds[-1]
-    )
+    block = [token for token in tokens if token.map and token.map[0] >= bounds[-1]]
+    first = next(token for token in block if _begins_block(token, 0))
+    if first.type == "fence":
+        more, rest = _split_fence(last, height)
+    elif first.type in _LISTS:
+        more, rest = _split_list(last, [start - bounds[-1] for start in _find_items(block)])
+    else:
+        more, rest = [], last
     return done + more, rest
 
 
-def _split_last(part: Part, tokens: Sequence[Token], offset: int) -> tuple[list[Part], Part]:
+def _split_fence(part: Part, height: int) -> tuple[list[Part], Part]:
+    """What is done of an open code block; the rest begins with the same fence."""
     lines = part.text.splitlines(keepends=True)
-    first = next((token for token in tokens if _begins_block(token, 0)), None)
-    if first is not None and first.type == "fence":
-        return _split_fence(part, lines)
-    if first is not None and first.type in _LISTS:
-        items = [
-            token.map[0] - offset
-            for token in tokens
-            if token.type == "list_item_open" and token.level == 1 and token.map
-        ]
-        return _split_list(part, lines, items)
-    return [], part
-
-
-def _split_fence(part: Part, lines: list[str]) -> tuple[list[Part], Part]:
-    """An open code block's whole lines; the rest begins with the same fence."""
     at = next((index for index, line in enumerate(lines) if _FENCE.match(line.rstrip("\n"))), None)
-    if at is None:
+    match = _FENCE.match(lines[at].rstrip("\n")) if at is not None else None
+    if at is None or match is None:
         return [], part
-    head, code = lines[at], lines[at + 1 :]
-    match = _FENCE.match(head.rstrip("\n"))
-    assert match is not None  # noqa: S101 - it matched above
-    closing = match[2]
-    whole = [line for line in code if line.endswith("\n")]
-    is_closed = any(line.strip().startswith(closing) and not line.strip(" \n`~") for line in code)
-    if is_closed or len(whole) <= _MANY_LINES:
+    head, code, mark = lines[at], lines[at + 1 :], match[2]
+    is_closed = any(line.strip().startswith(mark) and not line.strip(" \n`~") for line in code)
+    if is_closed or len(code) <= height:
         return [], part
-    done = Part(f"{head}{''.join(whole)}{match[1]}{closing}\n", part.is_joined)
-    return [done], Part(head + "".join(code[len(whole) :]), is_joined=True)
+    empty = [index for index, line in enumerate(code) if not line.strip() and index]
+    cut = empty[-1] if empty else len(code) - 1
+    done = Part(f"{head}{''.join(code[:cut])}{match[1]}{mark}\n", part.is_joined)
+    return [done], Part(head + "".join(code[cut:]), is_joined=True)
 
 
-def _split_list(part: Part, lines: list[str], items: list[int]) -> tuple[list[Part], Part]:
-    """All items but the last, as one list."""
+def _split_list(part: Part, items: Sequence[int]) -> tuple[list[Part], Part]:
+    """All items but the last, as one list. `items`: the lines that they begin in."""
     if len(items) < 2:
         return [], part
-    cut = items[-1]
+    lines, cut = part.text.splitlines(keepends=True), items[-1]
     is_tight = bool(lines[cut - 1].strip())
     return [Part("".join(lines[:cut]), part.is_joined)], Part("".join(lines[cut:]), is_tight)
+
+
+def _find_items(tokens: Sequence[Token]) -> list[int]:
+    """The lines in which the items of a list begin, not those of lists within it."""
+    return [
+        token.map[0]
+        for token in tokens
+        if token.type == "list_item_open" and token.level == 1 and token.map
+    ]
 
 
 def _begins_block(token: Token, level: int) -> bool:

@@ -23,30 +23,31 @@ from app.cli.refusal import Refusal
 
 HELP = {
     "/help": ("", "this list"),
-    "/set": ("", "what is set; /set NAME VALUE sets it, /set NAME takes it back"),
-    "/set parameter": ("NAME VALUE", "such as temperature 0.2, max_tokens 100, seed 1"),
-    "/set system": ("TEXT", "what the model is told before everything else"),
-    "/set think": ("on|off|low|medium|high", "whether and how hard the model thinks"),
+    "/set": ("", "what is set; without a value, it is taken back"),
+    "/set parameter": ("NAME VALUE", "such as temperature 0.2, max_tokens 100"),
+    "/set system": ("TEXT", "what the model is told before all else"),
+    "/set think": ("on|off|LEVEL", "whether and how hard the model thinks"),
     "/set thoughts": ("show|hide", "show thoughts, or fold them to one line"),
-    "/set format": ("json|FILE", "hold answers to JSON, or to the JSON schema in a file"),
+    "/set format": ("json|FILE", "hold answers to JSON, or a JSON schema"),
     "/set markdown": ("on|off", "draw Markdown, or show the text as it is"),
-    "/set theme": ("dark|light", "colours of code for this background"),
+    "/set theme": ("dark|light", "colours for this background"),
     "/set verbose": ("on|off", "tell after each answer what it took"),
     "/system": ("[TEXT]", "show or set the system prompt"),
     "/models": ("", "the models there are"),
-    "/model": ("[NAME]", "show or change the model; the conversation goes on"),
-    "/load": ("NAME", "go on with a saved conversation; for want of one, with a model"),
-    "/save": ("NAME", "save the conversation, over what had this name"),
+    "/model": ("[NAME]", "show or change it; the conversation goes on"),
+    "/load": ("NAME", "a saved conversation; if none, a model"),
+    "/save": ("NAME", "save the conversation"),
     "/clear": ("", "forget the conversation, keep what is set"),
-    "/stats": ("", "tokens, speed, time to the first token, cache and context"),
+    "/stats": ("", "tokens, speed, first token, cache, context"),
     "/bye": ("", "leave, as Ctrl-D does"),
 }
 _LEAVING = {"/bye", "/exit", "/quit"}
 _KEYS = (
-    ('Alt-Enter, or a block from """ to """', "several lines"),
-    ("Ctrl-C", "stops the answer; at an empty prompt twice, it leaves"),
-    ("Up, Ctrl-R", "what was typed before, also in other sessions"),
+    ("Alt-Enter", 'a further line; so do blocks of """ and """'),
+    ("Ctrl-C", "stops the answer; twice at an empty prompt, leaves"),
+    ("Up, Ctrl-R", "what was typed before, in other sessions too"),
     ("Tab", "completes commands and names"),
+    ("Ctrl-X Ctrl-E", "writes in $EDITOR"),
 )
 
 

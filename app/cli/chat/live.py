@@ -76,20 +76,31 @@ class LiveDisplay:
             return
         if self._is_new:
             self._is_new = False
-            self._print_done()
-        self._live.update(Lines(self._tail()), refresh=True)
+            self._take_done()
+        self._draw(self._tail())
 
     def end(self) -> None:
         if self._live is None:
             return
         self._end_thought()
-        self._print_done()
-        lines = self._render(self._rest) if self._rest.text.strip() else []
-        self._live.update(Lines([]), refresh=True)
+        self._take_done()
+        if self._rest.text.strip():
+            self._take(self._render(self._rest), self._rest.is_joined)
+        self._draw([])
         self._live.stop()
         self._live = None
-        self._print(lines, self._rest.is_joined)
         self._clear()
+
+    def _draw(self, tail: list[Line]) -> None:
+        """What is done above, the tail below it, in one write: nothing is seen in between."""
+        if self._live is None:
+            return
+        self._live.update(Lines(tail))
+        if self._done:
+            self._console.print(Lines(self._done), end="")
+            self._done = []
+        else:
+            self._live.refresh()
 
     def _clear(self) -> None:
         self._what = ""
@@ -98,49 +109,55 @@ class LiveDisplay:
         self._thought_seconds: float | None = None
         self._rest = Part("")
         self._has_text = False
+        self._done: list[Line] = []
         self._has_printed = False
         self._is_new = False
 
     def _end_thought(self) -> None:
-        """Text follows: what was thought is printed for good, or what it took."""
+        """Text follows: what was thought is done, or folded to what it took."""
         if not self._thought.strip() or self._thought_seconds is not None:
             return
         self._thought_seconds = time.monotonic() - self._began
         if self._look.shows_thoughts:
-            self._print(self._thought_lines())
+            self._take(self._thought_lines())
         else:
             told = f"thought for {self._thought_seconds:.1f} seconds"
-            self._print([[Segment(told, _DIM)]])
+            self._take([[Segment(told, _DIM)]])
 
-    def _print_done(self) -> None:
-        """Print what will not change any more, in one write with what is drawn below it."""
+    def _take_done(self) -> None:
+        """Take from the rest what will not change any more."""
         if not self._look.is_markdown:
             whole, newline, rest = self._rest.text.rpartition("\n")
             if newline:
-                self._print(self._render(Part(whole)), is_joined=self._rest.is_joined)
+                self._take(self._render(Part(whole)), is_joined=self._rest.is_joined)
                 self._rest = Part(rest, is_joined=True)
             return
         tokens = AnswerMarkdown(self._rest.text, self._look.code_theme).parsed
-        done, self._rest = split(self._rest, tokens)
+        done, self._rest = split(self._rest, tokens, self._height)
         for part in done:
-            self._print(self._render(part), part.is_joined)
+            self._take(self._render(part), part.is_joined)
 
-    def _print(self, lines: list[Line], is_joined: bool = False) -> None:
+    def _take(self, lines: list[Line], is_joined: bool = False) -> None:
+        """To be printed for good with the next drawing."""
         if not lines:
             return
         gap: list[Line] = [[]] if self._has_printed and not is_joined else []
-        self._console.print(Lines([*gap, *lines]), end="")
+        self._done += [*gap, *lines]
         self._has_printed = True
 
     def _tail(self) -> list[Line]:
         """What is drawn below: the end of what may change, or a wheel while nothing comes."""
-        height = max(self._console.height - 2, 1)
         if self._rest.text.strip():
             gap: list[Line] = [[]] if self._has_printed and not self._rest.is_joined else []
-            return [*gap, *self._render(self._rest)][-height:]
+            return [*gap, *self._render(self._rest)][-self._height :]
         if self._thought_seconds is None and self._thought.strip() and self._look.shows_thoughts:
-            return self._thought_lines()[-height:]
+            return self._thought_lines()[-self._height :]
         return [] if self._has_text else [self._wheel()]
+
+    @property
+    def _height(self) -> int:
+        """Lines that may be drawn again and again."""
+        return max(self._console.height - 2, 1)
 
     def _wheel(self) -> Line:
         seconds = time.monotonic() - self._began

@@ -1,6 +1,8 @@
 """The chat in a terminal: read, answer, again."""
 
 import asyncio
+import shutil
+import textwrap
 
 import click
 
@@ -36,7 +38,7 @@ async def chat(commands: Commands) -> None:
             if line.startswith("/"):
                 said = await run_interruptibly(asyncio.to_thread(commands.run, line))
                 if said:
-                    click.echo(said)
+                    click.echo(wrap(said))
             elif line.strip():
                 await _answer(commands, display, line)
         except Interrupted:
@@ -47,7 +49,16 @@ async def chat(commands: Commands) -> None:
 
 def say(text: str) -> None:
     """A word of Corral's own, apart from the model's."""
-    click.secho(text, dim=True)
+    click.secho(wrap(text), dim=True)
+
+
+def wrap(text: str) -> str:
+    """Lines that fit the terminal, none broken within a word."""
+    width = shutil.get_terminal_size().columns
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent="    ", break_on_hyphens=False)
+        for line in text.splitlines()
+    )
 
 
 async def _answer(commands: Commands, display: LiveDisplay, question: str) -> None:

@@ -15,6 +15,7 @@ from app.api.middleware.drain import DrainGate
 from app.api.middleware.keys import make_key_ring
 from app.catalog.blobs import BlobStore
 from app.catalog.entries import ModelEntry, read_catalog
+from app.catalog.file_pins import PINS
 from app.catalog.pulls import Pulls
 from app.config.hardware import usable_cores
 from app.config.manifest import Manifest, read_manifest
@@ -92,7 +93,9 @@ def build_service(
     )
     loader = LlamaLoader(settings, make_progress, prefixes, make_runtime)
     pool = _make_pool(settings, catalog, metrics, loader)
-    reloader = Reloader(pool, partial(_read_catalog, settings), settings.manifest)
+    reloader = Reloader(
+        pool, partial(_read_catalog, settings), settings.manifest, settings.models_dir / PINS
+    )
     pulls = _make_pulls(settings, pool, reloader)
     metrics.watch(pool.stats, pool.states, pool.memory)
     preload = _choose_preload(settings, pool)

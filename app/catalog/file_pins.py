@@ -7,7 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
-_FOLDER = ".corral/pulled"
+PINS = ".corral/pulled"
+"""Inside the models directory; it changes when a file comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class FilePins:
         return None
 
     def _all(self) -> Iterator[dict[str, Any]]:
-        for path in (self._dir / _FOLDER).glob("*.json"):
+        for path in (self._dir / PINS).glob("*.json"):
             if (kept := _read(path)) is not None:
                 yield kept
 
@@ -61,7 +62,7 @@ class FilePins:
 
     def _path_of(self, place: Path) -> Path:
         key = sha256(place.as_posix().encode()).hexdigest()[:16]
-        return self._dir / _FOLDER / f"{key}.json"
+        return self._dir / PINS / f"{key}.json"
 
 
 def _read(path: Path) -> dict[str, Any] | None:

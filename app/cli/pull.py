@@ -15,6 +15,8 @@ from app.catalog.orders import Wish, find_wish, is_here, wishes_of
 from app.catalog.pulls import Pulls
 from app.catalog.registry import short_names
 from app.cli.check import Checked, check_files
+from app.cli.completions import PullName
+from app.cli.pulled import tell_where
 from app.cli.refusal import Refusal, refuse
 from app.config.manifest import Manifest, read_manifest
 from app.config.settings import Settings, load_settings
@@ -34,7 +36,7 @@ class Display(Protocol):
 
 
 @click.command()
-@click.argument("models", metavar="[MODEL]...", nargs=-1)
+@click.argument("models", metavar="[MODEL]...", nargs=-1, type=PullName())
 @click.option("--check", is_flag=True, help="Download nothing; compare what is here with the lock.")
 @click.option("--names", is_flag=True, help="List the short names.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
@@ -68,6 +70,7 @@ def pull(
             return
         wishes = [find_wish(name, known) for name in models] if models else [*wishes_of(known)]
         _pull_all(wishes, settings, as_json)
+        tell_where(wishes, settings, is_quiet=as_json or not sys.stderr.isatty())
     except CorralError as error:
         raise refuse(error) from None
 

@@ -21,7 +21,7 @@ from app.core.errors import CorralError
 from app.telemetry.logging import configure_logging
 
 # Shorter names for what is typed often.
-_SHORT = {"server_port": ("--port", "-p")}
+_SHORT = {"server_port": ("--port", "-p"), "models_dir": ("--models-path",)}
 
 
 def _with_settings(command: Callable[..., None]) -> Callable[..., None]:

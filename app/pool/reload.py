@@ -1,4 +1,4 @@
-"""Follows `models.yaml`: what it says now is what is served, without a restart."""
+"""Follows `models.yaml` and what is pulled: that is what is served, without a restart."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -30,21 +30,22 @@ class Pool(Protocol):
 
 
 class Reloader:
-    """Gives the pool a new catalog when somebody asks for it, or when the manifest changed."""
+    """Gives the pool a new catalog when somebody asks for it, or when something changed."""
 
-    def __init__(self, pool: Pool, read: Callable[[], Catalog], manifest: Path | None) -> None:
-        """`read` makes the catalog anew; it may block, and raises ConfigurationError."""
+    def __init__(self, pool: Pool, read: Callable[[], Catalog], *watched: Path | None) -> None:
+        """`read` makes the catalog anew; it may block, and raises ConfigurationError. `watched`:
+        the manifest, and a directory that changes when models come; each may be absent."""
         self._pool = pool
         self._read = read
-        self._manifest = manifest
-        self._seen = _look(manifest)
+        self._watched = [path for path in watched if path is not None]
+        self._seen = self._look()
         self._lock = asyncio.Lock()
 
     async def reload(self) -> Changes:
         """Read manifest and models directory again. Raises ConfigurationError, with file, line and
         key of every mistake; then everything stays as it is."""
         async with self._lock:
-            self._seen = _look(self._manifest)
+            self._seen = self._look()
             catalog = await asyncio.to_thread(self._read)
             changes = self._pool.replace(catalog.entries, catalog.default)
         _log.info(
@@ -64,18 +65,21 @@ class Reloader:
                 _log.error("models not read again, the old ones stay", reason=line)
 
     async def watch(self) -> None:
-        """Reload whenever the manifest changes; ends when it is cancelled. A look every second is
-        all that works on every file system, in containers too, however an editor writes."""
-        while self._manifest is not None:
+        """Reload whenever what is watched changes; ends when it is cancelled. A look every second
+        is all that works on every file system, in containers too, however an editor writes."""
+        while self._watched:
             await asyncio.sleep(_LOOK_SECONDS)
-            if _look(self._manifest) != self._seen:
+            if self._look() != self._seen:
                 await self.reload_or_log()
 
+    def _look(self) -> list[tuple[int, int, int] | None]:
+        return [_look(path) for path in self._watched]
 
-def _look(path: Path | None) -> tuple[int, int, int] | None:
+
+def _look(path: Path) -> tuple[int, int, int] | None:
     """What is different after every change of a file; None where there is none."""
     try:
-        found = path.stat() if path is not None else None
+        found = path.stat()
     except OSError:
         return None
-    return (found.st_mtime_ns, found.st_size, found.st_ino) if found is not None else None
+    return found.st_mtime_ns, found.st_size, found.st_ino

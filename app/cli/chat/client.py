@@ -17,7 +17,7 @@ _PATH = "/v1/chat/completions"
 _CONNECT_SECONDS = 10.0
 # The server sends a comment every few seconds, also while it loads the model.
 _SILENCE_SECONDS = 600.0
-_DONE = "[DONE]"
+_DATA, _COMMENT, _DONE = "data:", ":", "[DONE]"
 
 
 class ChatClient:
@@ -55,26 +55,41 @@ class ChatClient:
 async def _read(answer: httpx2.Response, turn: Turn) -> AsyncGenerator[Piece]:
     reason: str | None = None
     counts: Counts | None = None
-    async for event in httpx2.EventSource(answer):
-        if event.data == _DONE:
+    async for line in _split(answer):
+        if line.startswith(_COMMENT):
+            yield Piece(news=_read_news(line))
+        if not line.startswith(_DATA):
+            continue
+        data = line.removeprefix(_DATA).strip()
+        if data == _DONE:
             turn.end(reason, counts)
             return
-        told = cast("Json", json.loads(event.data))
+        told = cast("Json", json.loads(data))
         if told.get("error"):
-            raise ServerError(*_read_failure(event.data))
+            message, code = read_error(data.encode())
+            raise ServerError(message, code=code)
         turn.model = str(told.get("model") or turn.model)
         counts = _read_counts(told.get("usage")) or counts
         for choice in told.get("choices") or ():
             reason = choice.get("finish_reason") or reason
-            piece = _read_piece(choice.get("delta") or {})
-            if piece.text or piece.thought:
-                yield piece
+            yield _read_piece(choice.get("delta") or {})
     raise ServerError("the stream ended before the answer did")
 
 
-def _read_failure(data: str) -> tuple[str, int, str | None]:
-    message, code = read_error(data.encode())
-    return message, 0, code
+async def _split(answer: httpx2.Response) -> AsyncGenerator[str]:
+    """Lines of the stream, comments too: they tell how far a model's load is, and the library's own
+    reader leaves them out."""
+    rest = ""
+    async for text in answer.aiter_text():
+        *lines, rest = (rest + text).split("\n")
+        for line in lines:
+            yield line
+
+
+def _read_news(comment: str) -> str:
+    """What a comment tells of a load; the others only keep the connection open."""
+    text = comment.removeprefix(_COMMENT).strip()
+    return text if text.startswith("loading") else ""
 
 
 def _read_piece(delta: Json) -> Piece:

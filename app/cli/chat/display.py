@@ -61,7 +61,7 @@ class JsonDisplay:
     def begin(self, what: str) -> None: ...
 
     def show(self, piece: Piece) -> None:
-        if self._streams:
+        if self._streams and (piece.text or piece.thought):
             told = {"content": piece.text, "thinking": piece.thought}
             click.echo(json.dumps({name: text for name, text in told.items() if text}))
 

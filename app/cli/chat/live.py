@@ -59,6 +59,7 @@ class LiveDisplay:
 
     def show(self, piece: Piece) -> None:
         """Take it in; the next tick draws it."""
+        self._what = piece.news or self._what
         if piece.thought:
             self._thought += clean(piece.thought)
         if piece.text:

@@ -6,10 +6,11 @@ from time import perf_counter
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What arrived of an answer: text, or a thought before it."""
+    """What arrived of an answer: text, or a thought before it; or `news` of what is done first."""
 
     text: str = ""
     thought: str = ""
+    news: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,10 @@
 
 import asyncio
 import shutil
+import signal
 import textwrap
+from types import FrameType
+from typing import Self
 
 import click
 
@@ -17,34 +20,63 @@ from app.cli.refusal import Refusal
 
 async def chat(commands: Commands) -> None:
     """Until somebody leaves. What goes wrong is said in one line, and the chat goes on."""
-    talk = commands.talk
     terminal = Terminal(commands.state, commands.names)
     display = LiveDisplay(commands.look)
-    say(f"{talk.conversation.model} · /help for help, Ctrl-D to leave")
+    say(f"{commands.talk.conversation.model} · /help for help, Ctrl-D to leave")
     wants_to_leave = False
-    while not commands.is_over:
-        try:
-            line = await terminal.read()
-        except EOFError:
-            break
-        except KeyboardInterrupt:
-            if wants_to_leave:
+    with _Strike() as strike:
+        while not commands.is_over:
+            try:
+                strike.strike()
+                line = await terminal.read()
+            except EOFError:
                 break
-            wants_to_leave = True
-            say("Ctrl-C again, or Ctrl-D, to leave")
-            continue
-        wants_to_leave = False
-        try:
-            if line.startswith("/"):
-                said = await run_interruptibly(asyncio.to_thread(commands.run, line))
-                if said:
-                    click.echo(wrap(said))
-            elif line.strip():
-                await _answer(commands, display, line)
-        except Interrupted:
-            say("interrupted")
-        except Refusal as error:
-            click.secho(error.message, fg="red", err=True)
+            except KeyboardInterrupt:
+                if wants_to_leave:
+                    break
+                wants_to_leave = True
+                say("Ctrl-C again, or Ctrl-D, to leave")
+                continue
+            wants_to_leave = False
+            await _carry_out(line, commands, display)
+
+
+class _Strike:
+    """A Ctrl-C that comes between two prompts while nothing runs: it waits for the next one, and
+    does not end the program."""
+
+    def __init__(self) -> None:
+        self._has_come = False
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def strike(self) -> None:
+        """Raises KeyboardInterrupt where one has come since the last time."""
+        if self._has_come:
+            self._has_come = False
+            raise KeyboardInterrupt
+
+    def _note(self, _signal: int, _frame: FrameType | None) -> None:
+        self._has_come = True
+
+
+async def _carry_out(line: str, commands: Commands, display: LiveDisplay) -> None:
+    try:
+        if line.startswith("/"):
+            said = await run_interruptibly(asyncio.to_thread(commands.run, line))
+            if said:
+                click.echo(wrap(said))
+        elif line.strip():
+            await _answer(commands, display, line)
+    except Interrupted:
+        say("interrupted")
+    except Refusal as error:
+        click.secho(error.message, fg="red", err=True)
 
 
 def say(text: str) -> None:

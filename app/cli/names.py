@@ -4,6 +4,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+DEFAULT_MODEL = "default"
+"""The name that always means the default model."""
+
 
 def names_of(rows: Iterable[dict[str, Any]]) -> list[str]:
     """Ids and aliases of models as `/v1/models` has them."""

@@ -3,11 +3,10 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from app.cli.names import DEFAULT_MODEL
 from app.cli.refusal import Refusal
 from app.cli.remote import Json, Remote, ServerError
 from app.cli.target import Where, find_remote, load_store_settings, refusing
-
-DEFAULT_MODEL = "default"
 
 
 @contextmanager

@@ -7,10 +7,10 @@ import sys
 
 import click
 
-from app.cli.chat.opening import DEFAULT_MODEL, open_chat
 from app.cli.chat.options import Wish, answer_options
 from app.cli.completions import ModelName
 from app.cli.lazy import INTERRUPTED
+from app.cli.names import DEFAULT_MODEL
 from app.cli.refusal import BadConfiguration, Refusal
 from app.cli.target import Where, model_argument, where_options
 
@@ -84,16 +84,18 @@ def _read_pipe() -> str:
 
 
 def _ask_once(model: str, question: str, output: str | None, wish: Wish, where: Where) -> None:
-    with open_chat(where, model, wish.keep_alive) as (remote, row):
-        from app.cli.chat.session import ask_once  # noqa: PLC0415  # the HTTP client
+    from app.cli.chat.opening import open_chat  # noqa: PLC0415  # the HTTP client
+    from app.cli.chat.session import ask_once  # noqa: PLC0415
 
+    with open_chat(where, model, wish.keep_alive) as (remote, row):
         is_whole = asyncio.run(ask_once(remote, row, wish, question, output))
     if not is_whole:
         sys.exit(INTERRUPTED)
 
 
 def _talk(model: str, wish: Wish, where: Where) -> None:
-    with open_chat(where, model, wish.keep_alive) as (remote, row):
-        from app.cli.chat.session import talk  # noqa: PLC0415  # and rich and prompt-toolkit
+    from app.cli.chat.opening import open_chat  # noqa: PLC0415  # as above
+    from app.cli.chat.session import talk  # noqa: PLC0415
 
+    with open_chat(where, model, wish.keep_alive) as (remote, row):
         asyncio.run(talk(remote, row, wish))

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from app.catalog.entries import ModelEntry, discover
 from app.cli.doctor.build import check_build
+from app.cli.doctor.footprint import Measurer
 from app.cli.doctor.port import find_listener
+from app.config.manifest import Defaults
 from app.config.settings import Settings
 from scripts.make_gguf import write_tiny_llama
 from tests.support.cli import corral
@@ -132,3 +135,22 @@ def test_instructions_that_a_build_leaves_out(
     monkeypatch.setattr("app.cli.doctor.build._CPUINFO", info)
     texts = [one.text for one in check_build(Settings()) if one.level == "warn"]
     assert any("AVX512" in text for text in texts)
+
+
+def crash(_settings: Settings, entry: ModelEntry) -> int:
+    """As llama.cpp ends on a file that it cannot bear."""
+    if entry.id == "bad":
+        os.abort()
+    return 7
+
+
+def test_a_crash_of_llama_cpp_harms_no_other_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("bad", "good"):
+        write_tiny_llama(tmp_path / f"{name}.gguf")
+    monkeypatch.setattr("app.cli.doctor.footprint._estimate", crash)
+    entries = {entry.id: entry for entry in discover(tmp_path, Defaults())}
+    with Measurer(Settings()) as measurer:
+        found = [measurer.measure(entries[name]) for name in ("good", "bad", "good")]
+    assert found == [7, None, 7]

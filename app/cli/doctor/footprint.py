@@ -1,5 +1,6 @@
 """What models would take. llama.cpp is asked in another process, for it may crash on a bad file."""
 
+import os
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -33,12 +34,21 @@ class Measurer:
     def measure(self, entry: ModelEntry) -> int | None:
         """Bytes that a model takes once it is loaded; None where llama.cpp crashes on it."""
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+            self._pool = ProcessPoolExecutor(
+                1, mp_context=get_context("spawn"), initializer=_be_quiet
+            )
         try:
             return self._pool.submit(_estimate, self._settings, entry).result()
         except BrokenProcessPool:
             self._pool = None
             return None
+
+
+def _be_quiet() -> None:
+    """What a crash writes is for nobody: that it crashed is said."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
 
 
 def _estimate(settings: Settings, entry: ModelEntry) -> int:

@@ -13,6 +13,7 @@ from app.cli.names import names_of
 from app.cli.refusal import Refusal
 from app.cli.target import Where, find_remote
 from app.config.settings import Settings
+from app.core.errors import ConfigurationError
 
 _SECONDS = 4.0  # a server looks every second
 _POLL_SECONDS = 0.25
@@ -42,8 +43,12 @@ def tell_where(wishes: Sequence[Wish], settings: Settings, *, is_quiet: bool) ->
 
 
 def _find_names(wishes: Sequence[Wish], settings: Settings) -> list[str]:
-    """The names that the files are served by."""
-    _, entries = read_catalog(settings.manifest, settings.models_dir)
+    """The names that the files are served by; none where nothing can be served at all, which is for
+    `corral serve` to say."""
+    try:
+        _, entries = read_catalog(settings.manifest, settings.models_dir)
+    except ConfigurationError:
+        return []
     pulled = {settings.models_dir / order.place for wish in wishes for order in wish.orders}
     return [entry.id for entry in entries if pulled & set(entry.paths) and entry.error is None]
 

@@ -71,9 +71,12 @@ class Store:
 
         return StorageService(self, ModelStore(self._settings.models_dir), self._reload)
 
-    async def _reload(self) -> None:
+    async def _reload(self) -> Any:
         """Raises ConfigurationError where the manifest names a file that is gone."""
+        from app.pool.roster import Changes  # noqa: PLC0415  # with the services
+
         self._entries = _read(self._settings)
+        return Changes()
 
     def _describe(self, entry: ModelEntry) -> ModelInfo:
         from app.pool.describe import describe  # noqa: PLC0415

@@ -69,6 +69,7 @@ class ModelService:
 
 
 def make_card(entry: ModelEntry, info: ModelInfo) -> ModelCard:
+    """What the entry of a model and its file's header tell."""
     header = entry.header
     templates = header.chat_templates if header else {}
     named = templates.get(entry.chat_template_name or "", "")

@@ -161,6 +161,15 @@ def test_a_server_serves_what_is_pulled(start: Start, tmp_path: Path) -> None:
     assert f"{REPOSITORY}/m" in {row["id"] for row in rows}
 
 
+def test_a_model_that_only_this_machine_has(server: Server, store: Path) -> None:
+    told = corral(store, "run", "small", "hi", LLM_SERVER_PORT=str(server.port))
+    assert told.returncode == 1
+    assert "`--models-dir models` runs it without the server" in told.stderr
+    arguments = ["run", "small", "hi", "--models-dir", "models", "--max-tokens", "3"]
+    done = corral(store, *arguments, LLM_SERVER_PORT=str(server.port))
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(shell: str, tmp_path: Path) -> None:
     script = corral(tmp_path, "completion", shell).stdout

@@ -192,11 +192,17 @@ class Commands:
             raise Refusal(f"/load NAME; saved are: {', '.join(self.state.names()) or 'none yet'}")
         if name not in self.state.names():
             return self._change_model(name)
-        loaded = self.state.load(name)
-        row = self.talk.remote.row(loaded.model)
+        loaded, present = self.state.load(name), self._conversation.model
+        told = f"going on with {name}: {len(loaded.messages) // 2} answers"
+        try:
+            row = self.talk.remote.row(loaded.model)
+            told += f" of {row['id']}"
+        except Refusal as error:
+            row = self.talk.remote.row(present)
+            told += f"; the model is still {present}, for {error.message}"
         self.talk.conversation = loaded
         self.talk.switch(row)
-        return f"going on with {name}: {len(loaded.messages) // 2} answers of {loaded.model}"
+        return told
 
     def _save(self, name: str) -> str:
         if not name:

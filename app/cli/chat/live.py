@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
+from rich.theme import Theme
 
 from app.cli.chat.blocks import Part, split
 from app.cli.chat.markdown import AnswerMarkdown, Line, Lines, clean, render
@@ -21,7 +22,11 @@ _WHEEL = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _WHEEL_SECONDS = 0.1
 _DIM = Style(dim=True)
 _THOUGHT = Style(dim=True, italic=True)
-_THEMES = {"dark": "ansi_dark", "light": "ansi_light"}
+_CODE_THEMES = {"dark": "ansi_dark", "light": "ansi_light"}
+_THEMES = {
+    "dark": Theme({"markdown.code": "cyan", "markdown.block_quote": "bright_black"}),
+    "light": Theme({"markdown.code": "blue", "markdown.block_quote": "bright_black"}),
+}
 
 
 @dataclass(slots=True)
@@ -34,7 +39,7 @@ class Look:
 
     @property
     def code_theme(self) -> str:
-        return _THEMES[self.theme]
+        return _CODE_THEMES[self.theme]
 
 
 class LiveDisplay:
@@ -54,6 +59,7 @@ class LiveDisplay:
             redirect_stdout=False,
             redirect_stderr=False,
         )
+        self._console.push_theme(_THEMES[self._look.theme])
         self._live.start()
         self.tick()
 
@@ -89,6 +95,7 @@ class LiveDisplay:
             self._take(self._render(self._rest), self._rest.is_joined)
         self._draw([])
         self._live.stop()
+        self._console.pop_theme()
         self._live = None
         self._clear()
 

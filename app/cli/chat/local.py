@@ -22,12 +22,12 @@ _URL = "http://localhost"  # goes into the Host header only
 
 
 @contextmanager
-def serve_here(settings: Settings, model: str, *, is_verbose: bool = False) -> Generator[Address]:
+def serve_here(settings: Settings, model: str) -> Generator[Address]:
     """Load a model into this process and serve it on a Unix socket that only this user reaches.
 
     Raises Refusal where the model cannot be loaded. Ctrl-C gives the load up.
     """
-    configure_logging("console", "info" if is_verbose else "error")
+    configure_logging("console", "error")
     engine = _Engine(settings, model)
     with tempfile.TemporaryDirectory(prefix="corral-") as folder:
         path = Path(folder) / "socket"

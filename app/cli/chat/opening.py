@@ -2,11 +2,14 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 from app.cli.names import DEFAULT_MODEL
 from app.cli.refusal import Refusal
 from app.cli.remote import Json, Remote, ServerError
+from app.cli.store import Store
 from app.cli.target import Where, find_remote, load_store_settings, refusing
+from app.core.errors import CorralError
 
 
 @contextmanager
@@ -40,29 +43,27 @@ def _find(remote: Remote, where: Where, model: str) -> Json:
     try:
         return remote.row(model)
     except ServerError as error:
-        if error.status != 404 or where.url is not None or not _is_here(model):
+        folder = _find_here(model) if error.status == 404 and where.url is None else None
+        if folder is None:
             raise
         raise Refusal(
-            f"the server at {remote.address.url} has no model '{model}', but this machine has: "
-            f"--models-dir runs it without the server"
+            f"the server at {remote.address.url} has no model '{model}', but this machine has it: "
+            f"`--models-dir {folder}` runs it without the server"
         ) from None
 
 
-def _is_here(model: str) -> bool:
-    from app.cli.store import Store  # noqa: PLC0415
-    from app.core.errors import CorralError  # noqa: PLC0415
-
+def _find_here(model: str) -> Path | None:
+    """The models directory here, where that is what has the model."""
     try:
-        Store(load_store_settings(Where())).entry(model)
+        settings = load_store_settings(Where())
+        Store(settings).entry(model)
     except CorralError:
-        return False
-    return True
+        return None
+    return settings.models_dir
 
 
 @contextmanager
 def _start_engine(where: Where, model: str) -> Generator[Remote]:
-    from app.cli.store import Store  # noqa: PLC0415
-
     with refusing():
         settings = load_store_settings(where)
         if model != DEFAULT_MODEL:

@@ -58,7 +58,7 @@ def choose_theme() -> str:
 def _choose_display(wish: Wish, output: str | None) -> Display:
     if output is not None:
         return JsonDisplay(streams=output == "ndjson")
-    if wish.is_plain or not sys.stdout.isatty():
+    if wish.is_plain or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
         return PlainDisplay()
     from app.cli.chat.live import LiveDisplay, Look  # noqa: PLC0415  # rich: a tenth of a second
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from time import perf_counter
 
+_MOMENT = 0.02  # seconds; what comes within one was computed before and sent at once
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -52,11 +54,11 @@ class Turn:
 
     @property
     def speed(self) -> float | None:
-        """Tokens in a second, from the first one on; None where there are too few to tell."""
+        """Tokens in a second, from the first one on; None where it was over too soon to tell."""
         if self.counts is None or self.first is None or self.counts.answer < 2:
             return None
         seconds = self.total - self.first
-        return (self.counts.answer - 1) / seconds if seconds > 0 else None
+        return (self.counts.answer - 1) / seconds if seconds > _MOMENT else None
 
     def _elapsed(self) -> float:
         return perf_counter() - self._started

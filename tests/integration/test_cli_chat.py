@@ -97,7 +97,9 @@ def test_thoughts_are_folded_where_wanted(scripted: Server, tmp_path: Path) -> N
         terminal.expect("thoughts are shown")
         terminal.type("think my secret\x1b\r")
         terminal.enter("say More")
-        terminal.expect("my secret\r\n\r\nMore")
+        terminal.expect("⠋ waiting")
+        terminal.expect("my secret\r\n")
+        terminal.expect("More\r\n")
 
 
 def test_names_are_completed(server: Server, tmp_path: Path) -> None:

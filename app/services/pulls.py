@@ -158,11 +158,10 @@ class PullService:
     def _check(self, model: str, *, is_forced: bool) -> Wish:
         wish = self._find_wish(model, is_forced=is_forced)
         if wish.is_given and not any(is_within(model, prefix) for prefix in self._sources):
-            allowed = ", ".join(self._sources)
+            allowed = f", or a source below {', '.join(self._sources)}" if self._sources else ""
             raise PullRefused(
-                f"Nothing is downloaded from there. Requests may name short names, models of "
-                f"models.yaml{f', and sources that begin with {allowed}' if allowed else ''} "
-                f"(LLM_PULL_SOURCES).",
+                f"Nothing is downloaded from there: name a short name or a model of models.yaml"
+                f"{allowed} (LLM_PULL_SOURCES).",
                 param="model",
             )
         needs = [order for order in wish.orders if is_forced or not self._is_here(order)]

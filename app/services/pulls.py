@@ -175,10 +175,11 @@ class PullService:
         """Nothing to order is left of a model that is here and comes from nowhere."""
         try:
             wish = find_wish(model, self._read_manifest())
-        except SourceNotFound:
-            with suppress(ModelNotFound):
-                return Wish(self._pool.find(model).id, ())
-            raise
+        except SourceNotFound as error:
+            try:
+                wish = Wish(self._pool.find(model).id, ())
+            except ModelNotFound:
+                raise error from None
         if is_forced and not wish.orders:
             raise BadRequest(
                 f"The model '{model}' cannot be downloaded again: its file is not from anywhere "

@@ -286,6 +286,8 @@ async def test_what_is_served_and_comes_from_nowhere(tmp_path: Path) -> None:
     async with keep(tmp_path) as kept:
         last = (await finish(kept.service, await kept.service.start("plain")))[-1]
         assert (last.stage, last.name, last.files) == ("done", "plain", ())
+        with pytest.raises(BadRequest, match="cannot be downloaded again"):
+            await kept.service.start("plain", is_forced=True)
         with pytest.raises(SourceNotFound):
             await kept.service.start("gone")
 

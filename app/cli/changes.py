@@ -57,7 +57,7 @@ def cp(*, source: str, name: str, where: Where) -> None:
 def stop(*, model: str, where: Where) -> None:
     """Have a server unload MODEL, once those who use it are done."""
     with need_remote(where) as remote:
-        if remote.row(model)["state"] in {"cold", "failed"}:
+        if remote.row(model)["state"] in {"absent", "cold", "failed"}:
             click.echo(f"{model} is not in memory")
             return
         remote.unload(model)

@@ -18,7 +18,7 @@ from app.cli.target import (
 
 Json = dict[str, Any]
 
-_STATES = {"cold": "on disk", "hot": "loaded", "draining": "leaving"}
+_STATES = {"absent": "not here", "cold": "on disk", "hot": "loaded", "draining": "leaving"}
 _FAR = 3650 * 86_400  # seconds; Ollama's clients get a date instead of "for ever"
 
 
@@ -67,8 +67,8 @@ def ps(*, as_json: bool, where: Where) -> None:
 def _write_row(row: Json) -> tuple[str, ...]:
     meta: Json = row["meta"]
     state = _STATES.get(row["state"]) or str(row["state"])
-    if row["error"] is not None:
-        state = "broken" if meta["size"] else "not here"
+    if row["error"] is not None and row["state"] != "absent":
+        state = "broken"
     return (
         _names(row),
         write_size(meta["size"]) if meta["size"] else "",

@@ -66,10 +66,9 @@ class Store:
         asyncio.run(self._storage().copy(source, name))
 
     def _storage(self) -> Any:
-        from app.catalog.store import ModelStore  # noqa: PLC0415
         from app.services.storage import StorageService  # noqa: PLC0415
 
-        return StorageService(self, ModelStore(self._settings.models_dir), self._reload)
+        return StorageService(self, self._settings.models_dir, self._reload)
 
     async def _reload(self) -> Any:
         """Raises ConfigurationError where the manifest names a file that is gone."""
@@ -81,7 +80,7 @@ class Store:
     def _describe(self, entry: ModelEntry) -> ModelInfo:
         from app.pool.describe import describe  # noqa: PLC0415
 
-        return describe(entry, self._settings, "cold")
+        return describe(entry, self._settings, "cold" if entry.is_here else "absent")
 
 
 def _read(settings: Settings) -> tuple[ModelEntry, ...]:

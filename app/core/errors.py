@@ -20,6 +20,7 @@
     │   ├── ModelNotDownloaded     named in models.yaml, not pulled (model_not_downloaded)
     │   ├── SourceNotFound         nothing of that name can be pulled (source_not_found)
     │   ├── PullNotFound           no such download runs or has run (pull_not_found)
+    │   ├── StoredNotFound         no such conversation, item, response (not_found)
     │   └── RouteNotFound          no such path (route_not_found)
     ├── MethodNotAllowed           wrong verb on a known path (method_not_allowed)
     ├── ModelBusy                  it is in use, and cannot be unloaded (model_busy)
@@ -28,6 +29,7 @@
     │   ├── QueueTimeout           waited longer than its deadline (queue_timeout)
     │   ├── OutOfMemory            no memory to load the model now (out_of_memory)
     │   ├── ModelLoading           not in memory yet (model_loading)
+    │   ├── StoreUnavailable       the database is gone, full or off (store_unavailable)
     │   └── Draining               the server is shutting down (draining)
     ├── Failure                    our fault, not the caller's
     │   ├── ModelLoadFailed        the model cannot be loaded (model_load_failed)
@@ -138,6 +140,10 @@ class NotFound(CorralError):
     code = "not_found"
 
 
+class StoredNotFound(NotFound):
+    code = "not_found"
+
+
 class ModelNotFound(NotFound):
     code = "model_not_found"
 
@@ -184,6 +190,10 @@ class OutOfMemory(Unavailable):
 
 class ModelLoading(Unavailable):
     code = "model_loading"
+
+
+class StoreUnavailable(Unavailable):
+    code = "store_unavailable"
 
 
 class Draining(Unavailable):

@@ -1,0 +1,1 @@
+"""Conversations on disk: SQLite beside the models, or PostgreSQL."""

@@ -1,0 +1,162 @@
+"""One database: connections, transactions, and whether it can be used."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from alembic.util import CommandError
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.storage.address import Address
+from app.storage.failures import describe, is_outage, unavailable
+from app.storage.migrate import migrate
+
+_WRITES = "writes"
+_BUSY_SECONDS = 5.0
+_PATIENCE = 10.0
+"""Seconds for one transaction, after which a database counts as gone."""
+
+
+class Database:
+    """Transactions for whoever asks; StoreUnavailable, with the reason, while there can be none.
+
+    `reason` is None while it is open; somebody must `open()` it, and again after a failure, of
+    which `suspected` tells and `last_failure` says what happened.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.reason: str | None = "it is not open yet"
+        self.last_failure = self.reason
+        self.suspected = asyncio.Event()
+        self._engine: AsyncEngine | None = None
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.address.file is not None
+
+    async def open(self) -> None:
+        """Connect and bring the schema up to date. Raises StoreUnavailable."""
+        try:
+            async with asyncio.timeout(_PATIENCE * 6):
+                if self.address.file is not None:
+                    await asyncio.to_thread(_make_file, self.address)
+                if self._engine is None:
+                    self._engine = _make_engine(self.address)
+                async with self._writer(self._engine).begin() as connection:
+                    await connection.run_sync(migrate)
+        except Exception as error:
+            if isinstance(error, CommandError):
+                self.reason = f"it was made by another version of Corral: {error}"
+            elif is_outage(error):
+                self.reason = describe(error)
+            else:
+                raise
+            raise unavailable(self.reason) from error
+        self.reason = None
+
+    async def close(self) -> None:
+        self.reason = "it is closed"
+        if self._engine is not None:
+            engine, self._engine = self._engine, None
+            await engine.dispose()
+
+    async def connect(self) -> AsyncConnection:
+        """A connection for a purpose of its own, without transactions; whoever asks closes it."""
+        if self._engine is None:
+            raise unavailable("it is closed")
+        connection = await self._engine.connect()
+        return await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    def check(self) -> None:
+        """Raises StoreUnavailable while there can be no transaction."""
+        if self.reason is not None:
+            raise unavailable(self.reason)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[AsyncConnection]:
+        """A transaction that changes nothing. Raises StoreUnavailable."""
+        async with self._transaction(is_writing=False) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncGenerator[AsyncConnection]:
+        """A transaction, kept unless something is raised. Raises StoreUnavailable."""
+        async with self._transaction(is_writing=True) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self, *, is_writing: bool) -> AsyncGenerator[AsyncConnection]:
+        self.check()
+        if self._engine is None:
+            raise unavailable("it is closed")
+        engine = self._writer(self._engine) if is_writing else self._engine
+        try:
+            async with asyncio.timeout(_PATIENCE), engine.begin() as connection:
+                yield connection
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            self.last_failure = describe(error)
+            self.suspected.set()
+            raise unavailable(self.last_failure) from error
+
+    def _writer(self, engine: AsyncEngine) -> AsyncEngine:
+        return engine.execution_options(**{_WRITES: True})
+
+
+def _make_file(address: Address) -> None:
+    """Nobody else on this machine may read what people said."""
+    if address.file is None:
+        return
+    address.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(address.file, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _make_engine(address: Address) -> AsyncEngine:
+    arguments: dict[str, Any] = {
+        "json_serializer": lambda value: orjson.dumps(value).decode(),  # pyright: ignore[reportUnknownLambdaType]
+        "json_deserializer": orjson.loads,
+    }
+    if address.file is None:
+        return create_async_engine(
+            address.url,
+            pool_pre_ping=True,
+            pool_timeout=_PATIENCE,
+            connect_args={"timeout": _BUSY_SECONDS, "command_timeout": _PATIENCE},
+            **arguments,
+        )
+    engine = create_async_engine(
+        address.url, connect_args={"timeout": _BUSY_SECONDS}, pool_timeout=_PATIENCE, **arguments
+    )
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # the driver would begin transactions by itself, and not where they begin
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA page_count")
+    if cursor.fetchone()[0] == 0:  # later it can neither be changed nor asked for without a lock
+        cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        "secure_delete=ON",
+        "journal_size_limit=16777216",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    """Who is going to write says so at once: a reader that becomes a writer may fail."""
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

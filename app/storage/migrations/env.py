@@ -1,0 +1,9 @@
+"""Alembic reads this: the connection comes from `app.storage.migrate`, inside its transaction."""
+
+from alembic import context
+
+from app.storage.tables import Base
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,175 @@
+"""What is kept for how long, how much of it, and that what is deleted is gone."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Float, String, Text, cast, delete, exists, func, literal, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
+
+from app.core.items import RUNNING
+from app.storage.database import Database
+from app.storage.responses import remove_response
+from app.storage.tables import CompletionRow, ConversationRow, ItemRow, ResponseRow
+
+_CHUNK = 200
+"""Rows deleted in one transaction, so that nobody waits long for their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Ages in seconds, infinite for ever: of conversations since their last change, of responses
+    without one and of chat completions since they were made. `size`: bytes of all together."""
+
+    conversation_age: float
+    response_age: float
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Old:
+    """Something that may leave: of which table, and how many bytes it has."""
+
+    kind: str
+    id: str
+    size: int
+
+
+class Retention:
+    """Deletes what is older than it may be, and the oldest where there is too much."""
+
+    def __init__(self, database: Database, limits: Limits) -> None:
+        self._database = database
+        self._limits = limits
+
+    async def apply(self) -> int:
+        """How many conversations, responses and completions were deleted."""
+        deleted = 0
+        while removed := await self._remove(await self._find_expired()):
+            deleted += removed
+        while removed := await self._remove(await self._find_excess()):
+            deleted += removed
+        return deleted
+
+    async def scrub(self) -> None:
+        """Have what was deleted disappear from SQLite's files too.
+
+        Freed pages were overwritten already; here the search forgets its deleted entries, the
+        write-ahead log is emptied, and free pages are given back.
+        """
+        if not self._database.is_sqlite:
+            return
+        async with self._database.writing() as connection:
+            await connection.exec_driver_sql(
+                "INSERT INTO items_search(items_search) VALUES('optimize')"
+            )
+        connection = await self._database.connect()
+        try:
+            raw = (await connection.get_raw_connection()).driver_connection
+            if raw is not None:
+                for statement in ("incremental_vacuum", "wal_checkpoint(TRUNCATE)"):
+                    cursor = await raw.execute(f"PRAGMA {statement}")
+                    await cursor.fetchall()
+                    await cursor.close()
+        finally:
+            await connection.close()
+
+    async def _find_expired(self) -> list[_Old]:
+        now = time.time()
+        found: list[_Old] = []
+        ages = (
+            (_conversations(), self._limits.conversation_age),
+            (_responses(), self._limits.response_age),
+            (_completions(), self._limits.response_age),
+        )
+        async with self._database.reading() as connection:
+            for query, age in ages:
+                if math.isfinite(age):
+                    old = query.subquery()
+                    rows = select(old.c.kind, old.c.id, old.c.size).where(old.c.at < now - age)
+                    found += await _fetch(connection, rows.limit(_CHUNK))
+        return found
+
+    async def _find_excess(self) -> list[_Old]:
+        everything = union_all(_conversations(), _responses(), _completions()).subquery()
+        async with self._database.reading() as connection:
+            total = (await connection.scalar(select(func.sum(everything.c.size)))) or 0
+            excess = total - self._limits.size
+            if excess <= 0:
+                return []
+            query = select(everything.c.kind, everything.c.id, everything.c.size)
+            oldest = await _fetch(connection, query.order_by(everything.c.at).limit(_CHUNK))
+        leaving: list[_Old] = []
+        for old in oldest:
+            if excess <= 0:
+                break
+            leaving.append(old)
+            excess -= old.size
+        return leaving
+
+    async def _remove(self, leaving: Sequence[_Old]) -> int:
+        if not leaving:
+            return 0
+        async with self._database.writing() as connection:
+            for old in leaving:
+                if old.kind == "response":
+                    await remove_response(connection, old.id, None)
+                else:
+                    table = ConversationRow if old.kind == "conversation" else CompletionRow
+                    await connection.execute(delete(table).where(table.id == old.id))
+        return len(leaving)
+
+
+def _conversations() -> Any:
+    """Those in which nothing runs; an empty one takes a little too."""
+    runs = exists().where(
+        ResponseRow.conversation_id == ConversationRow.id, ResponseRow.status.in_(RUNNING)
+    )
+    size = (
+        select(func.coalesce(func.sum(_length(ItemRow.content)), 0))
+        .where(ItemRow.conversation_id == ConversationRow.id)
+        .scalar_subquery()
+    )
+    return _select("conversation", ConversationRow.id, ConversationRow.updated_at, size).where(
+        ~runs
+    )
+
+
+def _responses() -> Any:
+    """Those outside conversations to which no later one refers: a chain leaves from its end."""
+    later = aliased(ResponseRow)
+    size = (
+        select(func.coalesce(func.sum(_length(ItemRow.content)), 0))
+        .where(ItemRow.response_id == ResponseRow.id)
+        .scalar_subquery()
+    )
+    return _select("response", ResponseRow.id, ResponseRow.created_at, size).where(
+        ResponseRow.conversation_id.is_(None),
+        ResponseRow.status.not_in(RUNNING),
+        ~exists().where(later.previous_id == ResponseRow.id),
+    )
+
+
+def _completions() -> Any:
+    size = _length(CompletionRow.messages) + _length(CompletionRow.body)
+    return _select("completion", CompletionRow.id, CompletionRow.created_at, size)
+
+
+def _select(kind: str, identifier: Any, at: Any, size: Any) -> Any:
+    return select(
+        cast(literal(kind), String).label("kind"),
+        identifier.label("id"),
+        cast(at, Float(53)).label("at"),
+        (size + 1).label("size"),
+    )
+
+
+def _length(column: Any) -> Any:
+    return func.length(cast(column, Text))
+
+
+async def _fetch(connection: AsyncConnection, query: Any) -> list[_Old]:
+    return [_Old(*row) for row in (await connection.execute(query)).all()]

@@ -39,9 +39,13 @@ from app.services.generation import GenerationService
 from app.services.models import ModelService
 from app.services.pulls import PullService
 from app.services.rerank import RerankService
+from app.services.responses.service import ResponseService
 from app.services.storage import StorageService
 from app.services.texts import TextService
 from app.services.uploads import UploadService
+from app.storage.address import read_address
+from app.storage.retention import Limits
+from app.storage.store import Store, make_store
 from app.telemetry.logging import Progress, llama_log_sink, load_progress
 from app.telemetry.metrics import Metrics
 
@@ -101,15 +105,22 @@ def build_service(
     preload = _choose_preload(settings, pool)
     generation = GenerationService(pool, metrics, queue_timeout=settings.queue_timeout)
     gate = DrainGate()
+    store = _make_store(settings)
+    texts = TextService(pool)
+    responses = ResponseService(
+        generation, pool, store, texts, gate=gate, max_messages=settings.max_messages
+    )
     app = create_api(
         generation=generation,
         embeddings=EmbeddingService(pool),
         models=ModelService(pool),
         storage=StorageService(pool, settings.models_dir, reloader.reload),
-        texts=TextService(pool),
+        texts=texts,
         ranking=RerankService(pool),
         pulls=pulls,
         uploads=UploadService(BlobStore(settings.models_dir)),
+        responses=responses,
+        store=store,
         pool=pool,
         metrics=metrics,
         settings=settings,
@@ -122,6 +133,8 @@ def build_service(
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         prefixes.start()
         pool.start()
+        await store.start()
+        responses.start()
         beside = [
             asyncio.create_task(_preload(pool, preload, on_failure)),
             asyncio.create_task(reloader.watch()),
@@ -133,6 +146,8 @@ def build_service(
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             await pulls.close()
+            await responses.close()
+            await store.close()
             await generation.settled()
             await pool.close()
             await asyncio.to_thread(prefixes.close)
@@ -188,6 +203,17 @@ def _make_pulls(settings: Settings, pool: ModelPool, reloader: Reloader) -> Pull
     if settings.pull_on_demand:
         pool.bring_with(partial(service.bring, patience=settings.load_timeout))
     return service
+
+
+def _make_store(settings: Settings) -> Store:
+    url = settings.database_url
+    address = read_address(url.get_secret_value() if url else None, settings.models_dir)
+    limits = Limits(
+        conversation_age=settings.conversation_retention,
+        response_age=settings.response_retention,
+        size=settings.database_bytes,
+    )
+    return make_store(address, limits)
 
 
 def _choose_device(settings: Settings) -> str:

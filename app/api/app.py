@@ -23,10 +23,14 @@ from app.api.ollama.model_routes import OllamaModelRoutes
 from app.api.ollama.pull_routes import OllamaPullRoutes
 from app.api.ollama.routes import OllamaRoutes
 from app.api.ollama.store_routes import StoreRoutes
+from app.api.openai.conversations.routes import ConversationRoutes
 from app.api.openai.decode import Limits
+from app.api.openai.responses.routes import ResponseRoutes
 from app.api.openai.routes import OpenAIRoutes
+from app.api.openai.stored_completions import CompletionRoutes
 from app.api.openai.text_routes import TextRoutes
 from app.api.ops import OpsRoutes
+from app.api.origins import OriginGuard
 from app.api.rerank.routes import RerankRoutes
 from app.core.errors import CorralError
 from app.services.embeddings import EmbeddingService
@@ -35,9 +39,11 @@ from app.services.models import ModelService
 from app.services.ports import GenerationMetrics, ModelPool
 from app.services.pulls import PullService
 from app.services.rerank import RerankService
+from app.services.responses.service import ResponseService
 from app.services.storage import StorageService
 from app.services.texts import TextService
 from app.services.uploads import UploadService
+from app.storage.store import Store
 
 _EXPOSED = ("x-request-id", "openai-processing-ms", "x-corral-ignored", "retry-after")
 
@@ -79,6 +85,9 @@ class ApiSettings(Protocol):
     @property
     def sse_ping_interval(self) -> float: ...
 
+    @property
+    def is_local(self) -> bool: ...
+
 
 def create_api(
     *,
@@ -90,6 +99,8 @@ def create_api(
     ranking: RerankService,
     pulls: PullService,
     uploads: UploadService,
+    responses: ResponseService,
+    store: Store,
     pool: ModelPool,
     metrics: HttpMetrics,
     settings: ApiSettings,
@@ -102,7 +113,8 @@ def create_api(
 
     The services are made with `GenerationService(pool, metrics, queue_timeout=...)`,
     `EmbeddingService(pool)`, `ModelService(pool)`, `StorageService(pool, dir, reload)`,
-    `TextService(pool)`, `RerankService(pool)`, `PullService(...)` and `UploadService(blobs)`.
+    `TextService(pool)`, `RerankService(pool)`, `PullService(...)`, `UploadService(blobs)` and
+    `ResponseService(generation, pool, store, ...)`. `store` is what is kept.
     `fingerprint` names the llama.cpp build ("b" and a number), `keys` says who is let in. The
     application has no lifespan of its own: the composition starts and stops the pool. On SIGTERM it
     calls `gate.close()`, waits for `gate.wait_idle()` up to the drain timeout, and then stops. The
@@ -110,7 +122,8 @@ def create_api(
     "request").
     """
     gate = gate or DrainGate()
-    ops = OpsRoutes(pool, metrics, gate).routes()
+    ops = OpsRoutes(pool, metrics, gate, store).routes()
+    guard = OriginGuard(keys.is_open, settings.is_local, settings.cors_origins)
     limits = Limits(max_n=settings.max_n, max_messages=settings.max_messages)
     openai = [
         *OpenAIRoutes(
@@ -122,10 +135,26 @@ def create_api(
             max_embedding_inputs=settings.max_embedding_inputs,
             ping_interval=settings.sse_ping_interval,
             fingerprint=fingerprint,
+            completions=store.completions,
         ).routes(),
         *TextRoutes(texts, limits, settings.max_json_depth).routes(),
     ]
     rerank = RerankRoutes(ranking, settings.max_embedding_inputs, settings.max_json_depth).routes()
+    kept = [
+        *ResponseRoutes(
+            responses=responses,
+            guard=guard,
+            max_json_depth=settings.max_json_depth,
+            ping_interval=settings.sse_ping_interval,
+            note_delete=store.note_delete,
+        ).routes(),
+        *ConversationRoutes(
+            store.conversations, guard, settings.max_json_depth, store.note_delete
+        ).routes(),
+        *CompletionRoutes(
+            store.completions, guard, settings.max_json_depth, store.note_delete
+        ).routes(),
+    ]
     ollama = [
         *OllamaRoutes(
             generation=generation,
@@ -147,7 +176,7 @@ def create_api(
         ).routes(),
         *AdminPullRoutes(pulls, settings.max_json_depth, settings.sse_ping_interval).routes(),
     ]
-    routes = [*openai, *rerank, *ollama, *admin, *ops]
+    routes = [*openai, *kept, *rerank, *ollama, *admin, *ops]
     application = Starlette(
         routes=routes,
         middleware=_make_middleware(routes, ops, metrics, settings=settings, keys=keys, gate=gate),

@@ -17,11 +17,19 @@ class Renderer(Protocol):
     def render(self) -> tuple[bytes, str]: ...
 
 
+class StoreState(Protocol):
+    @property
+    def reason(self) -> str | None:
+        """Why nothing can be stored; None where all is well, or nothing is to be."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class OpsRoutes:
     pool: ModelPool
     metrics: Renderer
     gate: DrainGate
+    store: StoreState
 
     def routes(self) -> list[Route]:
         handlers = {
@@ -57,9 +65,11 @@ class OpsRoutes:
 
     async def ready(self, _request: Request) -> Response:
         reason = self._not_ready()
-        if reason is None:
-            return _json({"status": "ok"})
-        return _json({"status": "not ready", "reason": reason}, 503)
+        if reason is not None:
+            return _json({"status": "not ready", "reason": reason}, 503)
+        if self.store.reason is not None:  # chat goes on without it
+            return _json({"status": "degraded", "reason": f"database: {self.store.reason}"})
+        return _json({"status": "ok"})
 
     async def startup(self, _request: Request) -> Response:
         """Like readiness, but a drain does not undo a start."""

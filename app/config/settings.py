@@ -374,6 +374,32 @@ class Settings(BaseSettings):
         json_schema_extra=unit("bytes", "10GiB"),
     )
 
+    # What is stored
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="Where conversations, responses and stored completions are kept: "
+        "`sqlite:////path/of/file.db`, `postgresql://user:password@host/database`, or `none`.",
+        json_schema_extra={"default_text": "`.corral/conversations.db` in the models directory"},
+    )
+    conversation_retention: Duration = Field(
+        default=math.inf,
+        description="How long a conversation is kept after its last change, such as `720h`; "
+        "negative: for ever.",
+        json_schema_extra=unit("seconds", "-1"),
+    )
+    response_retention: Duration = Field(
+        default=30 * 86_400.0,
+        description="How long responses outside conversations, and stored chat completions, are "
+        "kept; negative: for ever.",
+        json_schema_extra=unit("seconds", "720h"),
+    )
+    database_bytes: Size = Field(
+        default=10 * GIB,
+        ge=MIB,
+        description="Most that all of it may take; what has not changed for longest leaves.",
+        json_schema_extra=unit("bytes", "10GiB"),
+    )
+
     # What is told
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto",
@@ -459,7 +485,7 @@ def _explain(item: dict[str, Any], flags: Mapping[str, object]) -> str:
     if name not in Settings.model_fields:
         return f"{name}: no such setting"
     field = Settings.model_fields[name]
-    shown = "" if name == "api_key" else f"={item.get('input')}"
+    shown = "" if name in {"api_key", "database_url"} else f"={item.get('input')}"
     return f"{_name_of(name, flags)}{shown}: {_lower_first(message)}. {_meaning(field)}"
 
 

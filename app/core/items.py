@@ -97,3 +97,16 @@ def words_of(item: Item) -> str:
             return item.output
         case ThoughtItem():
             return ""
+
+
+def size_of(item: Item) -> int:
+    """Characters of everything in it."""
+    match item:
+        case MessageItem():
+            return sum(len(part.text) for part in item.parts)
+        case ThoughtItem():
+            return len(item.text)
+        case CallItem():
+            return len(item.arguments)
+        case ResultItem():
+            return len(item.output)

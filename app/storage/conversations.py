@@ -37,6 +37,10 @@ class ConversationStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def check(self) -> None:
+        """Raises StoreUnavailable where nothing could be read now."""
+        self._database.check()
+
     async def create(
         self, owner: str, metadata: Mapping[str, str], items: Sequence[Item] = ()
     ) -> Conversation:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from alembic.util import CommandError
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from app.core.errors import StoreUnavailable
 from app.storage.address import Address
 from app.storage.failures import describe, is_outage, unavailable
 from app.storage.migrate import migrate
@@ -28,7 +30,8 @@ class Database:
     which `suspected` tells and `last_failure` says what happened.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address | None) -> None:
+        """`address` None: there is none, by the operator's wish."""
         self.address = address
         self.reason: str | None = "it is not open yet"
         self.last_failure = self.reason
@@ -37,16 +40,25 @@ class Database:
 
     @property
     def is_sqlite(self) -> bool:
-        return self.address.file is not None
+        return self.file is not None
+
+    @property
+    def is_off(self) -> bool:
+        return self.address is None
+
+    @property
+    def file(self) -> Path | None:
+        """SQLite's."""
+        return None if self.address is None else self.address.file
 
     async def open(self) -> None:
         """Connect and bring the schema up to date. Raises StoreUnavailable."""
         try:
             async with asyncio.timeout(_PATIENCE * 6):
-                if self.address.file is not None:
-                    await asyncio.to_thread(_make_file, self.address)
+                if self.file is not None:
+                    await asyncio.to_thread(_make_file, self.file)
                 if self._engine is None:
-                    self._engine = _make_engine(self.address)
+                    self._engine = _make_engine(self._find_address())
                 async with self._writer(self._engine).begin() as connection:
                     await connection.run_sync(migrate)
         except Exception as error:
@@ -74,6 +86,7 @@ class Database:
 
     def check(self) -> None:
         """Raises StoreUnavailable while there can be no transaction."""
+        self._find_address()
         if self.reason is not None:
             raise unavailable(self.reason)
 
@@ -105,16 +118,19 @@ class Database:
             self.suspected.set()
             raise unavailable(self.last_failure) from error
 
+    def _find_address(self) -> Address:
+        if self.address is None:
+            raise StoreUnavailable("Nothing is stored here: LLM_DATABASE_URL is 'none'.")
+        return self.address
+
     def _writer(self, engine: AsyncEngine) -> AsyncEngine:
         return engine.execution_options(**{_WRITES: True})
 
 
-def _make_file(address: Address) -> None:
+def _make_file(path: Path) -> None:
     """Nobody else on this machine may read what people said."""
-    if address.file is None:
-        return
-    address.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(address.file, os.O_CREAT | os.O_RDWR, 0o600))
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _make_engine(address: Address) -> AsyncEngine:

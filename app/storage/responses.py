@@ -38,6 +38,9 @@ _COLUMNS = (
 )
 
 
+_CHANGING = ("status", "reason", "error", "completed_at", "last_event", "usage", "timings")
+
+
 @dataclass(slots=True)
 class Progress:
     """What a running response has to write. `added` items come behind `end`, the last that was
@@ -55,6 +58,10 @@ class ResponseStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def check(self) -> None:
+        """Raises StoreUnavailable where nothing could be stored now."""
+        self._database.check()
 
     async def place(self, owner: str, conversation: str, after: str | None) -> str | None:
         """The item to go on from: `after`, which must be one of the conversation, or its head.
@@ -197,7 +204,17 @@ async def remove_response(
 
 
 async def _save(connection: AsyncConnection, progress: Progress) -> bool:
+    """Whether it should go on no longer: somebody has said so, or has deleted it."""
     response = progress.response
+    said = _encode(response)
+    changed = (
+        update(ResponseRow)
+        .where(ResponseRow.id == response.id)
+        .values({name: said[name] for name in _CHANGING})
+    )
+    is_cancelled = await connection.scalar(changed.returning(ResponseRow.is_cancelled))
+    if is_cancelled is None:
+        return True
     for item in progress.changed:
         await tree.change_item(connection, item)
     last = await tree.add_items(
@@ -212,9 +229,7 @@ async def _save(connection: AsyncConnection, progress: Progress) -> bool:
     )
     if response.conversation_id is not None:
         await _move_head(connection, response, progress.end, last)
-    changed = update(ResponseRow).where(ResponseRow.id == response.id).values(_encode(response))
-    is_cancelled = await connection.scalar(changed.returning(ResponseRow.is_cancelled))
-    return is_cancelled is not False  # deleted ones need not go on either
+    return is_cancelled
 
 
 async def _move_head(

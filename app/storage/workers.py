@@ -61,7 +61,7 @@ class FileWorkers:
             _remove(self._lock)
 
     def _lock_of(self, worker: str) -> FileLock:
-        file = self._database.address.file
+        file = self._database.file
         if file is None:
             raise ValueError("only SQLite has a file")
         name = "".join(character for character in worker if character.isalnum())

@@ -95,6 +95,7 @@ def _route_libraries(level: str) -> None:
         logger.propagate = True
         logger.setLevel(logging.WARNING if level != "debug" else logging.DEBUG)
     logging.getLogger("sse_starlette").setLevel(logging.INFO)  # below, it logs what streams say
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     access = logging.getLogger("uvicorn.access")  # our canonical line per request says more
     access.handlers.clear()
     access.propagate = False

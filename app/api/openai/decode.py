@@ -8,6 +8,7 @@ from app.api.openai.schemas.base import GenerationFields
 from app.api.openai.schemas.chat import ChatBody, ChatMessage, Prediction
 from app.api.openai.schemas.completions import CompletionBody
 from app.api.openai.schemas.embeddings import EmbeddingBody
+from app.api.openai.stored_completions import Keep
 from app.api.openai.tools import decode_tool_choice, decode_tools
 from app.api.openai.validate import validate
 from app.api.sampling import decode_sampling
@@ -39,7 +40,8 @@ class Decoded:
     """A neutral request, how its answer is wanted, and the fields that nobody knows.
 
     `service_tier` is the one that the request got, where it named one; `thought_field` the member
-    of messages that holds the thought, None where it is not wanted.
+    of messages that holds the thought, None where it is not wanted; `keep` what is stored with the
+    answer, None where it is not.
     """
 
     request: GenerationRequest
@@ -48,6 +50,7 @@ class Decoded:
     service_tier: str | None
     ignored: tuple[str, ...]
     thought_field: str | None = None
+    keep: Keep | None = None
 
 
 def decode_chat(body: dict[str, Any], caller: Caller, limits: Limits) -> Decoded:
@@ -62,7 +65,11 @@ def decode_chat(body: dict[str, Any], caller: Caller, limits: Limits) -> Decoded
         messages=tuple(_decode_message(message) for message in wire.messages),
         # where none may be called the model is not told of them either
         tools=() if is_mute else decode_tools(wire.tools),
-        tool_choice=decode_tool_choice(wire),
+        tool_choice=decode_tool_choice(
+            wire.tool_choice,
+            {tool.function.name for tool in wire.tools or ()},
+            is_parallel=wire.parallel_tool_calls,
+        ),
         thinking=wire.is_thinking,
         effort=wire.effort,
         template_kwargs=wire.chat_template_kwargs or {},
@@ -78,7 +85,8 @@ def decode_chat(body: dict[str, Any], caller: Caller, limits: Limits) -> Decoded
         constraint=decode_constraint(wire),
         prediction=_decode_prediction(wire.prediction),
     )
-    return replace(_decoded(wire, request), thought_field=wire.thought_field)
+    keep = Keep(tuple(body["messages"]), wire.metadata or {}) if wire.store else None
+    return replace(_decoded(wire, request), thought_field=wire.thought_field, keep=keep)
 
 
 def decode_completion(body: dict[str, Any], caller: Caller, limits: Limits) -> Decoded:
@@ -131,7 +139,7 @@ def _decoded(wire: GenerationFields, request: GenerationRequest) -> Decoded:
         request=request,
         is_stream=bool(wire.stream),
         wants_usage=bool(wire.stream_options and wire.stream_options.include_usage),
-        service_tier=_name_tier(request.priority) if wire.service_tier else None,
+        service_tier=name_tier(request.priority) if wire.service_tier else None,
         ignored=tuple(sorted(find_unknown(wire))),
     )
 
@@ -152,20 +160,19 @@ def _make_request(wire: GenerationFields, caller: Caller, limits: Limits) -> Gen
         stop_token_ids=tuple(wire.stop_token_ids or ()),
         ignore_eos=bool(wire.ignore_eos),
         n=wire.n or 1,
-        priority=_choose_priority(wire, caller),
+        priority=choose_priority(wire.priority, wire.service_tier, caller),
         speculation=wire.speculation,
     )
 
 
-def _choose_priority(wire: GenerationFields, caller: Caller) -> int:
+def choose_priority(wanted: int | None, tier: str | None, caller: Caller) -> int:
     """`priority` before `service_tier`; neither gets past what the key allows."""
-    wanted = wire.priority
     if wanted is None:
-        wanted = BATCH if wire.service_tier == "flex" else INTERACTIVE
+        wanted = BATCH if tier == "flex" else INTERACTIVE
     return max(wanted, caller.priority)
 
 
-def _name_tier(priority: int) -> str:
+def name_tier(priority: int) -> str:
     return "flex" if priority >= BATCH else "default"
 
 

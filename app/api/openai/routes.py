@@ -1,8 +1,8 @@
 """OpenAI's routes under `/v1`."""
 
 import time
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import orjson
@@ -26,15 +26,18 @@ from app.api.openai.encode import chat, completions
 from app.api.openai.encode.common import DONE, Answer, Chunks, Envelope, encode_whole, frame
 from app.api.openai.encode.embeddings import encode_embeddings
 from app.api.openai.encode.models import encode_model, encode_models
+from app.api.openai.owners import owner_of
+from app.api.openai.stored_completions import keep
 from app.api.sse import EventStreamResponse, encode_loading
 from app.core.errors import CorralError, InternalError
-from app.core.events import Failed
+from app.core.events import Event, Failed
 from app.core.ids import make_id
 from app.core.requests import Caller
 from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
 from app.services.models import ModelService
 from app.services.running import Generation
+from app.storage.completions import CompletionStore
 
 T = TypeVar("T")
 
@@ -81,6 +84,7 @@ class OpenAIRoutes:
     max_embedding_inputs: int
     ping_interval: float
     fingerprint: str
+    completions: CompletionStore
 
     def routes(self) -> list[Route]:
         return [
@@ -118,37 +122,43 @@ class OpenAIRoutes:
             request, lambda body: form.decode(body, context.caller, self.limits)
         )
         context.ignored = decoded.ignored
+        owner = owner_of(request)
+        if decoded.keep is not None:
+            self.completions.check()
         if decoded.is_stream:
             opening = await run_while_connected(
                 request, Opening.begin(self.generation, decoded.request, context)
             )
-            body_stream = self._stream(opening, decoded, form, context)
+            body_stream = self._stream(opening, decoded, form, context, owner)
             return EventStreamResponse(
                 body_stream, ping_interval=self.ping_interval, close=opening.close
             )
-        return await run_while_connected(request, self._answer(decoded, form, context))
+        return await run_while_connected(request, self._answer(decoded, form, context, owner))
 
     async def _read(self, request: Request, decode: Callable[[dict[str, Any]], T]) -> T:
         return await decode_body(request, decode, max_depth=self.max_json_depth)
 
-    async def _answer(self, decoded: Decoded, form: Form, context: RequestContext) -> Response:
+    async def _answer(
+        self, decoded: Decoded, form: Form, context: RequestContext, owner: str
+    ) -> Response:
         async with await begin(self.generation, decoded.request, context) as generation:
             events = await generation.complete()
-            return _json(
-                encode_whole(
-                    form.make_answer,
-                    self._envelope(form.id_prefix, form.object, generation, decoded),
-                    events,
-                    choices=generation.choices,
-                    usage=generation.usage,
-                    wants_logprobs=decoded.request.logprobs is not None,
-                )
-            )
+            envelope = self._envelope(form.id_prefix, form.object, generation, decoded)
+            body = _encode_whole(form, envelope, events, generation, decoded)
+        if decoded.keep is not None:
+            await keep(self.completions, owner, decoded.keep, body)
+        return _json(body)
 
     async def _stream(
-        self, opening: Opening, decoded: Decoded, form: Form, context: RequestContext
+        self,
+        opening: Opening,
+        decoded: Decoded,
+        form: Form,
+        context: RequestContext,
+        owner: str,
     ) -> AsyncGenerator[bytes, None]:
         """The frames of a stream. A failure on the way is the last of them."""
+        kept: list[Event] = []
         try:
             async for share in opening.wait():
                 yield encode_loading(share)
@@ -165,8 +175,14 @@ class OpenAIRoutes:
                 if isinstance(batch[-1], Failed):
                     yield chunks.encode(batch) + self._fail(batch[-1].error, context)
                     return
+                if decoded.keep is not None:
+                    kept += batch
                 if data := chunks.encode(batch):
                     yield data
+            if decoded.keep is not None:
+                whole = replace(envelope, object=form.object)
+                body = _encode_whole(form, whole, kept, generation, decoded)
+                await keep(self.completions, owner, decoded.keep, body)
             tail = chunks.usage(generation.usage) if decoded.wants_usage else b""
             yield tail + DONE
         except Exception as error:
@@ -191,6 +207,23 @@ class OpenAIRoutes:
             service_tier=decoded.service_tier,
             thought_field=decoded.thought_field,
         )
+
+
+def _encode_whole(
+    form: Form,
+    envelope: Envelope,
+    events: Sequence[Event],
+    generation: Generation,
+    decoded: Decoded,
+) -> bytes:
+    return encode_whole(
+        form.make_answer,
+        envelope,
+        events,
+        choices=generation.choices,
+        usage=generation.usage,
+        wants_logprobs=decoded.request.logprobs is not None,
+    )
 
 
 def _json(body: bytes) -> Response:

@@ -1,9 +1,9 @@
 """From the fields that offer tools to the neutral form."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from app.api.openai.schemas.chat import ChatBody
 from app.api.openai.schemas.tools import ChatTool
+from app.api.openai.schemas.tools import ToolChoice as WireChoice
 from app.core.errors import BadRequest
 from app.core.messages import Tool, ToolChoice
 
@@ -21,28 +21,29 @@ def decode_tools(tools: Sequence[ChatTool] | None) -> tuple[Tool, ...]:
     )
 
 
-def decode_tool_choice(wire: ChatBody) -> ToolChoice:
-    """Raises BadRequest where what must be called is not among the tools."""
-    choice, many = wire.tool_choice, wire.parallel_tool_calls is not False
+def decode_tool_choice(
+    choice: WireChoice | None, names: Collection[str], *, is_parallel: bool | None
+) -> ToolChoice:
+    """Raises BadRequest where what must be called is not among the tools, `names`."""
+    many = is_parallel is not False
     if choice is None or choice.type in {"auto", "none"}:
         return ToolChoice(many=many)
-    if not wire.tools:
+    if not names:
         raise BadRequest(
             "'tool_choice' asks for calls, but there are no 'tools'.", param="tool_choice"
         )
-    known = {tool.function.name for tool in wire.tools}
     if choice.function is not None:
-        _check_known(choice.function.name, known, "tool_choice.function.name")
+        _check_known(choice.function.name, names, "tool_choice.function.name")
         # who demands one function by name wants one call of it
         return ToolChoice(frozenset({choice.function.name}), must=True, many=False)
     if choice.allowed_tools is None:
         return ToolChoice(must=True, many=many)
-    names = [tool.function.name for tool in choice.allowed_tools.tools]
-    for index, name in enumerate(names):
-        _check_known(name, known, f"tool_choice.allowed_tools.tools[{index}].function.name")
-    return ToolChoice(frozenset(names), must=choice.allowed_tools.mode == "required", many=many)
+    allowed = [tool.function.name for tool in choice.allowed_tools.tools]
+    for index, name in enumerate(allowed):
+        _check_known(name, names, f"tool_choice.allowed_tools.tools[{index}].function.name")
+    return ToolChoice(frozenset(allowed), must=choice.allowed_tools.mode == "required", many=many)
 
 
-def _check_known(name: str, known: set[str], param: str) -> None:
+def _check_known(name: str, known: Collection[str], param: str) -> None:
     if name not in known:
         raise BadRequest(f"There is no function '{name[:80]}' among the 'tools'.", param=param)

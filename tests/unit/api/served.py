@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import socket
 import threading
 from collections.abc import AsyncGenerator, Generator
@@ -28,9 +29,13 @@ from app.services.generation import GenerationService
 from app.services.models import ModelService
 from app.services.pulls import PullService
 from app.services.rerank import RerankService
+from app.services.responses.service import ResponseService
 from app.services.storage import StorageService
 from app.services.texts import TextService
 from app.services.uploads import UploadService
+from app.storage import retention
+from app.storage.address import read_address
+from app.storage.store import make_store
 from tests.unit.services.scripted import RecordingMetrics, Script, ScriptedEngine, ScriptedPool
 
 MODEL = "org/tiny:q8"
@@ -53,6 +58,7 @@ class Options:
     max_embedding_inputs: int = 4
     max_loaded_models: int = 2
     sse_ping_interval: float = 5.0
+    is_local: bool = False
 
 
 @dataclass
@@ -66,6 +72,7 @@ class Served:
     queue_timeout: float | None = None
     models_dir: Path = Path("models")
     manifest: Manifest = field(default_factory=Manifest)
+    database: Path | None = None
 
     async def _reload(self) -> Changes:
         """The scripted pool has one catalog."""
@@ -84,6 +91,16 @@ class Served:
             sources=("hf://", "http://127.0.0.1"),
             limit=1,
         )
+        address = read_address(f"sqlite:///{self.database}", Path()) if self.database else None
+        self.store = make_store(address, retention.Limits(math.inf, math.inf, 2**40))
+        self.responses = ResponseService(
+            self.generation,
+            self.pool,
+            self.store,
+            TextService(self.pool),
+            gate=self.gate,
+            max_messages=self.options.max_messages,
+        )
         self.app: Starlette = create_api(
             generation=self.generation,
             embeddings=EmbeddingService(self.pool),
@@ -93,6 +110,8 @@ class Served:
             ranking=RerankService(self.pool),
             pulls=self.pulls,
             uploads=UploadService(BlobStore(self.models_dir)),
+            responses=self.responses,
+            store=self.store,
             pool=self.pool,
             metrics=self.metrics,
             settings=self.options,
@@ -108,9 +127,13 @@ class Served:
 
     @asynccontextmanager
     async def client(self) -> AsyncGenerator[httpx.AsyncClient, None]:
+        await self.store.start()
+        self.responses.start()
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             yield client
+        await self.responses.close()
+        await self.store.close()
         await self.generation.settled()
 
     async def post(self, path: str, body: Any, **headers: str) -> httpx.Response:

@@ -155,7 +155,7 @@ async def test_point_20_template_refusals() -> None:
     [
         ("GET", "/nothing", 404, "route_not_found"),
         ("POST", "/v1/nothing", 404, "route_not_found"),
-        ("GET", CHAT, 405, "method_not_allowed"),
+        ("PUT", CHAT, 405, "method_not_allowed"),
         ("DELETE", "/v1/models", 405, "method_not_allowed"),
         ("POST", "/health", 405, "method_not_allowed"),
     ],

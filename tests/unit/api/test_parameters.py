@@ -116,7 +116,14 @@ BAD_CHAT: dict[str, list[Any]] = {
     "max_completion_tokens": [*BAD_NUMBERS, 0, -2],
     "logprobs": [1, "true"],
     "top_logprobs": [*BAD_NUMBERS, -1, 21],
-    "metadata": [5, []],
+    "metadata": [
+        5,
+        [],
+        {"a": 5},
+        {"x" * 65: "a"},
+        {"a": "x" * 513},
+        dict.fromkeys("abcdefghijklmnopq", "x"),
+    ],
     "store": ["yes", 1],
     "safety_identifier": [5],
     "prediction": [
@@ -366,7 +373,7 @@ async def test_refused_parameters(name: str) -> None:
 
 async def test_parameters_without_effect() -> None:
     fields: dict[str, Any] = dict.fromkeys(NO_EFFECT, "x")
-    fields |= {"metadata": {"a": "b"}, "store": True, "parallel_tool_calls": True}
+    fields |= {"metadata": {"a": "b"}, "store": False, "parallel_tool_calls": True}
     await accept(serve(), CHAT, chat(**fields, modalities=["text"]))
 
 

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from app.api.openai.schemas.base import Count, GenerationFields
 from app.api.openai.schemas.constraints import ConstraintFields
+from app.api.openai.schemas.metadata import Metadata
 from app.api.openai.schemas.reasoning import ReasoningFields
 from app.api.openai.schemas.tools import AnyToolChoice, Tools
 from app.api.schema import Body, Part
@@ -98,8 +99,6 @@ class Prediction(Part):
 class ChatOnly(Body):
     """Fields that this service takes without effect; `parameters.py` says why."""
 
-    metadata: dict[str, Any] | None = None
-    store: bool | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
     verbosity: str | None = None
@@ -117,6 +116,8 @@ class ChatBody(ChatOnly, ReasoningFields, ConstraintFields, GenerationFields):
     modalities: Annotated[list[str], Field(max_length=MAX_MODALITIES, fail_fast=True)] | None = None
     prediction: Prediction | None = None
     safety_identifier: str | None = None
+    metadata: Metadata | None = None
+    store: bool | None = None
 
     @property
     def end_user(self) -> str | None:

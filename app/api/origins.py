@@ -1,0 +1,62 @@
+"""What people said is not shown to web pages of other sites.
+
+Without keys a browser is let in wherever the page in it comes from, and `LLM_CORS_ORIGINS` lets
+every page read by default. That is for asking models; what is stored is for pages of this server
+itself, and of origins that are named.
+"""
+
+import ipaddress
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.core.errors import OriginRefused
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class OriginGuard:
+    """`is_open`: no key is asked for. `is_local`: the server listens on this machine only."""
+
+    is_open: bool
+    is_local: bool
+    origins: Sequence[str]
+
+    def wrap(self, handler: Handler) -> Handler:
+        async def guarded(request: Request) -> Response:
+            self.check(request)
+            return await handler(request)
+
+        return guarded
+
+    def check(self, request: Request) -> None:
+        """Raises OriginRefused."""
+        if not self.is_open:
+            return
+        origin, host = request.headers.get("origin"), request.headers.get("host", "")
+        if origin is not None and urlsplit(origin).netloc != host and origin not in self.origins:
+            raise OriginRefused(
+                "Pages of other sites cannot read or change what is stored here; name their "
+                "origin in LLM_CORS_ORIGINS, or set an API key."
+            )
+        # a name of somebody else's that leads here makes their page one of this site
+        if self.is_local and not (_is_local(host) or self._is_named(host)):
+            raise OriginRefused(
+                f"What is stored is not shown under the name '{host[:80]}'; name its origin in "
+                "LLM_CORS_ORIGINS, or set an API key."
+            )
+
+    def _is_named(self, host: str) -> bool:
+        return any(urlsplit(origin).netloc == host for origin in self.origins)
+
+
+def _is_local(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

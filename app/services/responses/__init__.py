@@ -1,0 +1,1 @@
+"""Responses: answers that are made of items, kept, and followed by whoever asks."""

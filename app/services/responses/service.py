@@ -1,0 +1,375 @@
+"""The use cases of responses: make one, follow, read, cancel and delete it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from app.core.errors import (
+    BadRequest,
+    ContextLengthExceeded,
+    CorralError,
+    StoredNotFound,
+    StoreUnavailable,
+)
+from app.core.ids import make_id
+from app.core.items import RUNNING, Item
+from app.core.requests import ChatPrompt, GenerationRequest
+from app.services.generation import GenerationService
+from app.services.ports import ModelPool, WorkGate
+from app.services.responses.assembly import Assembly, ToolName, replay
+from app.services.responses.events import Announced, Ended, ResponseEvent
+from app.services.responses.journal import Journal
+from app.services.responses.messages import cut_oldest, read_messages
+from app.services.responses.run import Numbered, Run
+from app.services.running import Generation
+from app.services.texts import TextService
+from app.storage.records import Listed, Page, Response, StoredItem
+from app.storage.store import Store
+
+HEAD_GRACE = 15.0
+"""Seconds that a refusal of the queue is waited for, before anything is told."""
+LINGER = 300.0
+"""Seconds that the log of a response is there after its end, for who was cut off."""
+_MOST_LOGS = 256
+_MOST_CUTS = 8
+_POLL = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An item that is stored already stands here."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """In a conversation: behind the item `after`, at its very beginning, or (None) at its head."""
+
+    conversation: str
+    after: str | None = None
+    is_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked for. `request` has one chat prompt whose messages are put in here.
+
+    `echo`: what the response says of its request. `is_stored` None: where anything is.
+    `cuts_history`: what does not fit is left out, oldest turns first. `names`: tools that are not
+    called what the model knows them by.
+    """
+
+    request: GenerationRequest
+    items: tuple[Item | Reference, ...]
+    echo: Mapping[str, object]
+    instructions: str | None = None
+    place: Place | None = None
+    previous_id: str | None = None
+    is_stored: bool | None = None
+    is_background: bool = False
+    cuts_history: bool = False
+    has_summaries: bool = False
+    hides_thoughts: bool = False
+    names: Mapping[str, ToolName] = field(default_factory=dict[str, ToolName])
+
+
+class ResponseService:
+    """`start()` and `close()` it; `close` ends what runs as interrupted.
+
+    `gate` is told of what runs in the background, so that a drain waits for it. `max_messages`:
+    of one prompt.
+    """
+
+    def __init__(
+        self,
+        generation: GenerationService,
+        pool: ModelPool,
+        store: Store,
+        texts: TextService,
+        *,
+        gate: WorkGate,
+        max_messages: int,
+    ) -> None:
+        self._generation = generation
+        self._pool = pool
+        self._texts = texts
+        self._store = store.responses
+        self._has_store = not store.is_off
+        self._gate = gate
+        self._worker = store.worker
+        self._max_messages = max_messages
+        self._journal = Journal(store.responses)
+        self._runs: dict[str, Run] = {}
+        self._watchers: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        self._journal.start()
+
+    async def close(self) -> None:
+        running = [run for run in self._runs.values() if not run.is_over]
+        for run in running:
+            run.stop("interrupted")
+        for run in running:
+            await run.wait()
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+        await self._journal.close()
+
+    async def create(self, owner: str, ask: Ask) -> Run:
+        """A response that runs, or in the background will.
+
+        Raises every refusal there is; of those of the engine none in the background, where they
+        are the end of the response.
+        """
+        info = self._pool.find(ask.request.model)
+        needs_store = bool(ask.place or ask.previous_id or ask.is_background)
+        if ask.is_stored is None:
+            ask = replace(ask, is_stored=self._has_store or needs_store)
+        if ask.is_stored:
+            self._store.check()
+        after, history = await self._find_history(owner, ask)
+        added = await self._resolve(owner, ask.items)
+        items = [*history, *added]
+        prompt = self._make_prompt(ask, items)
+        response = Response(
+            id=make_id("resp_"),
+            model=info.id,
+            created_at=time.time(),
+            echo=ask.echo,
+            status="queued" if ask.is_background else "in_progress",
+            conversation_id=ask.place.conversation if ask.place else None,
+            previous_id=ask.previous_id,
+            is_background=ask.is_background,
+            is_stored=bool(ask.is_stored),
+            tail=after,
+        )
+
+        async def begin() -> Generation:
+            return await self._begin(ask, prompt, items)
+
+        if ask.is_background:
+            response = await self._keep(owner, ask, response, added, after)
+            return self._run(owner, ask, response, begin)
+        generation = await begin()
+        try:
+            await generation.wait_admitted(HEAD_GRACE)
+            response = await self._keep(owner, ask, response, added, after)
+        except BaseException:
+            generation.close()
+            raise
+
+        async def take() -> Generation:
+            return generation
+
+        return self._run(owner, ask, response, take)
+
+    async def read(self, owner: str, identifier: str) -> tuple[Response, tuple[Item, ...]]:
+        """A response and its output, as far as it is written. Raises StoredNotFound."""
+        run = self._find_run(owner, identifier)
+        if run is not None:
+            return run.response, run.output
+        return await self._store.read(owner, identifier)
+
+    async def follow(
+        self, owner: str, identifier: str, after: int | None
+    ) -> AsyncGenerator[list[Numbered]]:
+        """The events behind number `after`, all of them without it. Raises StoredNotFound.
+
+        Where the log is gone, only the end is told to who has heard something already: it holds
+        the whole output.
+        """
+        run = self._find_run(owner, identifier)
+        if run is not None:
+            return run.follow(0 if after is None else after + 1)
+        response, output = await self._store.read(owner, identifier)
+        return self._retell(owner, response, output, after)
+
+    async def inputs(self, owner: str, identifier: str, page: Page) -> Listed[StoredItem]:
+        return await self._store.inputs(owner, identifier, page)
+
+    async def cancel(self, owner: str, identifier: str) -> tuple[Response, tuple[Item, ...]]:
+        """Stop a response within one step of the engine; one that is over stays as it is."""
+        run = self._find_run(owner, identifier)
+        if run is not None:
+            run.stop("cancelled")
+            await run.wait()
+            return run.response, run.output
+        response, _ = await self._store.read(owner, identifier)
+        if response.status in RUNNING:  # another process runs it
+            await self._store.ask_cancel(owner, identifier)
+            async with asyncio.timeout(HEAD_GRACE):
+                while response.status in RUNNING:
+                    await asyncio.sleep(_POLL)
+                    response, _ = await self._store.read(owner, identifier)
+        return await self._store.read(owner, identifier)
+
+    async def delete(self, owner: str, identifier: str) -> None:
+        """Raises StoredNotFound. One that runs is stopped first."""
+        run = self._find_run(owner, identifier)
+        if run is not None:
+            run.stop("cancelled")
+            await run.wait()
+            self._runs.pop(identifier, None)
+        await self._store.delete(owner, identifier)
+
+    async def count(self, owner: str, ask: Ask) -> int:
+        """The tokens of the prompt that a response would be made from."""
+        _, history = await self._find_history(owner, ask)
+        items = [*history, *await self._resolve(owner, ask.items)]
+        request = replace(ask.request, prompts=(self._make_prompt(ask, items),))
+        return len((await self._texts.render(request)).tokens)
+
+    async def _find_history(self, owner: str, ask: Ask) -> tuple[str | None, list[Item]]:
+        """The item that the new ones come behind, and everything down to it."""
+        after = await self._find_place(owner, ask)
+        if after is None:
+            return None, []
+        stored = await self._store.history(owner, after)
+        return after, [row.item for row in stored]
+
+    async def _find_place(self, owner: str, ask: Ask) -> str | None:
+        if ask.place is not None:
+            found = await self._store.place(owner, ask.place.conversation, ask.place.after)
+            return None if ask.place.is_first else found
+        if ask.previous_id is None:
+            return None
+        run = self._find_run(owner, ask.previous_id)
+        if run is not None and not run.is_over:
+            raise BadRequest(
+                f"The response '{ask.previous_id}' has not ended yet.",
+                param="previous_response_id",
+            )
+        return await self._store.end(owner, ask.previous_id)
+
+    async def _resolve(self, owner: str, items: Sequence[Item | Reference]) -> list[Item]:
+        """References become copies of what they point to."""
+        wanted = [item.id for item in items if isinstance(item, Reference)]
+        known = await self._store.find_items(owner, wanted) if wanted else {}
+        resolved: list[Item] = []
+        for index, item in enumerate(items):
+            if not isinstance(item, Reference):
+                resolved.append(item)
+            elif item.id in known:
+                prefix = item.id.partition("_")[0] + "_"
+                resolved.append(replace(known[item.id], id=make_id(prefix)))
+            else:
+                raise BadRequest(f"There is no item '{item.id[:80]}'.", param=f"input[{index}].id")
+        return resolved
+
+    def _make_prompt(self, ask: Ask, items: Sequence[Item]) -> ChatPrompt:
+        messages = read_messages(ask.instructions, items)
+        if not messages:
+            raise BadRequest("There is nothing to answer: 'input' is empty.", param="input")
+        if len(messages) > self._max_messages:
+            raise BadRequest(
+                f"The conversation has {len(messages)} messages; at most {self._max_messages} are "
+                "taken.",
+                param="input",
+            )
+        prompt = ask.request.prompts[0]
+        if not isinstance(prompt, ChatPrompt):
+            raise TypeError("responses answer chats")
+        return replace(prompt, messages=messages)
+
+    async def _begin(self, ask: Ask, prompt: ChatPrompt, items: Sequence[Item]) -> Generation:
+        """Submit the prompt; where that is wanted without the oldest turns that do not fit."""
+        for _ in range(_MOST_CUTS):
+            try:
+                return await self._generation.start(replace(ask.request, prompts=(prompt,)))
+            except ContextLengthExceeded as error:
+                share = 1 - error.n_ctx / (error.n_prompt_tokens + 1)
+                shorter = cut_oldest(items, max(share, 0.1)) if ask.cuts_history else None
+                if shorter is None:
+                    raise ContextLengthExceeded(
+                        n_prompt_tokens=error.n_prompt_tokens, n_ctx=error.n_ctx, param="input"
+                    ) from None
+                items, prompt = shorter, self._make_prompt(ask, shorter)
+        return await self._generation.start(replace(ask.request, prompts=(prompt,)))
+
+    async def _keep(
+        self, owner: str, ask: Ask, response: Response, items: Sequence[Item], after: str | None
+    ) -> Response:
+        """Store it with its input. Who leaves meanwhile leaves nothing behind that seems to run."""
+        if not ask.is_stored:
+            return response
+        storing = asyncio.create_task(
+            self._store.create(owner, response, items, after=after, worker=self._worker)
+        )
+        try:
+            return await asyncio.shield(storing)
+        except asyncio.CancelledError:
+            self._beside(self._undo(owner, response.id, storing))
+            raise
+
+    async def _undo(self, owner: str, identifier: str, storing: asyncio.Task[Response]) -> None:
+        with contextlib.suppress(CorralError):
+            await storing
+            await self._store.delete(owner, identifier)
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._watchers.add(task)
+        task.add_done_callback(self._watchers.discard)
+
+    def _run(
+        self,
+        owner: str,
+        ask: Ask,
+        response: Response,
+        start: Callable[[], Awaitable[Generation]],
+    ) -> Run:
+        assembly = Assembly(
+            ask.names,
+            is_summary=ask.has_summaries,
+            hides_thoughts=ask.hides_thoughts,
+            wants_logprobs=ask.request.logprobs is not None,
+        )
+        run = Run(owner, response, assembly, self._journal if ask.is_stored else None)
+        run.begin(start)
+        if ask.is_background:
+            self._gate.enter()
+        if ask.is_stored:
+            self._runs[response.id] = run
+            self._beside(self._watch(run))
+        return run
+
+    async def _watch(self, run: Run) -> None:
+        """Keeps the log of a response for a while after its end."""
+        await run.wait()
+        if run.response.is_background:
+            self._gate.leave()
+        self._journal.finish(run)
+        over = [known for known in self._runs.values() if known.is_over]
+        for known in over[: max(0, len(over) - _MOST_LOGS)]:
+            self._runs.pop(known.response.id, None)
+        await asyncio.sleep(LINGER)
+        self._journal.forget(run)
+        self._runs.pop(run.response.id, None)
+
+    def _find_run(self, owner: str, identifier: str) -> Run | None:
+        run = self._runs.get(identifier)
+        return run if run is not None and run.owner == owner else None
+
+    async def _retell(
+        self, owner: str, response: Response, output: tuple[Item, ...], after: int | None
+    ) -> AsyncGenerator[list[Numbered]]:
+        """Of a response whose log is not here: another process has it, or it is long over."""
+        while response.status in RUNNING:
+            yield []
+            await asyncio.sleep(_POLL)
+            try:
+                response, output = await self._store.read(owner, response.id)
+            except (StoredNotFound, StoreUnavailable):
+                return
+        events: list[ResponseEvent] = []
+        if after is None:
+            begun = replace(response, status="in_progress", completed_at=None, usage=None)
+            events += [Announced("created", begun), Announced("in_progress", begun)]
+            events += replay(output)
+        last = max(response.last_event, len(events), 0 if after is None else after + 1)
+        yield [*enumerate(events), (last, Ended(response, output))]

@@ -40,7 +40,7 @@ def test_node_client(file: str, server: Server, scripted: Server) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert count("pass", done.stdout) >= 7
+    assert count("pass", done.stdout) >= 5
     assert count("fail", done.stdout) == count("skipped", done.stdout) == 0
     for running in (server, scripted):
         running.wait_metric("corral_requests_running", 0)

@@ -171,7 +171,7 @@ class ResponseService:
     async def read(self, owner: str, identifier: str) -> tuple[Response, tuple[Item, ...]]:
         """A response and its output, as far as it is written. Raises StoredNotFound."""
         run = self._find_run(owner, identifier)
-        if run is not None:
+        if run is not None and not run.is_over:
             return run.response, run.output
         return await self._store.read(owner, identifier)
 
@@ -183,10 +183,12 @@ class ResponseService:
         Where the log is gone, only the end is told to who has heard something already: it holds
         the whole output.
         """
-        run = self._find_run(owner, identifier)
-        if run is not None:
-            return run.follow(0 if after is None else after + 1)
+        run, start = self._find_run(owner, identifier), 0 if after is None else after + 1
+        if run is not None and not run.is_over:
+            return run.follow(start)
         response, output = await self._store.read(owner, identifier)
+        if run is not None:
+            return run.follow(start)
         return self._retell(owner, response, output, after)
 
     async def inputs(self, owner: str, identifier: str, page: Page) -> Listed[StoredItem]:

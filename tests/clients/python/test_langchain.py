@@ -134,3 +134,40 @@ def _add(chunks: list[AIMessageChunk]) -> AIMessageChunk:
     for chunk in rest:
         whole += chunk
     return whole
+
+
+@pytest.fixture(scope="session")
+def responses(url: str) -> ChatOpenAI:
+    return ChatOpenAI(
+        base_url=url,
+        api_key="unused",
+        model=MODEL,
+        temperature=0,
+        max_retries=0,
+        use_responses_api=True,
+    )
+
+
+def test_responses_with_a_tool(responses: ChatOpenAI) -> None:
+    able = responses.bind_tools([get_weather])
+    asked = HumanMessage("What is the weather in Paris?")
+    called = able.invoke([asked])
+    (call,) = called.tool_calls
+    assert (call["name"], call["args"]) == ("get_weather", {"city": "Paris"})
+    answer = able.invoke([asked, called, get_weather.invoke(call)])
+    assert "21" in answer.text
+    assert answer.usage_metadata is not None
+
+
+def test_responses_are_streamed_and_gone_on_from(responses: ChatOpenAI) -> None:
+    whole = _add(list(responses.stream("What is the capital of France?")))
+    assert whole.text == "The capital of France is Paris."
+    again = responses.invoke(
+        "What is the capital of Italy?", previous_response_id=whole.response_metadata["id"]
+    )
+    assert again.text == "The capital of Italy is Rome."
+
+
+def test_responses_with_structure(responses: ChatOpenAI) -> None:
+    painter = responses.with_structured_output(Paint)
+    assert isinstance(painter.invoke("Paint my wall red, with two coats."), Paint)

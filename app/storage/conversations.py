@@ -19,6 +19,8 @@ from app.storage.search import find_conversations, find_snippets
 from app.storage.tables import AnyRow, ConversationRow
 
 PREVIEW_LENGTH = 120
+_FIRST_ITEMS = 20
+"""Among which a preview is looked for again."""
 
 _COLUMNS = (
     ConversationRow.id,
@@ -143,12 +145,13 @@ class ConversationStore:
             conversation = await find(connection, owner, identifier)
             stored = await check_item(connection, owner, identifier, item)
             await tree.remove_items(connection, [item])
+            first = Page(_FIRST_ITEMS, is_descending=False)
+            left = await tree.list_all(connection, identifier, first)
+            values = {"preview": preview_of([row.item for row in left.rows]) if left else None}
             if conversation.head == item:
-                await connection.execute(
-                    update(ConversationRow)
-                    .where(ConversationRow.id == identifier)
-                    .values(head=stored.parent_id)
-                )
+                values["head"] = stored.parent_id
+            changed = update(ConversationRow).where(ConversationRow.id == identifier)
+            await connection.execute(changed.values(values))
             return await find(connection, owner, identifier)
 
     async def whole(

@@ -47,7 +47,8 @@ def test_a_task_with_two_commands(scripted: Server, tmp_path: Path) -> None:
     (home / ".codex" / "config.toml").write_text(config)
     (work / "notes.txt").write_text("The llama is called Rosa.\n")
     script = (
-        'Read the notes, then count.\nthink I read first\ncall exec_command {"cmd": "cat notes.txt"}\n'
+        "Read the notes, then count.\nthink I read first\n"
+        'call exec_command {"cmd": "cat notes.txt"}\n'
         'then\ncall exec_command {"cmd": "echo $((6 * 7))"}'
     )
     command = [CODEX, "exec", "--skip-git-repo-check", "--json", "-s", "danger-full-access", "-"]

@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Self
 
 from app.catalog.entries import ModelEntry
-from app.config.hardware import usable_cores
 from app.config.settings import Settings
 
 
@@ -56,4 +55,4 @@ def _estimate(settings: Settings, entry: ModelEntry) -> int:
     from app.pool.contexts import estimate_memory  # noqa: PLC0415
 
     library.init(lambda _level, _line: None)
-    return estimate_memory(settings, entry, settings.threads or usable_cores())
+    return estimate_memory(settings, entry).total

@@ -1,7 +1,6 @@
 """Answers under a format, in every template's own markup: what the grammar wants around the JSON is
 what the model was trained to write there, and the parser takes it off again."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -164,7 +163,3 @@ def test_an_answer_that_is_begun_goes_on_in_its_markers(
     text = f'"x"}}{reply.tail if reply else ""}'
     assert follow(compiler.compile(rest, asked.frame), builtin_model, text)
     assert asked.read(text).content == '"x"}'
-
-
-def test_the_json_of_a_schema_is_what_was_asked_for() -> None:
-    assert set(json.loads(JSON)) == set(SCHEMA["required"])

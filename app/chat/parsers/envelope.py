@@ -9,6 +9,9 @@ from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import Malformed, Scanner, Steps
 from app.chat.parsers.toolbox import Toolbox
 
+# What looks like an opener in the beginning of an answer and is none; more is not looked at.
+_MOST_OPENERS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -59,16 +62,21 @@ class Envelope:
         bare = self.bare.openers.texts if self.bare else ()
         openers = Markers(*self.calls.openers.texts, *bare)
         at = 0
-        while (found := openers.find(text, at, is_over=True)) is not None:
+        for _ in range(_MOST_OPENERS):
+            found = openers.find(text, at, is_over=True)
+            if found is None:
+                break
             start, at = found
-            if self._leaves_open(text[start:], text[start:at]):
+            if self._leaves_open(text, start, at):
                 return text[start:]
         return text[openers.safe_end(text, 0) :]
 
-    def _leaves_open(self, text: str, opener: str) -> bool:
+    def _leaves_open(self, text: str, start: int, end: int) -> bool:
+        """Whether the call whose opener stands from `start` to `end` goes on after the text."""
         scan = Scanner()
-        scan.add(text)
-        scan.skip(len(opener))
+        scan.begin_with(text)
+        scan.skip(end)
+        opener = text[start:end]
         steps = self._syntax(opener).read(scan, opener, self.toolbox)
         try:
             next(steps)

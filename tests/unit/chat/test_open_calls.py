@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from functools import partial
 from pathlib import Path
 
@@ -116,3 +117,10 @@ def test_of_a_malformed_call_only_the_model_s_text_is_told() -> None:
     assert (said.content, said.calls, said.malformed) == (" and more", [], 1)
     said = go_on("hermes", 'Hi <tool_call>\n{"na', 'me": 5} and more')
     assert (said.content, said.calls, said.malformed) == ('me": 5} and more', [], 1)
+
+
+def test_a_beginning_full_of_openers_takes_no_long_time() -> None:
+    spoken = BY_NAME["llama-3"]
+    started = time.process_time()
+    assert spoken.find_open_call(WEATHER, "[{" * 200_000) == ""
+    assert time.process_time() - started < 1

@@ -71,7 +71,7 @@ async def test_a_running_stream_keeps_its_model(crowded: Server) -> None:
     events = await open_running(crowded, ENDLESS)
     other = asyncio.create_task(write(crowded, OTHERS[0]))
     await events.first()
-    assert states(crowded)[BUILTIN] == "hot"
+    assert states(crowded)[BUILTIN] in {"hot", "draining"}
     assert not other.done()
     await events.close()
     assert (await other).status == 200
@@ -119,4 +119,4 @@ def test_a_model_that_is_not_downloaded_is_listed_and_refused(tmp_path: Path, st
     assert answer.status_code == 404
     error = answer.json()["error"]
     assert (error["code"], error["param"]) == ("model_not_downloaded", "model")
-    assert error["message"].endswith("Run: corral pull far")
+    assert error["message"].endswith("run: corral pull far")

@@ -5,12 +5,14 @@ CI runs it small; with STORM_REQUESTS=200 it is the whole storm.
 """
 
 import asyncio
+import json
 import os
 import random
 import re
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,14 +88,24 @@ async def call(server: Server, dice: random.Random) -> Answer | None:
         return await ask(server.port, "POST", CHAT, chat)
     if kind < 0.9:
         answer = await ask(server.port, "POST", CHAT, {**chat, "stream": True})
-        if answer.status == 200:
-            assert answer.body.rstrip().endswith(b"data: [DONE]"), answer.body
+        if answer.status == 200 and not answer.body.rstrip().endswith(b"data: [DONE]"):
+            return end_of_stream(answer)
         return answer
     leaver = asyncio.create_task(ask(server.port, "POST", CHAT, {**chat, "stream": True}))
     await asyncio.wait([leaver], timeout=dice.uniform(0, 0.2))
     leaver.cancel()
     await asyncio.wait([leaver])
     return None
+
+
+def end_of_stream(answer: Answer) -> Answer:
+    """What the answer would be, had it not begun while the model was loading."""
+    last = answer.body.rstrip().rpartition(b"data: ")[2]
+    status = {code: status for status, codes in RIGHT.items() for code in codes}
+    code = json.loads(last)["error"]["code"]
+    assert code in status, answer.body
+    headers = {**answer.headers, "content-type": "application/json"}
+    return replace(answer, status=status[code], headers=headers, body=last)
 
 
 def resident_bytes(server: Server) -> int:

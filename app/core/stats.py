@@ -27,6 +27,8 @@ class EngineStats:
     - `drafted_tokens`: guessed ahead; `accepted_tokens` of them were right.
     - `replicas`: the same of each engine, where a model has several.
     - `prefill_budget`: prompt tokens that the next step may take.
+    - `adapters_running`, `adapters_waiting`: sequences by the name of each adapter of the model;
+      `adapter_switches`: steps that were the first under other adapters.
     """
 
     running: int = 0
@@ -47,6 +49,7 @@ class EngineStats:
     accepted_tokens: int = 0
     prefill_budget: int = 0
     cache_evictions: int = 0
+    adapter_switches: int = 0
     steps: int = 0
     decode_seconds: float = 0.0
     overhead_seconds: float = 0.0
@@ -55,5 +58,7 @@ class EngineStats:
     cached_tokens_by_tier: dict[CacheTier, int] = field(default_factory=dict[CacheTier, int])
     cache_bytes_by_tier: dict[CacheTier, int] = field(default_factory=dict[CacheTier, int])
     cache_entries_by_tier: dict[CacheTier, int] = field(default_factory=dict[CacheTier, int])
+    adapters_running: dict[str, int] = field(default_factory=dict[str, int])
+    adapters_waiting: dict[str, int] = field(default_factory=dict[str, int])
     is_alive: bool = True
     replicas: "tuple[EngineStats, ...]" = ()

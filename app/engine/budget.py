@@ -18,13 +18,17 @@ class PrefillBudget:
         self._start = min(start, most)
         self._most = most
 
-    def tokens(self, rows: int) -> int:
-        """The budget beside `rows` rows of decoding sequences: whole tiles, at least one. Where
-        nobody decodes, it is who comes next that would wait."""
+    def tokens(self, *rows: int) -> int:
+        """The budget beside steps of so many rows of decoding sequences, one for each set of
+        adapters: whole tiles, at least one. Where nobody decodes, it is who comes next that would
+        wait."""
         if not self._target:
             return self._most
         if self._times.prompt_token is None:
-            return self._start if rows else self._most
-        room = (self._target - self._times.decode(rows)) / self._times.prompt_token
+            return self._start if any(rows) else self._most
+        decoding = sum(self._times.decode(count) for count in rows)
+        if len(rows) > 1:
+            decoding += len(rows) * self._times.switch
+        room = (self._target - decoding) / self._times.prompt_token
         tiles = int(room) // TILE
         return min(max(tiles, 1) * TILE, self._most)

@@ -7,6 +7,7 @@ could live in a child process without its callers noticing.
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from app.core.adapters import NO_ADAPTERS, AdapterSet
 from app.core.errors import CorralError
 from app.core.events import TokenLogprob
 from app.core.options import DraftMethod
@@ -48,6 +49,7 @@ class SequenceSpec:
       within one owner.
     - `speculation`: how to guess tokens ahead; None leaves the choice to the engine's config.
     - `prediction`: token ids that the answer probably contains, to guess from.
+    - `adapters`: under which it is computed.
     """
 
     id: str
@@ -68,6 +70,7 @@ class SequenceSpec:
     owner: str | None = None
     speculation: DraftMethod | None = None
     prediction: tuple[int, ...] = ()
+    adapters: AdapterSet = NO_ADAPTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,8 @@ class EngineConfig:
     `mixed_step_tokens`: prompt tokens in that time until it is known what a token costs.
     `mixes_steps`: streams and prompts share steps instead of taking turns.
     `speculation`: who guesses tokens ahead for sequences that do not say, up to `draft_tokens` a
-    step, and only where it pays unless `gates_speculation` is off.
+    step, and only where it pays unless `gates_speculation` is off. `adapters`: the names of those
+    that the runtime has.
     """
 
     max_queue: int = 256
@@ -161,4 +165,5 @@ class EngineConfig:
     speculation: DraftMethod = "off"
     draft_tokens: int = 4
     gates_speculation: bool = True
+    adapters: tuple[str, ...] = ()
     name: str = "model"

@@ -2,7 +2,8 @@
 
 A sequence that is about to be computed first takes over what others know of its tokens: of a
 sequence in the context (no copy), of the store in host memory (a copy of bytes), of the store on
-disk. It waits while another sequence is computing the same tokens, or while they are being read.
+disk; only what was computed under the same adapters. It waits while another sequence is computing
+the same tokens, or while they are being read.
 """
 
 from collections.abc import Callable
@@ -59,13 +60,16 @@ class Placement:
         are asked to; these need no room."""
         wanted, shared = sequence.cacheable, 0
         for other in live:
+            if other.adapters != sequence.adapters:
+                continue
             count = common_prefix(other.known, wanted)
             # where memory cannot be cut, who has passed the place where they part is of no use
             if self._traits.is_cuttable or count >= other.computed:
                 shared = max(shared, count)
         if self._restores_ends:
             return shared
-        known = self._prefixes.match(wanted).usable if self._prefixes is not None else 0
+        prefixes = self._prefixes_of(sequence)
+        known = prefixes.match(wanted).usable if prefixes is not None else 0
         comes_whole = sequence.parked_state is not None or known > shared + _WORTH_COPYING
         return 0 if comes_whole else shared
 
@@ -95,17 +99,18 @@ class Placement:
         """Save what was computed of a sequence where at least `least` tokens of it are new; the
         state that has it all now, or None."""
         computed = sequence.tokens[: sequence.computed]
-        if self._prefixes is None or not sequence.computed:
+        prefixes = self._prefixes_of(sequence)
+        if prefixes is None or not sequence.computed:
             return None
-        match = self._prefixes.match(computed)
+        match = prefixes.match(computed)
         if match.saved is not None and sequence.computed - match.usable < least:
             return match.saved if match.usable == sequence.computed else None
         if sequence.computed < least:
             return None
-        start = self._prefixes.first_missing(match, can_save_ranges=self._traits.saves_ranges)
+        start = prefixes.first_missing(match, can_save_ranges=self._traits.saves_ranges)
         state = self._runtime.save(sequence.slot, start)
         shortest = self._traits.shortest_saved(sequence.computed)
-        return self._prefixes.add(computed, state, start, shortest, match)
+        return prefixes.add(computed, state, start, shortest, match)
 
     def park(self, sequence: Sequence) -> None:
         """Move a sequence out of the context, to come back with its state where that is kept."""
@@ -145,22 +150,26 @@ class Placement:
 
     def _find(self, sequence: Sequence, wanted: Int32Array, n_live: int) -> Match | None:
         """The best that can be restored now; None while a better one is being read."""
-        if self._prefixes is None:
+        prefixes = self._prefixes_of(sequence)
+        if prefixes is None:
             return Match()
-        match = self._prefixes.match(wanted)
+        match = prefixes.match(wanted)
         if match.saved is None or match.saved.is_in_memory or match.usable <= n_live:
             return match
-        at_hand = self._prefixes.match(wanted, in_memory=True)
+        at_hand = prefixes.match(wanted, in_memory=True)
         reading = self._readings.get(sequence)
         if reading is None:
             gain = match.usable - max(n_live, at_hand.usable)
             if gain < (1 if sequence.parked_state is not None else _WORTH_READING):
                 return at_hand
-            reading = self._prefixes.read(match, self._wake)
+            reading = prefixes.read(match, self._wake)
             if reading is None:
                 return at_hand
             self._readings[sequence] = reading
         return None if reading.is_pending else at_hand
+
+    def _prefixes_of(self, sequence: Sequence) -> ModelPrefixes | None:
+        return self._prefixes.under(sequence.adapters) if self._prefixes is not None else None
 
     def _tier(self, sequence: Sequence, match: Match) -> CacheTier:
         reading = self._readings.get(sequence)
@@ -176,7 +185,7 @@ class Placement:
     ) -> tuple[Sequence | None, int]:
         best, source = 0, None
         for other in live:
-            if other is sequence or not other.computed:
+            if other is sequence or other.adapters != sequence.adapters or not other.computed:
                 continue
             count = common_prefix(other.tokens[: other.computed], wanted)
             if count <= best:
@@ -194,6 +203,8 @@ class Placement:
             if other is sequence:
                 return False
             if other.spec.priority > sequence.spec.priority:  # its turn comes after ours
+                continue
+            if other.adapters != sequence.adapters:
                 continue
             count = common_prefix(other.known, wanted)
             if count <= best or count < _WORTH_WAITING:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from app.core.adapters import AdapterSet
 from app.core.memory import MemoryTraits, SavedRange
 from app.core.requests import SamplingParams
 
@@ -102,6 +103,11 @@ class Runtime(Protocol):
     @property
     def kv_size(self) -> int:
         """KV cells shared by all sequences."""
+        ...
+
+    def adapt(self, adapters: AdapterSet) -> None:
+        """Decode under these adapters from now on, none at first. What is in the cache stays as it
+        was computed."""
         ...
 
     def decode(self, n_tokens: int) -> bool:

@@ -1,7 +1,8 @@
 """What runs next: pure decisions over sequences, no llama.cpp and no clock.
 
 Steps take turns: the next token of every decoding sequence, then prompts up to a budget. A sequence
-is admitted when its tokens fit beside everything already admitted. When decoding runs out of room,
+is admitted when its tokens fit beside everything already admitted. A step holds sequences under the
+same adapters only (see `turns`). When decoding runs out of room,
 the newest sequence of the lowest priority is parked: it gives up its cells and comes back later,
 so that requests whose sum exceeds the cache all succeed.
 """
@@ -9,12 +10,14 @@ so that requests whose sum exceeds the cache all succeed.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.core.adapters import NO_ADAPTERS, AdapterSet
 from app.engine.budget import TILE
 from app.engine.cells import CellLedger
 from app.engine.fairness import FairShare
 from app.engine.prefix.tree import cells_to_restore
 from app.engine.sequence import Sequence
 from app.engine.step import Piece, Step
+from app.engine.turns import Turns
 
 # cells kept free beyond a newcomer's tokens, so that it is not parked again at once
 _HEADROOM = 32
@@ -50,6 +53,7 @@ class Scheduler:
         self._admissions = 0
         self._read = 0  # prompt tokens while decoding sequences waited for their turn
         self._clock = 0  # tokens computed so far
+        self._turns = Turns()
         self.shares = FairShare()
         self.waiting: list[Sequence] = []
         self.live: list[Sequence] = []
@@ -89,12 +93,16 @@ class Scheduler:
         most_urgent = min(sequence.spec.priority for sequence in self.waiting)
         return victim if victim.spec.priority > most_urgent else None
 
-    def plan(self, budget: int) -> Step:
+    def plan(self, budget: int, turn_steps: int = 1) -> Step:
         """Choose the next step's pieces among the attached sequences; `budget` bounds the prompt
-        tokens between two turns of those that decode."""
+        tokens between two turns of those that decode. `turn_steps`: how many steps those under the
+        same adapters may have in a turn where no prompt waits."""
         attached = [sequence for sequence in self.live if sequence.is_attached]
         decoding = [sequence for sequence in attached if sequence.is_decoding]
         reading = [sequence for sequence in attached if not sequence.is_decoding]
+        reading.sort(key=_reading_order)
+        if reading:
+            turn_steps = 1
         if not self._limits.mixes_steps and decoding and reading:
             # llama.cpp computes attention in tiles of rows, and a tile looks at every cell that
             # one of its rows may see: together, both would cost up to twice what they cost apart
@@ -103,13 +111,25 @@ class Scheduler:
                 reading = []
             else:
                 decoding, budget = [], left
-        return self._fill(decoding, sorted(reading, key=_reading_order), budget)
+        chosen = NO_ADAPTERS
+        if any(sequence.adapters for sequence in attached):
+            # prompts of other sets wait until those before them have been read
+            read = reading[0].adapters if reading else None
+            chosen = self._choose_adapters(decoding, read)
+            decoding = [sequence for sequence in decoding if sequence.adapters == chosen]
+            reading = [sequence for sequence in reading if chosen == sequence.adapters == read]
+        step = Step(chosen, self._turns.is_last_step(chosen, turn_steps))
+        self._fill(step, decoding, reading, budget)
+        return step
 
     def advance(self, step: Step) -> None:
         """The step was computed; its sequences have not taken note of it yet."""
         self._clock += step.n_tokens
-        somebody_waits = not step.decode and any(other.is_decoding for other in self.live)
-        self._read = self._read + step.n_prefill if somebody_waits else 0
+        is_turn = bool(step.decode) or self._limits.mixes_steps
+        self._turns.advance(step.adapters, is_turn=is_turn, ends_turn=step.ends_turn)
+        decoding = [sequence.adapters for sequence in self.live if sequence.is_decoding]
+        is_over = self._turns.is_round_over(decoding)
+        self._read = 0 if is_over else self._read + step.n_prefill
 
     def victim(self) -> Sequence | None:
         """The sequence to park when there is no room: the newest of the lowest priority; None when
@@ -127,8 +147,18 @@ class Scheduler:
             return True
         return self._cells.used + step.n_tokens <= self._limits.kv_size
 
-    def _fill(self, decoding: list[Sequence], reading: list[Sequence], budget: int) -> Step:
-        step = Step()
+    def _choose_adapters(self, decoding: list[Sequence], read: AdapterSet | None) -> AdapterSet:
+        """Under which the next step is computed: those of a decoding sequence, or of the prompt
+        that is next (`read`)."""
+        decoding = sorted(decoding, key=lambda sequence: sequence.admitted)
+        sets = dict.fromkeys(sequence.adapters for sequence in decoding)
+        if read is not None:
+            sets.setdefault(read)
+        return self._turns.choose(list(sets))
+
+    def _fill(
+        self, step: Step, decoding: list[Sequence], reading: list[Sequence], budget: int
+    ) -> None:
         room, outputs = self._limits.batch_tokens, self._limits.max_outputs
         for sequence in decoding:
             if room and outputs:
@@ -147,7 +177,6 @@ class Scheduler:
             step.prefill.append(piece)
             room -= piece.count
             outputs -= piece.n_outputs
-        return step
 
     def _head(self) -> Sequence | None:
         """The best of the queue: by priority, those that were parked first, then by fair share

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from app.core.adapters import AdapterSet
 from app.core.events import TokenLogprob
 from app.engine.fairness import Share
 from app.engine.messages import SequenceSpec
@@ -27,6 +28,7 @@ class Sequence:
     """
 
     spec: SequenceSpec
+    adapters: AdapterSet
     share: Share
     submitted: float
     tokens: Int32Array
@@ -62,6 +64,7 @@ class Sequence:
         tokens[:n_prompt] = spec.prompt
         return cls(
             spec=spec,
+            adapters=spec.adapters,
             share=Share(spec.priority, spec.owner),
             submitted=time.monotonic(),
             tokens=tokens,

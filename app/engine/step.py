@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from app.core.adapters import NO_ADAPTERS, AdapterSet
 from app.engine.runtime import Batch
 from app.engine.sequence import Sequence
 
@@ -40,8 +41,11 @@ class Piece:
 
 @dataclass(slots=True)
 class Step:
-    """Pieces of prompts, and the few tokens of each decoding sequence."""
+    """Pieces of prompts, and the few tokens of each decoding sequence; all of sequences under the
+    same `adapters`. `ends_turn`: then it is the turn of those under others."""
 
+    adapters: AdapterSet = NO_ADAPTERS
+    ends_turn: bool = True
     prefill: list[Piece] = field(default_factory=list[Piece])
     decode: list[Piece] = field(default_factory=list[Piece])
 

@@ -12,18 +12,27 @@ _FRESH_STEPS = 500
 
 class StepTimes:
     """In seconds. `rows`: tokens of decoding sequences in a step, whose times are running means.
-    `prompt_token` rises with a measurement at once, and falls half of the way."""
+    `prompt_token` rises with a measurement at once, and falls half of the way. `switch`: what a
+    step takes longer when it is the first under other adapters."""
 
     def __init__(self) -> None:
         self._decode: dict[int, float] = {}
         self._steps = 0
         self._measured_at: dict[int, int] = {}  # step of the latest measurement
         self.prompt_token: float | None = None
+        self.switch = 0.0
 
-    def observe(self, rows: int, n_prefill: int, seconds: float) -> None:
+    def observe(
+        self, rows: int, n_prefill: int, seconds: float, *, has_switched: bool = False
+    ) -> None:
         """A step of so many rows and prompt tokens took so long."""
         self._steps += 1
-        if not n_prefill:
+        if has_switched:
+            usual = self.decode(rows)
+            if usual and not n_prefill:
+                self.switch = _mean(self.switch or None, max(seconds - usual, 0.0))
+            seconds -= self.switch
+        if not n_prefill and not has_switched:
             self._measured_at[rows] = self._steps
             self._decode[rows] = _mean(self._decode.get(rows), seconds)
         elif n_prefill >= _FEWEST_MEASURED:

@@ -18,6 +18,8 @@ class Levels:
     kv_used: int
     kv_total: int
     sequences_max: int
+    adapters_running: dict[str, int]
+    adapters_waiting: dict[str, int]
 
 
 @dataclass(slots=True)
@@ -33,6 +35,7 @@ class Tally:
     drafted_tokens: int = 0
     accepted_tokens: int = 0
     prefill_budget: int = 0
+    adapter_switches: int = 0
     steps: int = 0
     decode_seconds: float = 0.0
     overhead_seconds: float = 0.0
@@ -67,6 +70,9 @@ class Tally:
             drafted_tokens=self.drafted_tokens,
             accepted_tokens=self.accepted_tokens,
             prefill_budget=self.prefill_budget,
+            adapters_running=levels.adapters_running,
+            adapters_waiting=levels.adapters_waiting,
+            adapter_switches=self.adapter_switches,
             steps=self.steps,
             decode_seconds=self.decode_seconds,
             overhead_seconds=self.overhead_seconds,

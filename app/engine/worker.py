@@ -3,10 +3,11 @@
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from app.core.adapters import NO_ADAPTERS, AdapterSet
 from app.core.errors import CorralError, Draining, EngineFailed, QueueTimeout
 from app.engine.budget import PrefillBudget
 from app.engine.harvest import Ending, Harvest
@@ -30,6 +31,7 @@ from app.engine.speculation.speculator import Speculator, make_drafters
 from app.engine.step import Step
 from app.engine.step_times import StepTimes
 from app.engine.tally import Levels, Tally
+from app.engine.turns import choose_turn_steps
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +80,8 @@ class Worker:
             is_gated=config.gates_speculation,
         )
         self._outcomes = Outcomes(runtime.vocabulary)
+        self._config = config
+        self._adapters: AdapterSet = NO_ADAPTERS  # of the runtime now
         self._sequences: dict[str, Sequence] = {}
         self._inbox: deque[Command] = deque()
         self._is_stopping = False
@@ -137,12 +141,14 @@ class Worker:
         if self._outcomes.has_any:  # who starts now learns it before the step, which may be long
             self._publish()
             self._flush()
+        has_switched = self._adapt(step)
         decoding = time.perf_counter()
         has_decoded = self._runtime.decode(step.n_tokens)
         decoded = time.perf_counter()
         if has_decoded:
             self._scheduler.advance(step)
-            self._times.observe(step.n_decode, step.n_prefill, decoded - decoding)
+            seconds, (rows, n_prefill) = decoded - decoding, (step.n_decode, step.n_prefill)
+            self._times.observe(rows, n_prefill, seconds, has_switched=has_switched)
             self._speculator.pass_time(decoded - decoding)
             logits = self._runtime.logits(n_outputs) if n_outputs else None
             for ending in self._harvest.take(step, logits):
@@ -152,6 +158,15 @@ class Worker:
         self._publish()  # before the outputs: who sees the end of a sequence sees it counted
         self._flush()
         self._tally.count_step(decoded - decoding, time.perf_counter() - started)
+        return True
+
+    def _adapt(self, step: Step) -> bool:
+        """Whether the step is the first under other adapters."""
+        if step.adapters == self._adapters:
+            return False
+        self._runtime.adapt(step.adapters)
+        self._adapters = step.adapters
+        self._tally.adapter_switches += 1
         return True
 
     def _drain_inbox(self) -> None:
@@ -225,10 +240,14 @@ class Worker:
 
     def _plan(self) -> Step:
         while True:
-            rows = sum(s.remaining for s in self._scheduler.live if s.is_decoding)
-            budget = self._budget.tokens(rows)
+            rows: Counter[AdapterSet] = Counter()
+            for sequence in self._scheduler.live:
+                if sequence.is_decoding:
+                    rows[sequence.adapters] += sequence.remaining
+            budget = self._budget.tokens(*rows.values())
             self._tally.prefill_budget = budget
-            step = self._scheduler.plan(budget)
+            turn = choose_turn_steps(self._times, rows.values(), self._config.step_seconds)
+            step = self._scheduler.plan(budget, turn)
             victim = None if self._scheduler.has_room(step) else self._scheduler.victim()
             if victim is None:
                 return step
@@ -301,8 +320,17 @@ class Worker:
             kv_used=self._placement.cells.used,
             kv_total=self._runtime.kv_size,
             sequences_max=self._runtime.max_sequences,
+            adapters_running=self._count_adapters(scheduler.live),
+            adapters_waiting=self._count_adapters(scheduler.waiting),
         )
         self.stats = self._tally.snapshot(levels, self._placement.store_stats())
+
+    def _count_adapters(self, sequences: list[Sequence]) -> dict[str, int]:
+        """How many of them each adapter has."""
+        if not self._config.adapters:
+            return {}
+        found = Counter(name for sequence in sequences for name, _ in sequence.adapters)
+        return {name: found[name] for name in self._config.adapters}
 
     def _end(self, error: CorralError) -> None:
         """Fail whatever is left, free the runtime, say so in the stats: first of all, so that

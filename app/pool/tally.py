@@ -14,7 +14,7 @@ from app.core.stats import EngineStats
 _COUNTERS = (
     *("prompt_tokens", "prompt_tokens_computed", "cache_lookup_tokens", "cached_tokens"),
     *("generated_tokens", "preemptions", "resumes", "recomputed_tokens", "drafted_tokens"),
-    *("accepted_tokens", "steps", "decode_seconds", "overhead_seconds"),
+    *("accepted_tokens", "adapter_switches", "steps", "decode_seconds", "overhead_seconds"),
 )
 _COUNTERS_BY_WORD = ("finished", "cached_tokens_by_tier")
 # the store counts them, which outlives the engines

@@ -1,12 +1,13 @@
 """Writing models to GGUF files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import gguf
 import numpy as np
+from numpy.typing import NDArray
 
 from scripts.make_gguf.architecture import Architecture, Tensors, Value
 from scripts.make_gguf.transformers import SMALL_BERT, TINY_LLAMA, WIDE_LLAMA, Shape
@@ -31,8 +32,10 @@ def write_model(
     labels: Sequence[str] = (),
     rank_template: str | None = None,
     seed: int = 0,
+    deltas: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Path:
-    """Write one GGUF file and return its path. `labels` and `rank_template` are a reranker's."""
+    """Write one GGUF file and return its path. `labels` and `rank_template` are a reranker's;
+    `deltas` are added to the random weights, by the name of the tensor."""
     architecture = model.architecture if isinstance(model, Shape) else model
     writer = gguf.GGUFWriter(path, architecture.name)
     # llama.cpp looks for families' names in here, and then for tokens that they must have
@@ -46,7 +49,7 @@ def write_model(
     if rank_template is not None:
         writer.add_string("tokenizer.chat_template.rerank", rank_template)
     add_vocabulary(writer, vocabulary)
-    add_weights(writer, architecture, len(vocabulary), seed)
+    add_weights(writer, architecture, len(vocabulary), seed, deltas or {})
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

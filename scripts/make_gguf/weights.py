@@ -1,5 +1,7 @@
 """Random weights in a file's own encoding, chosen by the name of a tensor."""
 
+from collections.abc import Mapping
+
 import gguf
 import numpy as np
 from gguf import GGMLQuantizationType
@@ -44,9 +46,14 @@ def random_weights(
 
 
 def add_weights(
-    writer: gguf.GGUFWriter, architecture: Architecture, vocabulary: int, seed: int
+    writer: gguf.GGUFWriter,
+    architecture: Architecture,
+    vocabulary: int,
+    seed: int,
+    deltas: Mapping[str, NDArray[np.float32]],
 ) -> None:
-    """Add every tensor of a model with `vocabulary` tokens."""
+    """Add every tensor of a model with `vocabulary` tokens. `deltas` are added to plain matrices,
+    by the tensor's name."""
     rng = np.random.default_rng(seed)
     plain = GGMLQuantizationType.F32
     for name, shape in architecture.all_tensors(vocabulary):
@@ -58,6 +65,10 @@ def add_weights(
         else:
             kind = _kind(architecture, part, shape)
             weights = random_weights(rng, shape, kind, _spread(part, shape))
+            if name in deltas:
+                if kind is not plain:
+                    raise ValueError(f"nothing can be added to {name}, which is {kind.name}")
+                weights = weights + deltas[name]
             writer.add_tensor(name, weights, raw_dtype=kind if kind is not plain else None)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from app.core.adapters import NO_ADAPTERS, AdapterSet
 from app.core.memory import MemoryTraits, SavedRange
 from app.core.requests import SamplingParams
 from app.engine.runtime import Float32Array, Permit, Vocabulary
@@ -60,27 +61,36 @@ class FakeBatch:
         self.output = np.zeros(self.capacity, np.int8)
 
 
-def next_token(history: Sequence[int]) -> int:
+def next_token(history: Sequence[int], adapters: AdapterSet = NO_ADAPTERS) -> int:
     """Never the end token, so that answers run to their limit."""
     value = 7
+    for name, scale in adapters:
+        value = (value * 131 + sum(name.encode()) + round(1000 * scale)) % 1_000_003
     for token in history:
         value = (value * 31 + token + 1) % 1_000_003
     return 1 + value % 26
 
 
-def answer(prompt: Sequence[int], count: int) -> list[int]:
+def answer(prompt: Sequence[int], count: int, adapters: AdapterSet = NO_ADAPTERS) -> list[int]:
     """What a sequence must generate when nothing goes wrong."""
     history = list(prompt)
     for _ in range(count):
-        history.append(next_token(history))
+        history.append(next_token(history, adapters))
     return history[len(prompt) :]
 
 
-class Cell:
-    """One token in the cache; several sequences may hold it."""
+def mark_of(adapters: AdapterSet) -> int:
+    """A small number that tells sets of adapters apart, 0 for none; other sets may share it."""
+    return next_token((), adapters) % 6 + 1 if adapters else 0
 
-    def __init__(self, token: int) -> None:
+
+class Cell:
+    """One token in the cache, marked by what it was computed under; several sequences may hold
+    it."""
+
+    def __init__(self, token: int, mark: int = 0) -> None:
         self.token = token
+        self.mark = mark
 
 
 def traits(*, is_cuttable: bool = True, is_unified: bool = True, size: int = 256) -> MemoryTraits:
@@ -95,6 +105,9 @@ def traits(*, is_cuttable: bool = True, is_unified: bool = True, size: int = 256
 
 class FakeRuntime:
     """With a memory that cannot be cut, a sequence can be shared and cut at its end only."""
+
+    # in a saved state, a token that was computed under adapters is so much larger by mark
+    mark_unit = 32
 
     def __init__(
         self,
@@ -117,6 +130,8 @@ class FakeRuntime:
         self.computed = 0
         self.saves = 0
         self.steps: list[int] = []
+        self.adapters: AdapterSet = NO_ADAPTERS
+        self.adapted: list[AdapterSet] = []
         self.samplers: list[FakeSampler] = []
         self.gate = threading.Event()
         self.gate.set()
@@ -124,6 +139,10 @@ class FakeRuntime:
         self.fail_with: Exception | None = None
         self.is_closed = False
         self._logits = np.zeros((0, self.vocabulary.size), np.float32)
+
+    def adapt(self, adapters: AdapterSet) -> None:
+        assert adapters != self.adapters, "adapters are changed where they differ"
+        self.adapters = adapters
 
     def decode(self, n_tokens: int) -> bool:
         assert self.gate.wait(10)
@@ -137,13 +156,16 @@ class FakeRuntime:
             assert self.cells_used + n_tokens <= self.kv_size, "no room"
         self.computed += n_tokens
         self.steps.append(n_tokens)
+        self.adapted.append(self.adapters)
+        mark = mark_of(self.adapters)
         rows: list[np.ndarray] = []
         for row in range(n_tokens):
             slot = int(self.batch.sequence[row])
             assert 0 <= slot < self.max_sequences
             history = self.cache.setdefault(slot, [])
             assert int(self.batch.position[row]) == len(history), "positions must follow"
-            history.append(Cell(int(self.batch.token[row])))
+            history.append(Cell(int(self.batch.token[row]), mark))
+            assert all(cell.mark == mark for cell in history), "computed under other adapters"
             assert len(history) <= self.memory.cells_per_sequence
             if self.batch.output[row]:
                 rows.append(self.row_after([cell.token for cell in history]))
@@ -154,7 +176,7 @@ class FakeRuntime:
     def row_after(self, tokens: Sequence[int]) -> Float32Array:
         """The logits that follow `tokens`, of shape (vocabulary size,)."""
         row = np.full(self.vocabulary.size, -1.0, np.float32)
-        row[next_token(tokens)] = 4.0
+        row[next_token(tokens, self.adapters)] = 4.0
         return row
 
     def logits(self, n_rows: int) -> np.ndarray:
@@ -184,32 +206,40 @@ class FakeRuntime:
         cells = self.cache[source]
         assert self.shortest(source, len(cells)) <= end <= len(cells)
         if not self.memory.shares_cells:
-            cells = [Cell(cell.token) for cell in cells]
+            cells = [Cell(cell.token, cell.mark) for cell in cells]
         self.cache[target] = cells[:end]
 
     def save(self, sequence: int, start: int) -> memoryview:
         assert start == 0 or self.memory.saves_ranges
         self.saves += 1
-        return memoryview(bytearray(self.tokens(sequence)[start:]))
+        return memoryview(bytearray(self.packed(sequence)[start:]))
+
+    def packed(self, sequence: int) -> list[int]:
+        """A number for each cell."""
+        cells = self.cache.get(sequence, [])
+        return [cell.token + self.mark_unit * cell.mark for cell in cells]
 
     def restore(self, sequence: int, ranges: Sequence[SavedRange], have: int = 0) -> bool:
         kept, room = self.cache.get(sequence, []), self.kv_size - self.cells_used
         assert len(kept) == have
         assert not have or (self.memory.saves_ranges and self.memory.is_cuttable)
-        tokens: list[int] = []
+        cells: list[Cell] = []
         for part in ranges:
-            assert part.start == len(tokens), "ranges must adjoin"
+            assert part.start == len(cells), "ranges must adjoin"
             assert part.start < part.end <= part.start + len(part.state)
-            tokens += part.state.tolist()[: part.end - part.start]
+            numbers = part.state.tolist()[: part.end - part.start]
+            cells += [Cell(n % self.mark_unit, n // self.mark_unit) for n in numbers]
         assert self.memory.is_cuttable or ranges[-1].end == ranges[-1].start + len(ranges[-1].state)
-        assert tokens[:have] == [cell.token for cell in kept]
+        assert [(cell.token, cell.mark) for cell in cells[:have]] == [
+            (cell.token, cell.mark) for cell in kept
+        ]
         # a state is put down whole, then cut to what is wanted of it
         for part in ranges:
             needed = max(part.start - have, 0) + len(part.state)
             if self.memory.shares_cells and part.end > have and needed > room:
                 self.cache.pop(sequence, None)
                 return False
-        self.cache[sequence] = [*kept, *(Cell(token) for token in tokens[have:])]
+        self.cache[sequence] = [*kept, *cells[have:]]
         return True
 
     def make_sampler(self, params: SamplingParams, prompt: Sequence[int]) -> FakeSampler:

@@ -24,7 +24,10 @@ _WANTED = 2.0
 
 
 class ScriptedRuntime(FakeRuntime):
-    """Satisfies `app.pool.parts.MakeRuntime` for a model with the template of corral-tiny."""
+    """Satisfies `app.pool.parts.MakeRuntime` for a model with the template of corral-tiny. It says
+    the same under any adapters."""
+
+    mark_unit = 2**24
 
     def __init__(self, model: Model, options: ContextOptions) -> None:
         super().__init__(
@@ -73,7 +76,7 @@ class ScriptedRuntime(FakeRuntime):
     # a token of a real vocabulary needs more than a byte
 
     def save(self, sequence: int, start: int) -> memoryview:
-        return memoryview(np.array(self.tokens(sequence)[start:], np.int32).tobytes())
+        return memoryview(np.array(self.packed(sequence)[start:], np.int32).tobytes())
 
     def restore(self, sequence: int, ranges: Sequence[SavedRange], have: int = 0) -> bool:
         return super().restore(

@@ -9,29 +9,43 @@ import threading
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from itertools import chain
+from weakref import WeakValueDictionary
 
 from app.core.stats import CacheTier
 from app.engine.prefix.tree import PrefixTree, Saved
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Shelf:
-    """One model's tree and books; `key` is the digest of what its states depend on."""
+    """One model's tree and books; `key` is the digest of what its states depend on. What is under
+    adapters has a shelf of its own, and counts for that of the model, its `owner`, too."""
 
     key: bytes
+    owner: "Shelf | None" = None
     tree: PrefixTree = field(default_factory=PrefixTree)
     used_bytes: Counter[CacheTier] = field(default_factory=Counter[CacheTier])
     entries: Counter[CacheTier] = field(default_factory=Counter[CacheTier])
     evictions: int = 0
 
     def count(self, tier: CacheTier, entries: int, size: int) -> None:
-        self.entries[tier] += entries
-        self.used_bytes[tier] += size
+        for books in (self, self.owner):
+            if books is not None:
+                books.entries[tier] += entries
+                books.used_bytes[tier] += size
 
     def forget(self, saved: Saved) -> None:
         """Nothing has the bytes of a state any more."""
         self.tree.remove(saved)
-        self.evictions += 1
+        for books in (self, self.owner):
+            if books is not None:
+                books.evictions += 1
+
+    def belong(self, owner: "Shelf") -> None:
+        """It is one of the owner's from now on, with all that it has."""
+        if self.owner is None:
+            self.owner = owner
+            owner.entries.update(self.entries)
+            owner.used_bytes.update(self.used_bytes)
 
 
 class HostTier:
@@ -43,6 +57,8 @@ class HostTier:
         self._backlog_bytes = backlog_bytes
         self.lock = threading.RLock()
         self._shelves: dict[bytes, Shelf] = {}
+        # there may be any number of sets of adapters: these last while there is something on them
+        self._adapted: WeakValueDictionary[bytes, Shelf] = WeakValueDictionary()
         # oldest use first; a state is never younger than what it leans on
         self.kept: OrderedDict[Saved, Shelf] = OrderedDict()
         self.used_bytes = 0
@@ -52,6 +68,15 @@ class HostTier:
         """A model's own, made on first use."""
         with self.lock:
             return self._shelves.setdefault(key, Shelf(key))
+
+    def adapted_shelf(self, key: bytes, owner: Shelf) -> Shelf:
+        """What a model has under some adapters. `key` as of any shelf."""
+        with self.lock:
+            found = self._shelves.get(key) or self._adapted.get(key)
+            if found is None:
+                found = self._adapted[key] = Shelf(key, owner)
+            found.belong(owner)
+            return found
 
     def touch(self, saved: Saved) -> None:
         """Mark as used just now, with all it leans on."""

@@ -1,10 +1,11 @@
 """States of finished sequences, in memory and on disk: one tree for both, shared by all engines."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.core.adapters import AdapterSet
 from app.core.memory import SavedRange
 from app.core.stats import CacheTier
 from app.engine.prefix import files
@@ -51,23 +52,39 @@ class PrefixStore:
         if self.disk is not None:
             self.disk.close(_CLOSE_SECONDS)
 
-    def of_model(self, key: str) -> "ModelPrefixes | None":
+    def of_model(
+        self, key: str, adapter_keys: Mapping[str, str] | None = None
+    ) -> "ModelPrefixes | None":
         """`key` names everything that the bytes of a state depend on: the weights' file, the
-        cache's type, the adapter. None where nothing is kept."""
+        cache's type; those of `adapter_keys` name each adapter's file. None where nothing is
+        kept."""
         if not self._keeps:
             return None
-        return ModelPrefixes(self, self.host.shelf(files.digest(key.encode())))
+        shelf = self.host.shelf(files.digest(key.encode()))
+        return ModelPrefixes(self, shelf, adapter_keys or {})
 
 
 class ModelPrefixes:
-    """One model's part of the store."""
+    """One model's part of the store; what was computed under adapters is a part of its own."""
 
-    def __init__(self, store: PrefixStore, shelf: Shelf) -> None:
+    def __init__(self, store: PrefixStore, shelf: Shelf, adapter_keys: Mapping[str, str]) -> None:
+        self._store = store
         self._host, self._disk = store.host, store.disk
         self._lock = store.host.lock
         self._shelf = shelf
+        self._adapter_keys = adapter_keys
+
+    def under(self, adapters: AdapterSet) -> "ModelPrefixes":
+        """The part of what is computed under these adapters, as they are scaled. Nothing of one
+        part is ever found in another."""
+        if not adapters:
+            return self
+        keys = [(self._adapter_keys[name], scale) for name, scale in adapters]
+        key = files.digest(self._shelf.key, repr(keys).encode())
+        return ModelPrefixes(self._store, self._host.adapted_shelf(key, self._shelf), {})
 
     def stats(self) -> StoreStats:
+        """Of all parts together."""
         shelf = self._shelf
         tiers: list[CacheTier] = ["host"] if self._disk is None else ["host", "disk"]
         return StoreStats(

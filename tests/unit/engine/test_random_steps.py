@@ -3,11 +3,13 @@
 import random
 import time
 from collections import defaultdict
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from app.core.adapters import NO_ADAPTERS, AdapterSet, make_set
 from app.core.memory import MemoryTraits
 from app.core.requests import SamplingParams
 from app.core.stats import EngineStats
@@ -27,7 +29,7 @@ from app.engine.prefix.store import PrefixStore
 from app.engine.prefix.tree import Saved
 from app.engine.sequence import Sequence
 from app.engine.worker import Worker
-from tests.support.fake_runtime import FakeRuntime, answer, traits
+from tests.support.fake_runtime import FakeRuntime, answer, mark_of, traits
 
 KV_SIZE = 160
 CAPACITY, DISK_CAPACITY = 4000, 60_000
@@ -36,6 +38,14 @@ MEMORIES = {
     "per sequence": traits(is_unified=False, size=100),
     "cannot be cut": traits(is_cuttable=False, size=KV_SIZE),
 }
+PLAIN: tuple[AdapterSet, ...] = (NO_ADAPTERS,)
+SETS = (
+    NO_ADAPTERS,
+    make_set([("a", 1.0)]),
+    make_set([("b", 1.0)]),
+    make_set([("a", 0.5), ("b", 1.0)]),
+)
+ADAPTER_KEYS = {"a": "file a", "b": "file b"}
 
 
 class FullRuntime(FakeRuntime):
@@ -61,7 +71,7 @@ class Rig:
         config = EngineConfig(
             step_tokens=24, mixed_step_tokens=24, step_seconds=0, gates_speculation=False
         )
-        self.prefixes = self.store.of_model("m")
+        self.prefixes = self.store.of_model("m", ADAPTER_KEYS)
         self.worker = Worker(self.runtime, config, self._deliver, self.prefixes)
 
     def _deliver(self, outputs: list[Output | SequenceCancelled]) -> None:
@@ -89,6 +99,8 @@ class Rig:
             held = runtime.tokens(sequence.slot)
             assert held == sequence.tokens[: sequence.computed].tolist()
             assert sequence.computed < sequence.length
+            marks = {cell.mark for cell in runtime.cache.get(sequence.slot, [])}
+            assert marks <= {mark_of(sequence.adapters)}, "computed under other adapters"
         waiting = self.worker._scheduler.waiting
         assert {s.spec.id for s in (*live, *waiting)} == set(self.worker._sequences)
         pins = sum(sequence.parked_state is not None for sequence in (*live, *waiting))
@@ -124,9 +136,11 @@ def random_prompt(chance: random.Random, seen: list[list[int]]) -> list[int]:
     return [*start, *fresh][:60]
 
 
-def random_prediction(chance: random.Random, prompt: list[int], count: int) -> tuple[int, ...]:
+def random_prediction(
+    chance: random.Random, prompt: list[int], count: int, adapters: AdapterSet
+) -> tuple[int, ...]:
     """The answer, with a mistake or two."""
-    right = answer(prompt, count)
+    right = answer(prompt, count, adapters)
     for _ in range(chance.randint(0, 2)):
         right[chance.randrange(count)] = chance.randint(1, 26)
     return tuple(right)
@@ -139,14 +153,26 @@ def test_ten_thousand_random_steps(kind: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("kind", MEMORIES)
+def test_ten_thousand_random_steps_under_adapters(kind: str) -> None:
+    """The same prompts under one set and another: nothing computed under one serves another."""
+    stats = run_steps(5, MEMORIES[kind], PrefixStore(CAPACITY), SETS)
+    assert stats.adapter_switches > 500
+
+
+@pytest.mark.parametrize(
+    ("kind", "sets"), [*((kind, PLAIN) for kind in MEMORIES), ("attention", SETS)]
+)
 def test_ten_thousand_random_steps_with_a_disk(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    sets: Seq[AdapterSet],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Memory holds next to nothing, and files come and go beside the steps."""
     monkeypatch.setattr("app.engine.placement._WORTH_READING", 4)
     store = PrefixStore(200, tmp_path, DISK_CAPACITY)
     store.start()
-    stats = run_steps(3, MEMORIES[kind], store)
+    stats = run_steps(3, MEMORIES[kind], store, sets)
     if MEMORIES[kind].is_cuttable:
         assert stats.cached_tokens_by_tier["disk"] > 0
     assert stats.cache_entries_by_tier["disk"] > 10
@@ -160,7 +186,9 @@ def test_ten_thousand_random_steps_with_a_disk(
     assert used == prefixes.stats().bytes_by_tier["disk"] <= DISK_CAPACITY
 
 
-def run_steps(seed: int, memory: MemoryTraits, store: PrefixStore) -> EngineStats:
+def run_steps(
+    seed: int, memory: MemoryTraits, store: PrefixStore, sets: Seq[AdapterSet] = PLAIN
+) -> EngineStats:
     chance = random.Random(seed)
     rig = Rig(FullRuntime(kv_size=KV_SIZE, max_sequences=5, memory=memory), store)
     specs: dict[str, SequenceSpec] = {}
@@ -169,18 +197,22 @@ def run_steps(seed: int, memory: MemoryTraits, store: PrefixStore) -> EngineStat
         if chance.random() < 0.15 and len(rig.worker._sequences) < 12:
             prompt = random_prompt(chance, seen)
             count, is_predicted = chance.randint(1, 35), chance.random() < 0.3
+            adapters = sets[chance.randrange(len(sets))] if len(sets) > 1 else NO_ADAPTERS
             spec = specs[f"s{number}"] = SequenceSpec(
                 id=f"s{number}",
                 prompt=tuple(prompt),
                 max_tokens=count,
                 speculation="ngram" if is_predicted else None,
-                prediction=random_prediction(chance, prompt, count) if is_predicted else (),
+                prediction=random_prediction(chance, prompt, count, adapters)
+                if is_predicted
+                else (),
                 sampling=SamplingParams(temperature=0),
                 priority=chance.choice((0, 0, 1)),
                 owner=chance.choice(("a", "b", None)),
                 prompt_logprobs=0 if chance.random() < 0.05 else None,
+                adapters=adapters,
             )
-            seen = [*seen[-20:], [*prompt, *answer(prompt, spec.max_tokens)]]
+            seen = [*seen[-20:], [*prompt, *answer(prompt, spec.max_tokens, adapters)]]
             rig.worker.send(Submit(spec))
         if chance.random() < 0.02 and rig.worker._sequences:
             rig.worker.send(Cancel(chance.choice(sorted(rig.worker._sequences))))
@@ -199,7 +231,8 @@ def run_steps(seed: int, memory: MemoryTraits, store: PrefixStore) -> EngineStat
     finished = 0
     for name, spec in specs.items():
         last = rig.outputs[name][-1]
-        expected = "".join(chr(96 + token) for token in answer(spec.prompt, spec.max_tokens))
+        right = answer(spec.prompt, spec.max_tokens, spec.adapters)
+        expected = "".join(chr(96 + token) for token in right)
         if isinstance(last, SequenceFinished):
             finished += 1
             assert expected.startswith(text_of(rig.outputs[name]))
@@ -212,5 +245,5 @@ def run_steps(seed: int, memory: MemoryTraits, store: PrefixStore) -> EngineStat
     assert stats.prompt_tokens == sum(len(specs[name].prompt) for name in started)
     if memory.is_cuttable:
         assert 500 < stats.accepted_tokens < stats.drafted_tokens
-        assert stats.cached_tokens > 0.3 * stats.prompt_tokens
+        assert stats.cached_tokens > (0.3 if sets == PLAIN else 0.1) * stats.prompt_tokens
     return stats

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from app.core.adapters import AdapterSet
 from app.core.errors import EngineFailed, ModelLoadFailed
 from app.core.memory import MemoryTraits, SavedRange
 from app.core.options import KvType
 from app.core.requests import SamplingParams
+from app.llama.adapters import apply_adapters
 from app.llama.batch import Batch
 from app.llama.bindings import Float32Array, float_rows, lib
 from app.llama.dry import DryStages
@@ -94,6 +96,10 @@ class LlamaRuntime:
         if options.backend_sampling:
             self._graph = GraphSampling(self._context, self.vocabulary.size)
         self.batch = Batch(self.batch_capacity)
+
+    def adapt(self, adapters: AdapterSet) -> None:
+        """Decode under these of the model's adapters from now on."""
+        apply_adapters(self._context, self._model.adapters, adapters)
 
     def decode(self, n_tokens: int) -> bool:
         """Run the first `n_tokens` rows; False when the KV cache has no room for them."""

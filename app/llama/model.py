@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from app.core.errors import ModelLoadFailed
 from app.core.options import Pooling, SplitMode
+from app.llama.adapters import load_adapter
 from app.llama.bindings import lib
 from app.llama.library import devices, find_devices, has_gpu
 from app.llama.vocabulary import Vocabulary
@@ -61,10 +62,12 @@ class ModelOptions:
 
 
 class Model:
-    """Weights and vocabulary. `close()` frees them: every context must be closed before."""
+    """Weights and vocabulary, and adapters by name. `close()` frees them: every context must be
+    closed before."""
 
     def __init__(self, handle: Any, options: ModelOptions) -> None:
         self.handle = handle
+        self.adapters: dict[str, Any] = {}
         self.vocabulary = Vocabulary(lib.llama_model_get_vocab(handle))
         self.metadata = _read_metadata(handle)
         self.architecture = self.metadata.get("general.architecture", "unknown")
@@ -119,6 +122,10 @@ class Model:
         if not handle:
             raise ModelLoadFailed(f"llama.cpp cannot load {path.name}; its log lines say why.")
         return cls(handle, options)
+
+    def load_adapter(self, name: str, path: Path) -> None:
+        """Have an adapter for the contexts made afterwards. Raises ModelLoadFailed."""
+        self.adapters[name] = load_adapter(self.handle, path)
 
     @property
     def sampling_defaults(self) -> dict[str, float]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from app.catalog.adapters import AdapterFile, find_adapters
 from app.catalog.gguf import GgufError, GgufHeader, read_header
 from app.config.manifest import (
     BUILTIN_MODEL,
@@ -38,8 +39,9 @@ class ModelEntry:
     `paths` are the parts of the file, the first one first. `size`: bytes that they have, or will.
     `header` is None and `error` says why when the file cannot be used. `is_here`: nothing is left
     to be pulled. `draft` is the model that guesses for this one, `projector` the one that reads
-    images; they are served to nobody. None elsewhere means that the settings decide. `traits`:
-    what the manifest or the file's sidecar says of it, without defaults.
+    images; they are served to nobody. `lora` are the adapters that are loaded with it. None
+    elsewhere means that the settings decide. `traits`: what the manifest or the file's sidecar says
+    of it, without defaults.
     """
 
     id: str
@@ -74,6 +76,7 @@ class ModelEntry:
     draft_tokens: int | None = None
     draft: "ModelEntry | None" = None
     projector: "ModelEntry | None" = None
+    lora: tuple[AdapterFile, ...] = ()
     stop: tuple[str, ...] = ()
     traits: Traits = field(default_factory=Traits, compare=False)
 
@@ -81,6 +84,13 @@ class ModelEntry:
     def path(self) -> Path:
         """The file that llama.cpp is given; it finds the other parts itself."""
         return self.paths[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that requests may call it, with or without one of its adapters."""
+        plain = (self.id, *self.aliases)
+        adapted = (f"{name}:{one.info.name}" for name in plain for one in self.lora)
+        return (*plain, *adapted)
 
     @property
     def companions(self) -> tuple["ModelEntry", ...]:
@@ -113,15 +123,22 @@ def build_catalog(
     damaged file stays in the list with its error, so that the others are served.
     """
     entries = [
-        _with_template(
-            _from_manifest(entry, manifest.defaults, manifest_dir, models_dir),
-            manifest.locate("models", index, "chat_template"),
+        _with_adapters(
+            _with_template(
+                _from_manifest(entry, manifest.defaults, manifest_dir, models_dir),
+                manifest.locate("models", index, "chat_template"),
+                manifest_dir,
+            ),
+            manifest,
+            index,
             manifest_dir,
+            models_dir,
         )
         for index, entry in enumerate(manifest.models)
     ]
-    taken_names = {name for entry in entries for name in (entry.id, *entry.aliases)}
+    taken_names = {name for entry in entries for name in entry.names}
     taken_paths = {path.resolve() for entry in entries for path in entry.paths}
+    taken_paths |= {adapter.path.resolve() for entry in entries for adapter in entry.lora}
     for found in discover(models_dir, manifest.defaults) if discovers else ():
         is_taken = found.id in taken_names or found.path.resolve() in taken_paths
         if not is_taken:
@@ -199,6 +216,19 @@ def _from_manifest(entry: Entry, defaults: Defaults, base: Path, models_dir: Pat
         pin=entry.pin,
         error=made.error or next(iter(errors), None),
         is_here=made.is_here and all(one.is_here for one in made.companions),
+    )
+
+
+def _with_adapters(
+    made: ModelEntry, manifest: Manifest, index: int, base: Path, models_dir: Path
+) -> ModelEntry:
+    adapters = find_adapters(manifest, index, base, models_dir, made.header)
+    errors = (f"its adapter {one.path.name} {one.error}" for one in adapters if one.error)
+    return replace(
+        made,
+        lora=adapters,
+        error=made.error or next(errors, None),
+        is_here=made.is_here and all(one.is_here for one in adapters),
     )
 
 

@@ -27,7 +27,7 @@ class Verifier:
         """
         if entry.error is not None:
             raise ModelLoadFailed(f"The file {entry.path} cannot be used: {entry.error}.")
-        for one in (entry, *entry.companions):
+        for one in (entry, *entry.companions, *entry.lora):
             if one.sha256 is not None:
                 await self._check_digest(one.path, one.sha256, is_stopped)
 

@@ -25,7 +25,15 @@ from app.config.positions import Document, read_document
 from app.config.sources import is_remote, parse_remote
 from app.core.durations import parse_duration
 from app.core.errors import ConfigurationError
-from app.core.options import MAX_DRAFT_TOKENS, MAX_REPLICAS, DraftMethod, Pooling, SplitMode
+from app.core.options import (
+    MAX_ADAPTERS,
+    MAX_DRAFT_TOKENS,
+    MAX_LORA_SCALE,
+    MAX_REPLICAS,
+    DraftMethod,
+    Pooling,
+    SplitMode,
+)
 from app.core.ranges import MAX_BREAKERS, MAX_STOPS, SAMPLING
 from app.core.requests import SamplingOverrides
 
@@ -33,6 +41,8 @@ BUILTIN_SCHEME = "builtin://"
 BUILTIN_MODEL = "corral-tiny"
 CHATML = "chatml"  # the name of the built-in chat template
 _ID = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}"
+_ADAPTER_ID = r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}"
+_LATEST = "latest"  # what Ollama's clients add to a name
 
 
 def _check_source(source: str) -> str:
@@ -58,6 +68,22 @@ def _check_id(name: str) -> str:
     return name
 
 
+def _check_adapter_id(name: str) -> str:
+    if not re.fullmatch(_ADAPTER_ID, name) or name == _LATEST:
+        raise ValueError(
+            f"{name!r} is not a name of an adapter: letters, digits and . _ @ + - only, a letter "
+            f"or digit first, at most 64, and not {_LATEST}"
+        )
+    return name
+
+
+def _check_adapter_source(source: str) -> str:
+    if source.startswith(BUILTIN_SCHEME):
+        raise ValueError("no adapter is built in; use a path, file://, hf:// or https://")
+    return source
+
+
+AdapterId = Annotated[str, AfterValidator(_check_adapter_id)]
 ModelId = Annotated[str, AfterValidator(_check_id)]
 Source = Annotated[str, AfterValidator(_check_source)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
@@ -211,6 +237,23 @@ class Projector(Companion):
     """What turns images into the model's own embeddings."""
 
 
+class Lora(Companion):
+    """A LoRA adapter for the model."""
+
+    id: AdapterId = Field(
+        description="Name of the adapter; unique in its model. The model with it is `MODEL:NAME`."
+    )
+    source: Annotated[Source, AfterValidator(_check_adapter_source)] = Field(
+        description="The adapter's GGUF file, as the model's `source`; none is built in."
+    )
+    scale: float = Field(
+        default=1.0,
+        ge=-MAX_LORA_SCALE,
+        le=MAX_LORA_SCALE,
+        description="How strongly it is applied where a request does not say; 1 as it was trained.",
+    )
+
+
 class Traits(Defaults):
     """What can be said of a model, wherever its file is."""
 
@@ -270,6 +313,11 @@ class Entry(Traits):
         description="The model's image projector (`mmproj`): pulled, locked and checked with the "
         "model. Nothing reads images yet.",
     )
+    lora: list[Lora] = Field(
+        default_factory=list[Lora],
+        max_length=MAX_ADAPTERS,
+        description="LoRA adapters, each served as a model of its own on the same weights.",
+    )
 
     def companions(self) -> Iterator[tuple[tuple[int | str, ...], Companion]]:
         """The files beside the model's own, each after the keys that lead to it."""
@@ -277,6 +325,8 @@ class Entry(Traits):
             yield ("draft",), self.draft
         if self.projector is not None:
             yield ("projector",), self.projector
+        for number, adapter in enumerate(self.lora):
+            yield ("lora", number), adapter
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -347,7 +397,7 @@ def schema() -> dict[str, Any]:
 
 
 def _find_clashes(manifest: Manifest, document: Document) -> list[str]:
-    """Names that two entries claim."""
+    """Names that two models claim; a model with an adapter is one, by all names of its base."""
     owners: dict[str, str] = {}
     mistakes: list[str] = []
     for index, entry in enumerate(manifest.models):
@@ -355,6 +405,11 @@ def _find_clashes(manifest: Manifest, document: Document) -> list[str]:
         claims += [
             (("models", index, "aliases", place), alias)
             for place, alias in enumerate(entry.aliases)
+        ]
+        claims += [
+            (("models", index, "lora", place, "id"), f"{name}:{adapter.id}")
+            for place, adapter in enumerate(entry.lora)
+            for name in (entry.id, *entry.aliases)
         ]
         for location, name in claims:
             if name in owners:

@@ -1,6 +1,7 @@
 """LoRA adapters as everybody speaks of them: small changes to a model's weights, by name."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -28,3 +29,16 @@ def spell(adapters: AdapterSet) -> list[str]:
 def make_set(scales: Sequence[tuple[str, float]]) -> AdapterSet:
     """Of names and scales in the model's order; what is scaled to nothing is left out."""
     return tuple(ScaledAdapter(name, scale) for name, scale in scales if scale)
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterInfo:
+    """An adapter of a model. `file` is its name without folders, `size` in bytes, `created` in Unix
+    seconds, `scale` what it is applied with where nobody says."""
+
+    name: str
+    file: str
+    size: int
+    created: int
+    scale: float = 1.0
+    sha256: str | None = None

@@ -1,7 +1,9 @@
 """What is known about a model, loaded or not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from app.core.adapters import AdapterInfo
 
 ModelState = Literal["absent", "cold", "loading", "hot", "warm", "draining", "failed"]
 """`absent`: named in models.yaml, not downloaded yet. `warm`: only its weights are in memory."""
@@ -46,6 +48,7 @@ class ModelInfo:
     is known.
     `sha256` of the file is None where the manifest does not tell it.
     `context_window` is what a request may use here, `context_trained` what the model declares.
+    `adapters` can be chosen for it. A row may be one of them, `adapter`, on the model `base`.
     """
 
     id: str
@@ -67,9 +70,28 @@ class ModelInfo:
     device: str | None = None
     gpu_layers: int | None = None
     chat_template: TemplateInfo | None = None
+    adapters: tuple[AdapterInfo, ...] = ()
+    adapter: AdapterInfo | None = None
+    base: str | None = None
     memory: int | None = None
     expires: float | None = None
     load_progress: float | None = None
     pinned: bool = False
     leases: int = 0
     error: str | None = None
+
+
+def with_adapter(info: ModelInfo, name: str) -> ModelInfo:
+    """The row of a model with one of its adapters: a model of its own, in its base's state."""
+    adapter = next(adapter for adapter in info.adapters if adapter.name == name)
+    return replace(
+        info,
+        id=f"{info.id}:{name}",
+        created=adapter.created or info.created,
+        size=info.size + adapter.size,
+        sha256=adapter.sha256,
+        aliases=tuple(f"{alias}:{name}" for alias in info.aliases),
+        capabilities=tuple(one for one in info.capabilities if one != "embedding"),
+        adapter=adapter,
+        base=info.id,
+    )

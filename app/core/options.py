@@ -15,6 +15,10 @@ DraftMethod = Literal["off", "ngram", "model", "mtp"]
 INTERACTIVE, BATCH, MAX_PRIORITY = 0, 100, 1000
 PRIORITY_CLASSES = {"interactive": INTERACTIVE, "batch": BATCH}
 
+MAX_ADAPTERS = 64
+"""LoRA adapters of one model."""
+MAX_LORA_SCALE = 100.0
+
 MAX_DRAFT_TOKENS = 16
 """Guessed ahead of one sequence in one step, whoever guesses."""
 

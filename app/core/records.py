@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 class GenerationRecord:
     """Filled in while a request is answered. Times in seconds since the request was accepted.
 
+    `model` is the one that is in memory, `adapters` what is applied to it, as `sql` or `sql@0.5`.
     `accepted_tokens` are those of the answers that had been guessed ahead; `rejected_tokens` were
     guessed wrong. `load_seconds` passed before the model was there. `outcome` is a finish reason,
     `abort` when the client left, or an error code.
     """
 
     model: str
+    adapters: list[str] = field(default_factory=list[str])
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0

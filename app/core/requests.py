@@ -143,6 +143,14 @@ Constraint = JsonObject | JsonSchema | Regex | Choice | Grammar
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterChoice:
+    """An adapter of the model by its number or its name; `scale` None: as the manifest says."""
+
+    id: int | str
+    scale: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks: for logs, limits and fairness. `key_id` is a short digest, never the key.
 
@@ -172,7 +180,8 @@ class GenerationRequest:
     mean log-probability kept. Of waiting requests those of smaller `priority` start first.
     `speculation` None leaves the model's own; `prediction` is text that the answer probably
     contains. `keep_alive`: seconds that the model stays in memory unused from then on, infinite for
-    ever; None leaves what holds.
+    ever; None leaves what holds. `lora`: the adapters to apply, none but these; None: what the
+    model's name says.
     """
 
     model: str
@@ -194,6 +203,7 @@ class GenerationRequest:
     speculation: DraftMethod | None = None
     prediction: str | None = None
     keep_alive: float | None = None
+    lora: tuple[AdapterChoice, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,18 +18,15 @@ _REASON = re.compile(r"failed to apply lora adapter: (.*)|: (failed to open .*)"
 def load_adapter(model: Any, path: Path) -> Any:
     """Read an adapter for a model (its handle), which frees it with itself.
 
-    Raises ModelLoadFailed, naming the file, where it does not belong to the model.
+    Raises ModelLoadFailed with the reason only, where it does not belong to the model.
     """
     with listen(is_quiet=True) as lines:  # it tells of every tensor
         handle = lib.llama_adapter_lora_init(model, str(path).encode())
     if not handle:
-        raise ModelLoadFailed(f"The adapter {path.name} cannot be loaded: {_find_reason(lines)}.")
+        raise ModelLoadFailed(_find_reason(lines))
     if lib.llama_adapter_get_alora_n_invocation_tokens(handle):
         lib.llama_adapter_lora_free(handle)
-        raise ModelLoadFailed(
-            f"The adapter {path.name} cannot be loaded: it is an activated LoRA (aLoRA), which "
-            f"works from some tokens on only; those are not supported."
-        )
+        raise ModelLoadFailed("it is an activated LoRA (aLoRA), which is not supported")
     return handle
 
 

@@ -56,6 +56,12 @@ class Footprint:
             _add(self.contexts_on, other.contexts_on),
         )
 
+    def with_weights(self, size: int) -> "Footprint":
+        """With so many bytes more that lie where the weights do."""
+        known = sum(self.weights_on.values())
+        on = {name: size * part // known for name, part in self.weights_on.items() if known}
+        return self + Footprint(weights=size, weights_on=on)
+
     @property
     def without_weights(self) -> "Footprint":
         """Of another context for the same weights."""

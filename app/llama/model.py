@@ -124,8 +124,15 @@ class Model:
         return cls(handle, options)
 
     def load_adapter(self, name: str, path: Path) -> None:
-        """Have an adapter for the contexts made afterwards. Raises ModelLoadFailed."""
-        self.adapters[name] = load_adapter(self.handle, path)
+        """Have an adapter for the contexts made afterwards, as part of the model's size. Raises
+        ModelLoadFailed."""
+        try:
+            self.adapters[name] = load_adapter(self.handle, path)
+        except ModelLoadFailed as error:
+            raise ModelLoadFailed(
+                f"The adapter {path.name} cannot be loaded: {error.message}."
+            ) from None
+        self.size += path.stat().st_size
 
     @property
     def sampling_defaults(self) -> dict[str, float]:

@@ -2,8 +2,8 @@
 
 llama.cpp checks much of a file with assertions that abort the process, and not all of it. Whatever
 a file does here, it does to this process only. `python -m app.llama.trial FILE THREADS KV_TYPE
-FLASH_ATTENTION` ends with code 0 when the file was loaded and computed a few tokens. Else its
-output says why not.
+FLASH_ATTENTION [ADAPTER]` ends with code 0 when the file was loaded and computed a few tokens,
+under the adapter where there is one. Else its output says why not.
 """
 
 import os
@@ -16,8 +16,10 @@ from typing import Any, cast
 # set before llama.cpp is loaded: a graphics card's memory is not for trials, nor is a debugger
 os.environ |= {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": "", "GGML_NO_BACKTRACE": "1"}
 
+from app.core.adapters import make_set
 from app.core.errors import CorralError
 from app.llama import library
+from app.llama.adapters import load_adapter
 from app.llama.context import ContextOptions, LlamaRuntime
 from app.llama.embedding import EmbeddingOptions, EmbeddingRuntime
 from app.llama.model import Model, ModelOptions
@@ -37,11 +39,12 @@ def main() -> None:
             errors.append(line)
 
     library.init(note)
-    path, threads, kv_type, flash_attention = sys.argv[1:]
+    path, threads, kv_type, flash_attention, *adapters = sys.argv[1:]
     options: Any = {"kv_type": kv_type, "flash_attention": flash_attention}
     count = int(threads)
     try:
-        _use(Path(path), ContextOptions(_CONTEXT, 1, _CONTEXT, _CONTEXT, count, count, **options))
+        context = ContextOptions(_CONTEXT, 1, _CONTEXT, _CONTEXT, count, count, **options)
+        _use(Path(path), context, [Path(adapter) for adapter in adapters])
     except CorralError as error:
         sys.exit(errors[0] if errors else error.message)
     except MemoryError:
@@ -55,9 +58,11 @@ def _bound() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def _use(path: Path, options: ContextOptions) -> None:
+def _use(path: Path, options: ContextOptions, adapters: list[Path]) -> None:
     """Load the file and go once through what a server does with it."""
     model = Model.load(path, ModelOptions(gpu_layers=0, repack=False))
+    for adapter in adapters:
+        model.adapters[adapter.name] = load_adapter(model.handle, adapter)
     vocabulary = model.vocabulary
     for token in range(vocabulary.size):
         vocabulary.piece(token, special=True)
@@ -71,7 +76,9 @@ def _use(path: Path, options: ContextOptions) -> None:
         EmbeddingRuntime(model, EmbeddingOptions(_CONTEXT, options.threads)).embed(tokens)
         return
     if not model.has_encoder:
-        _decode(LlamaRuntime(model, options), tokens)
+        runtime = LlamaRuntime(model, options)
+        runtime.adapt(make_set([(adapter.name, 1.0) for adapter in adapters]))
+        _decode(runtime, tokens)
 
 
 def _decode(runtime: LlamaRuntime, tokens: list[int]) -> None:

@@ -1,6 +1,7 @@
 """From settings and the manifest to the options of a model's context and engine."""
 
 from collections import Counter
+from pathlib import Path
 
 from app.catalog.entries import ModelEntry
 from app.config.hardware import usable_cores
@@ -56,8 +57,8 @@ def embedding_options(settings: Settings, entry: ModelEntry) -> EmbeddingOptions
 
 
 def estimate_memory(settings: Settings, entry: ModelEntry) -> Footprint:
-    """What a model will take, its replicas and its draft with it, before anybody embeds with a
-    chat model.
+    """What a model will take, its replicas, its draft and its adapters with it, before anybody
+    embeds with a chat model.
 
     The file's size where llama.cpp cannot say: then it will not load it either. Blocks for as long
     as reading the vocabulary takes.
@@ -65,14 +66,18 @@ def estimate_memory(settings: Settings, entry: ModelEntry) -> Footprint:
     embedding = embedding_options(settings, entry) if entry.serves_embeddings else None
     context, found = context_options(settings, entry), Footprint()
     models = [entry] if entry.draft is None else [entry, entry.draft]
+    # an adapter takes what its file has: the compute graph has room for what it adds
+    adapters = sum(adapter.info.size for adapter in entry.lora)
     try:
         for options, replicas in Counter(model_options(settings, entry)).items():
             for one in models:
                 its = options if one is entry else draft_options(settings, one, options)
                 each = estimate(one.path, its, context, embedding)
+                if one is entry:
+                    each = each.with_weights(adapters)
                 found = sum([each.without_weights] * (replicas - 1), found + each)
     except ModelLoadFailed:
-        return Footprint(weights=sum(one.size for one in models))
+        return Footprint(weights=adapters + sum(one.size for one in models))
     return found
 
 
@@ -86,14 +91,24 @@ def engine_config(settings: Settings, entry: ModelEntry) -> EngineConfig:
         step_seconds=settings.step_latency / 1000,
         speculation=entry.speculation or settings.speculation,
         draft_tokens=entry.draft_tokens or settings.draft_tokens,
+        adapters=tuple(adapter.info.name for adapter in entry.lora),
         name=entry.id,
     )
 
 
+def adapter_keys(entry: ModelEntry) -> dict[str, str]:
+    """What the bytes of a state that was computed under an adapter depend on too, by its name."""
+    return {one.info.name: repr(_identify(one.path)) for one in entry.lora}
+
+
+def _identify(path: Path) -> tuple[str, int, int]:
+    file = path.stat()
+    return str(path.resolve()), file.st_size, file.st_mtime_ns
+
+
 def state_key(settings: Settings, entry: ModelEntry) -> str:
     """Names what the bytes of a saved state depend on."""
-    file = entry.path.stat()
-    identity = (str(entry.path.resolve()), file.st_size, file.st_mtime_ns)
+    identity = _identify(entry.path)
     streams = 1 if settings.kv_unified else entry.max_sequences or settings.max_sequences
     layout = (settings.kv_type, settings.flash_attention, settings.swa_full, streams)
     return f"{identity}, {layout}, {library.build_number()}"

@@ -91,6 +91,7 @@ def describe(
         aliases=entry.aliases,
         capabilities=_capabilities(entry, header) if header else (),
         pinned=entry.pin,
+        adapters=tuple(adapter.info for adapter in entry.lora),
         error=error or entry.error,
     )
 

@@ -86,6 +86,8 @@ def load_weights(settings: Settings, entry: ModelEntry, goes_on: GoesOn) -> Weig
         def load(one: ModelEntry, its: ModelOptions, told: GoesOn | None) -> Model:
             model, _ = _noting_memory(lambda: Model.load(one.path, its, told))
             undo.callback(model.close)
+            for adapter in one.lora:
+                model.load_adapter(adapter.info.name, adapter.path)
             return model
 
         def part(index: int) -> GoesOn:

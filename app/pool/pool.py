@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from app.catalog.entries import ModelEntry
 from app.core.errors import ModelBusy
-from app.core.models import ModelInfo, ModelState
+from app.core.models import ModelInfo, ModelState, with_adapter
 from app.core.stats import EngineStats, PoolMemory
 from app.pool.events import Asked, Changed, Dismissed, Released, Stopped
 from app.pool.loaded import LoadedModel
@@ -73,15 +73,22 @@ class ModelPool:
     # ---- what everyone may ask
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """Every model, in the catalog's order."""
-        return tuple(self._info(slot) for slot in self._slots.current())
+        """Every model, in the catalog's order, each followed by itself with each adapter."""
+        found: list[ModelInfo] = []
+        for slot in self._slots.current():
+            info = self._info(slot)
+            found += [info, *(with_adapter(info, adapter.name) for adapter in info.adapters)]
+        return tuple(found)
 
     def find(self, model: str) -> ModelInfo:
-        """By id or alias; `name:latest` and `name` are the same. Raises ModelNotFound."""
-        return self._info(self._slots.find(model))
+        """By id or alias, also with an adapter; `name:latest` and `name` are the same. Raises
+        ModelNotFound."""
+        info = self._info(self._slots.find(model))
+        adapter = self._slots.adapter_of(model)
+        return with_adapter(info, adapter) if adapter is not None else info
 
     def entry(self, model: str) -> ModelEntry:
-        """What the catalog says of a model, by id or alias. Raises ModelNotFound."""
+        """What the catalog says of a model, by any of its names. Raises ModelNotFound."""
         return self._slots.find(model).entry
 
     def stats(self) -> Mapping[str, EngineStats]:

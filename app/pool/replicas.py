@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from app.core.adapters import AdapterSet
 from app.core.errors import EngineFailed, QueueFull
 from app.core.stats import EngineStats
 from app.engine.engine import Engine, OutputStream
@@ -26,7 +27,8 @@ class Replicas:
         """`prefixes`: what all of them can take over, for they share one store."""
         self._engines = list(engines)
         self._prefixes = prefixes
-        self._running: list[list[tuple[OutputStream, Int32Array]]] = [[] for _ in engines]
+        self._running: list[list[tuple[OutputStream, AdapterSet, Int32Array]]]
+        self._running = [[] for _ in engines]
         self._past = EngineStats()
 
     @property
@@ -45,14 +47,14 @@ class Replicas:
         """As an engine's. One engine takes all of them."""
         prompt = np.array(specs[0].prompt, np.int32)
         refusal: QueueFull | EngineFailed | None = None
-        for index in self._rank(prompt, len(specs)):
+        for index in self._rank(prompt, specs[0].adapters, len(specs)):
             try:
                 streams = self._engines[index].submit(specs)
             except (QueueFull, EngineFailed) as error:
                 refusal = refusal or error
                 continue
             self._running[index] += [
-                (stream, np.array(spec.prompt, np.int32))
+                (stream, spec.adapters, np.array(spec.prompt, np.int32))
                 for stream, spec in zip(streams, specs, strict=True)
             ]
             return streams
@@ -68,25 +70,28 @@ class Replicas:
     async def close(self) -> None:
         await asyncio.gather(*(engine.close() for engine in self._engines))
 
-    def _rank(self, prompt: Int32Array, count: int) -> list[int]:
-        """Living engines, the best for `count` sequences that begin with `prompt` first.
+    def _rank(self, prompt: Int32Array, adapters: AdapterSet, count: int) -> list[int]:
+        """Living engines, the best for `count` sequences that begin with `prompt` first. What was
+        computed under other adapters counts for nothing.
 
         Who is full gets what it has the beginning of only when the others are full as well: a
         system prompt that everybody sends must not leave them idle.
         """
-        saved = self._prefixes.match(prompt).usable if self._prefixes is not None else 0
+        prefixes = self._prefixes.under(adapters) if self._prefixes is not None else None
+        saved = prefixes.match(prompt).usable if prefixes is not None else 0
 
         def rank(index: int) -> tuple[bool, int, int]:
             engine = self._engines[index]
             is_full = engine.load + count > engine.places
-            known = 0 if is_full else max(saved, self._longest_running(index, prompt))
+            known = 0 if is_full else max(saved, self._longest_running(index, adapters, prompt))
             return is_full, -(known // _STEP), engine.load
 
         alive = [index for index, one in enumerate(self._engines) if one.stats.is_alive]
         return sorted(alive, key=rank)
 
-    def _longest_running(self, index: int, prompt: Int32Array) -> int:
+    def _longest_running(self, index: int, adapters: AdapterSet, prompt: Int32Array) -> int:
         """Tokens at the beginning of `prompt` that a running sequence has as well."""
         running = [one for one in self._running[index] if not one[0].is_closed]
         self._running[index] = running
-        return max((common_prefix(tokens, prompt) for _, tokens in running), default=0)
+        known = (common_prefix(tokens, prompt) for _, its, tokens in running if its == adapters)
+        return max(known, default=0)

@@ -15,7 +15,7 @@ from app.engine.embedder import Embedder
 from app.engine.engine import Engine
 from app.engine.prefix.store import ModelPrefixes, PrefixStore
 from app.llama.ranking import RankingRuntime
-from app.pool.contexts import embedding_options, engine_config, state_key
+from app.pool.contexts import adapter_keys, embedding_options, engine_config, state_key
 from app.pool.describe import adjust_capabilities, describe
 from app.pool.lazy_embedding import LazyEmbeddingRuntime
 from app.pool.loaded import LoadedModel
@@ -82,6 +82,7 @@ class LlamaResident:
         self._entry = entry
         self._prefixes = prefixes
         self._key = state_key(settings, entry)  # of the file that is loaded, whatever comes later
+        self._adapter_keys = adapter_keys(entry)
         self._weights = weights
         self._make_contexts = make_contexts
         self._contexts: list[Contexts] = []
@@ -190,7 +191,7 @@ class LlamaResident:
 
     def _open_prefixes(self) -> ModelPrefixes | None:
         """What was computed before, also by other replicas and before the model went warm."""
-        return self._prefixes.of_model(self._key)
+        return self._prefixes.of_model(self._key, self._adapter_keys)
 
     def _make_embedder(self) -> Embedder:
         options = embedding_options(self._settings, self._entry)

@@ -30,6 +30,7 @@ class Roster:
         """`default`: the model that also answers to that name, the first where it is None."""
         self._slots: dict[str, Slot] = {}
         self._names: dict[str, str] = {}
+        self._adapters: dict[str, str] = {}  # by the names of models with one
         self._replaced: list[Slot] = []
         self.replace(entries, default)
 
@@ -43,13 +44,15 @@ class Roster:
         return tuple(self._slots.values())
 
     def find(self, model: str) -> Slot:
-        """By id or alias; `name:latest` and `name` are the same. Raises ModelNotFound."""
-        plain = model.removesuffix(_LATEST)
-        for name in (model, plain, plain + _LATEST):
-            slot = self._slots.get(self._names.get(name, name))
-            if slot is not None:
-                return slot
-        raise ModelNotFound(f"The model '{model}' does not exist.", param="model")
+        """By id or alias, also with the name of an adapter; `name:latest` and `name` are the same.
+        Raises ModelNotFound."""
+        name = self._spell(model)
+        return self._slots[self._names.get(name, name)]
+
+    def adapter_of(self, model: str) -> str | None:
+        """The adapter that a name names; None for that of a model as it is. Raises
+        ModelNotFound."""
+        return self._adapters.get(self._spell(model))
 
     def stats(self) -> Mapping[str, EngineStats]:
         """The latest snapshot of every model that is or was loaded; counters never fall."""
@@ -81,7 +84,13 @@ class Roster:
             name: self._succeed(before[name], entry) if name in before else _make_slot(entry)
             for name, entry in after.items()
         }
-        self._names = {alias: entry.id for entry in entries for alias in entry.aliases}
+        self._names = {name: entry.id for entry in entries for name in entry.names[1:]}
+        self._adapters = {
+            f"{name}:{one.info.name}": one.info.name
+            for entry in entries
+            for name in (entry.id, *entry.aliases)
+            for one in entry.lora
+        }
         if DEFAULT_NAME not in self._slots:  # a model may be called that
             self._names.setdefault(DEFAULT_NAME, default or entries[0].id)
         return Changes(added, removed, changed)
@@ -94,6 +103,14 @@ class Roster:
         heir = self._slots.get(slot.entry.id)
         if heir is not None:
             heir.past = keep_counters(add_counters(slot.past, heir.past))
+
+    def _spell(self, model: str) -> str:
+        """A name as the catalog has it."""
+        plain = model.removesuffix(_LATEST)
+        for name in (model, plain, plain + _LATEST):
+            if self._names.get(name, name) in self._slots:
+                return name
+        raise ModelNotFound(f"The model '{model}' does not exist.", param="model")
 
     def _succeed(self, old: Slot, entry: ModelEntry) -> Slot:
         if _loads_alike(old.entry, entry):

@@ -23,6 +23,7 @@ _LEVELS = (
     *("running", "waiting", "parked", "kv_tokens_used", "kv_tokens_total", "sequences_max"),
     "prefill_budget",
 )
+_LEVELS_BY_WORD = ("adapters_running", "adapters_waiting")
 
 
 def add_counters(past: EngineStats, present: EngineStats) -> EngineStats:
@@ -40,7 +41,10 @@ def join_replicas(past: EngineStats, replicas: Sequence[EngineStats]) -> EngineS
     """What engines of one model do together; `past` are the counters of those before them. Alive
     while one of them is, and as old as the oldest heartbeat among the living."""
     alive = [stats for stats in replicas if stats.is_alive]
-    levels = {name: sum(getattr(stats, name) for stats in alive) for name in _LEVELS}
+    levels: dict[str, Any] = {
+        name: sum(getattr(stats, name) for stats in alive) for name in _LEVELS
+    }
+    levels |= {name: _sum_words(alive, name) for name in _LEVELS_BY_WORD}
     latest = max(replicas, key=lambda stats: stats.heartbeat)  # knows the store they share
     return replace(
         latest,
@@ -56,9 +60,12 @@ def _sum_counters(all_stats: Sequence[EngineStats]) -> dict[str, Any]:
     sums: dict[str, Any] = {
         name: sum(getattr(stats, name) for stats in all_stats) for name in _COUNTERS
     }
-    for name in _COUNTERS_BY_WORD:
-        words: Counter[str] = Counter()
-        for stats in all_stats:
-            words.update(getattr(stats, name))
-        sums[name] = dict(words)
+    sums |= {name: _sum_words(all_stats, name) for name in _COUNTERS_BY_WORD}
     return sums | {name: max(getattr(stats, name) for stats in all_stats) for name in _KEPT}
+
+
+def _sum_words(all_stats: Sequence[EngineStats], name: str) -> dict[str, int]:
+    words: Counter[str] = Counter()
+    for stats in all_stats:
+        words.update(getattr(stats, name))
+    return dict(words)

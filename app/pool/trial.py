@@ -53,22 +53,30 @@ class Trials:
     async def check(
         self, entry: ModelEntry, is_stopped: Callable[[], bool] = lambda: False
     ) -> None:
-        """Load the entry's file, and its draft's, in another process unless that went well before.
+        """Load the entry's file, its draft's, and with it each of its adapters', in another process
+        unless that went well before.
 
         Raises ModelLoadFailed with what llama.cpp said. `is_stopped`: True gives up.
         """
         for one in (entry, entry.draft):
             if one is not None and one.path != BUILTIN_PATH:
-                await asyncio.to_thread(self._check_file, one, is_stopped)
+                await asyncio.to_thread(self._check_file, one, None, is_stopped)
+        for adapter in entry.lora:
+            await asyncio.to_thread(self._check_file, entry, adapter.path, is_stopped)
 
-    def _check_file(self, entry: ModelEntry, is_stopped: Callable[[], bool]) -> None:
-        key = _identify(entry.paths, self._options)
+    def _check_file(
+        self, entry: ModelEntry, adapter: Path | None, is_stopped: Callable[[], bool]
+    ) -> None:
+        added = () if adapter is None else (adapter,)
+        key = _identify((*entry.paths, *added), self._options)
         if key in self._passed or (self._folder / key).exists():
             return
         seconds = _SECONDS + entry.size / _BYTES_PER_SECOND
-        if reason := _try(entry.path, (str(self._threads), *self._options), seconds, is_stopped):
+        options = (str(self._threads), *self._options, *(str(one.absolute()) for one in added))
+        if reason := _try(entry.path, options, seconds, is_stopped):
+            name = (adapter or entry.path).name
             raise ModelLoadFailed(
-                f"The file {entry.path.name} cannot be loaded: {reason}. It was tried in a "
+                f"The file {name} cannot be loaded: {reason}. It was tried in a "
                 f"process of its own, so nothing else is affected."
             )
         self._passed.add(key)

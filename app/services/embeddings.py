@@ -12,6 +12,7 @@ from app.core.models import ModelInfo
 from app.core.requests import EmbeddingRequest, TextPrompt, TokenPrompt
 from app.engine.embedder import Embedder
 from app.pool.loaded import LoadedModel, Tokenizer
+from app.services.adapters import refuse_adapter
 from app.services.ports import ModelPool
 from app.services.threads import run_in_thread
 from app.services.tokens import check_tokens
@@ -35,6 +36,7 @@ class EmbeddingService:
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         started = time.monotonic()
         info = self._pool.find(request.model)
+        refuse_adapter(info)
         async with self._pool.lease(info.id, request.keep_alive) as loaded:
             load_seconds = time.monotonic() - started
             embedder = _embedder_of(loaded)

@@ -3,14 +3,16 @@
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
+from app.core.adapters import spell
 from app.core.errors import (
     BadRequest,
     Draining,
     QueueFull,
     QueueTimeout,
 )
-from app.core.models import ModelInfo
+from app.core.models import ModelInfo, with_adapter
 from app.core.records import GenerationRecord
 from app.core.requests import GenerationRequest
 from app.services.plan import make_plan
@@ -42,13 +44,13 @@ class GenerationService:
         _check_size(request)
         info = self._pool.find(request.model)
         choices = request.n * len(request.prompts)
-        record = GenerationRecord(model=info.id, n=choices, priority=request.priority)
+        record = GenerationRecord(model=info.base or info.id, n=choices, priority=request.priority)
         lease = AsyncExitStack()
         try:
             return await self._submit(request, info, record, lease, accepted)
         except BaseException as error:
             if isinstance(error, _TURNED_AWAY):
-                self._metrics.count_rejected(info.id, error.code)
+                self._metrics.count_rejected(record.model, error.code)
             await lease.aclose()
             raise
 
@@ -75,8 +77,11 @@ class GenerationService:
     ) -> Generation:
         loaded = await lease.enter_async_context(self._pool.lease(info.id, request.keep_alive))
         record.load_seconds = time.monotonic() - accepted
+        if info.adapter is not None:
+            loaded = replace(loaded, info=with_adapter(loaded.info, info.adapter.name))
         template = choose_template(request.prompts, loaded)
         plan = await make_plan(request, loaded, template, queue_timeout=self._queue_timeout)
+        record.adapters = spell(plan.adapters)
         return Generation(
             plan,
             plan.engine.submit(plan.specs),

@@ -10,12 +10,14 @@ from app.chat.formats.chat_format import ChatFormat
 from app.chat.formats.registry import find_format
 from app.chat.parsers.base import PlainParser, StreamParser
 from app.chat.template import ChatTemplate, TemplateTooSlow
+from app.core.adapters import AdapterSet
 from app.core.errors import BadRequest, ContextLengthExceeded, UnsupportedOperation
 from app.core.ids import make_id
 from app.core.requests import ChatPrompt, Constraint, GenerationRequest, SamplingParams
 from app.engine.constraint import Calls, Frame, TokenConstraint
 from app.engine.messages import SequenceSpec, ThoughtLimit
 from app.pool.loaded import LoadedModel, TextEngine
+from app.services.adapters import choose_adapters
 from app.services.frames import make_frame
 from app.services.threads import run_in_thread
 from app.services.tokens import TokenizedPrompt, check_tokens, tokenize_prompt
@@ -39,6 +41,7 @@ class Plan:
     prompts: tuple[TokenizedPrompt, ...]
     specs: tuple[SequenceSpec, ...]
     candidates: int
+    adapters: AdapterSet
 
     def make_parser(self, choice: int) -> StreamParser:
         index = choice // self.candidates
@@ -68,11 +71,16 @@ async def make_plan(
             f"The model '{loaded.info.id}' makes embeddings only.", param="model"
         )
     _check_speculation(request, loaded)
+    adapters = choose_adapters(request.lora, loaded.info)
     prompts = await tokenize_prompts(request, loaded, template)
     prediction = await _tokenize_prediction(request.prediction or "", loaded)
     candidates = max(request.n, request.best_of or 1)
     specs = [
-        replace(_make_spec(request, loaded, prompt, index, candidates), prediction=prediction)
+        replace(
+            _make_spec(request, loaded, prompt, index, candidates),
+            prediction=prediction,
+            adapters=adapters,
+        )
         for prompt in prompts
         for index in range(candidates)
     ]
@@ -100,7 +108,7 @@ async def make_plan(
         # The sequences of one request start in order. Once its first has left the queue, the rest
         # wait for nobody but their own siblings: only the first one has a deadline.
         specs[0] = replace(specs[0], queue_deadline=deadline)
-    return Plan(request, loaded, engine, template, prompts, tuple(specs), candidates)
+    return Plan(request, loaded, engine, template, prompts, tuple(specs), candidates, adapters)
 
 
 async def tokenize_prompts(

@@ -120,6 +120,14 @@ class StorageService:
             return places
 
     def _here(self, name: str) -> ModelEntry:
+        """Of a model with an adapter, only its base has files to give."""
+        info = self._pool.find(name)
+        if info.adapter is not None:
+            raise BadRequest(
+                f"'{name}' is the model '{info.base}' with an adapter: use that, and name the "
+                f"adapter in models.yaml.",
+                param="model",
+            )
         entry = self._pool.entry(name)
         if not entry.is_here:
             raise not_downloaded(entry.id)

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from app.core.models import ModelState
 from app.core.stats import CacheTier, EngineStats, PoolMemory
+from app.telemetry.adapters import collect_adapters
 
 Stats = Callable[[], Mapping[str, EngineStats]]
 Memory = Callable[[], PoolMemory]
@@ -58,6 +59,7 @@ class SnapshotCollector(Collector):
             yield reading.collect_replicas(stats)
         for tiered in _TIER_READINGS:
             yield tiered.collect(stats)
+        yield from collect_adapters(stats, has_alias=self._has_aliases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,11 @@ _READINGS = (
         "corral_prefill_budget_tokens",
         "Prompt tokens that the next step may take.",
         lambda stats: stats.prefill_budget,
+    ),
+    _Reading(
+        "corral_adapter_switches_total",
+        "Steps that were the first under other adapters.",
+        lambda stats: stats.adapter_switches,
     ),
     _Reading("corral_engine_steps_total", "Steps of the engine.", lambda stats: stats.steps),
     _Reading(

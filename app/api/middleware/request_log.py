@@ -141,6 +141,7 @@ def _line(method: str, route: str, status: int, context: RequestContext) -> dict
     if record := context.record:
         line |= {
             "model": record.model,
+            "adapters": record.adapters or None,
             "priority": record.priority or None,
             "prompt_tokens": record.prompt_tokens,
             "cached_tokens": record.cached_tokens,

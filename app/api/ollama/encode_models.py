@@ -80,7 +80,7 @@ def encode_card(card: ModelCard) -> dict[str, Any]:
 
 def encode_details(info: ModelInfo) -> dict[str, Any]:
     return {
-        "parent_model": "",
+        "parent_model": info.base or "",
         "format": "gguf",
         "family": info.architecture,
         "families": [info.architecture],
@@ -103,7 +103,9 @@ def _encode_metadata(card: ModelCard) -> dict[str, Any]:
 
 
 def _write_modelfile(card: ModelCard, parameters: list[tuple[str, Any]]) -> str:
-    lines = [f"FROM {card.info.id}"]
+    lines = [f"FROM {card.info.base or card.info.id}"]
+    if card.info.adapter is not None:
+        lines.append(f"ADAPTER {card.info.adapter.file}")
     if card.template:
         lines.append(f'TEMPLATE """{card.template}"""')
     if card.system_prompt:

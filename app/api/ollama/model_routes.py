@@ -39,7 +39,7 @@ class OllamaModelRoutes:
         return _json({"models": [encode_listed(info) for info in self.models.here()]})
 
     async def running(self, _request: Request) -> Response:
-        found = [info for info in self.models.all() if info.state in IN_MEMORY]
+        found = [one for one in self.models.all() if one.state in IN_MEMORY and one.base is None]
         return _json({"models": [encode_running(info) for info in found]})
 
     async def show(self, request: Request) -> Response:

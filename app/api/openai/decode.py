@@ -1,10 +1,11 @@
 """From wire bodies to neutral requests."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from app.api.openai.constraints import decode_constraint
-from app.api.openai.schemas.base import GenerationFields
+from app.api.openai.schemas.base import GenerationFields, LoraChoice
 from app.api.openai.schemas.chat import ChatBody, ChatMessage, Prediction
 from app.api.openai.schemas.completions import CompletionBody
 from app.api.openai.schemas.embeddings import EmbeddingBody
@@ -18,6 +19,7 @@ from app.core.ids import digest_of
 from app.core.messages import Message, ToolCall
 from app.core.options import BATCH, INTERACTIVE
 from app.core.requests import (
+    AdapterChoice,
     Caller,
     ChatPrompt,
     EmbeddingRequest,
@@ -162,7 +164,13 @@ def _make_request(wire: GenerationFields, caller: Caller, limits: Limits) -> Gen
         n=wire.n or 1,
         priority=choose_priority(wire.priority, wire.service_tier, caller),
         speculation=wire.speculation,
+        lora=_decode_lora(wire.lora),
     )
+
+
+def _decode_lora(chosen: Sequence[LoraChoice] | None) -> tuple[AdapterChoice, ...] | None:
+    """None where the name of the model says it; an empty list is none at all."""
+    return None if chosen is None else tuple(AdapterChoice(one.id, one.scale) for one in chosen)
 
 
 def choose_priority(wanted: int | None, tier: str | None, caller: Caller) -> int:

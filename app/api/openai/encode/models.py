@@ -8,12 +8,16 @@ OWNER = "local"
 
 
 def encode_model(info: ModelInfo) -> dict[str, Any]:
-    """OpenAI's four fields, and what other clients look for beside them."""
+    """OpenAI's four fields, and what other clients look for beside them: `root` and `parent` as
+    vLLM has them."""
+    adapter = info.adapter
     return {
         "id": info.id,
         "object": "model",
         "created": info.created,
         "owned_by": OWNER,
+        "root": adapter.file if adapter is not None else info.id,
+        "parent": info.base,
         "aliases": list(info.aliases),
         "description": info.description,
         "context_window": info.context_window,
@@ -26,6 +30,7 @@ def encode_model(info: ModelInfo) -> dict[str, Any]:
         "device": info.device,
         "gpu_layers": info.gpu_layers,
         "chat_template": _encode_template(info.chat_template),
+        "lora": _encode_adapters(info),
         "error": info.error,
         "meta": {
             "n_ctx_train": info.context_trained,
@@ -52,6 +57,14 @@ def _encode_template(info: TemplateInfo | None) -> dict[str, Any] | None:
         "content_parts": info.content_parts,
         "reasoning": reasoning if info.thinking else None,
     }
+
+
+def _encode_adapters(info: ModelInfo) -> list[dict[str, Any]]:
+    """What the parameter `lora` can choose from; of a model with an adapter, that one."""
+    chosen = [one for one in info.adapters if info.adapter in (None, one)]
+    return [
+        {"id": info.adapters.index(one), "name": one.name, "scale": one.scale} for one in chosen
+    ]
 
 
 def encode_models(infos: tuple[ModelInfo, ...]) -> dict[str, Any]:

@@ -1,12 +1,18 @@
 """Types and fields that the routes share. JSON null stands for "not given" everywhere."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from app.api.sampling import SamplingFields, Stops
 from app.api.schema import Part
-from app.core.options import MAX_PRIORITY, PRIORITY_CLASSES, DraftMethod
+from app.core.options import (
+    MAX_ADAPTERS,
+    MAX_LORA_SCALE,
+    MAX_PRIORITY,
+    PRIORITY_CLASSES,
+    DraftMethod,
+)
 from app.core.ranges import MAX_STOPS
 
 
@@ -19,6 +25,12 @@ def _read_priority(value: object) -> object:
     return PRIORITY_CLASSES[value]
 
 
+def _check_adapter(value: Any) -> Any:
+    if isinstance(value, int | str) and not isinstance(value, bool):
+        return value
+    raise ValueError("must be the number or the name of an adapter")
+
+
 StopTokens = Annotated[list[int], Field(max_length=MAX_STOPS, fail_fast=True)]
 Count = Annotated[int, Field(ge=0)]
 Priority = Annotated[int, Field(ge=0, le=MAX_PRIORITY), BeforeValidator(_read_priority)]
@@ -27,6 +39,16 @@ ServiceTier = Literal["auto", "default", "flex", "priority", "scale"]
 
 class StreamOptions(Part):
     include_usage: bool | None = None
+
+
+class LoraChoice(Part):
+    """An adapter of the model, by its number (as llama-server has it) or its name."""
+
+    id: Annotated[int | str, BeforeValidator(_check_adapter)]
+    scale: Annotated[float, Field(ge=-MAX_LORA_SCALE, le=MAX_LORA_SCALE)] | None = None
+
+
+LoraChoices = Annotated[list[LoraChoice], Field(max_length=MAX_ADAPTERS, fail_fast=True)]
 
 
 class GenerationFields(SamplingFields):
@@ -45,6 +67,7 @@ class GenerationFields(SamplingFields):
     priority: Priority | None = None
     service_tier: ServiceTier | None = None
     speculation: DraftMethod | None = None
+    lora: LoraChoices | None = None
 
     @property
     def end_user(self) -> str | None:

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import gguf
+import numpy as np
 import pytest
 
 from app.catalog.entries import build_catalog
 from app.config.manifest import Manifest
 from app.config.settings import Settings
+from app.core.adapters import make_set
 from app.core.options import KvType
 from app.engine.prefix.store import PrefixStore
 from app.llama.context import ContextOptions, LlamaRuntime
@@ -15,8 +18,15 @@ from app.llama.footprint import count_buffers, count_on_devices, estimate, lacke
 from app.llama.library import listen
 from app.llama.model import Model, ModelOptions
 from app.pool.loader import LlamaLoader
-from scripts.make_gguf import ARCHITECTURES, write_encoder, write_tiny
+from scripts.make_gguf import (
+    ARCHITECTURES,
+    make_adapter,
+    write_adapter,
+    write_encoder,
+    write_tiny,
+)
 from tests.llama.conftest import BUILTIN
+from tests.llama.memory_cases import decode
 
 LAYOUTS = (
     ContextOptions(kv_size=4096, max_sequences=8, threads=1),
@@ -44,6 +54,42 @@ def test_a_decoder_takes_what_was_estimated(
     assert len(llama_log) > spoken
     assert guessed.total == pytest.approx(taken, rel=0.1)
     assert taken > model.size + 2**16
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen3", "gemma3", "lfm2"])
+def test_adapters_take_their_files(architecture: str, tmp_path: Path) -> None:
+    """The compute graph under adapters fits into the buffers of the one without, or nearly."""
+    path = write_tiny(tmp_path / "m.gguf", architecture)
+    files = [
+        write_adapter(
+            tmp_path / f"{seed}.gguf", make_adapter(ARCHITECTURES[architecture], rank=16, seed=seed)
+        )
+        for seed in range(2)
+    ]
+    options = LAYOUTS[0]
+    bare = estimate(path, ModelOptions(), options)
+    guessed = bare.with_weights(sum(file.stat().st_size for file in files))
+    model = Model.load(path, ModelOptions())
+    for file in files:
+        model.load_adapter(file.name, file)
+    with listen() as lines:
+        runtime = LlamaRuntime(model, options)
+    caches = count_buffers([line for line in lines if "compute buffer" not in line])
+    with listen() as lines:
+        runtime.adapt(make_set([(file.name, 1.0) for file in files]))
+        assert decode(runtime, [(5, 0, 0)]) is not None
+    loaded = sum(matrix.nbytes for file in files for matrix in _matrices(file))
+    weights = model.size - sum(file.stat().st_size for file in files)
+    taken = weights + caches + loaded + count_buffers(lines)
+    runtime.close()
+    model.close()
+    assert weights == bare.weights
+    assert guessed.total == pytest.approx(taken, rel=0.1)
+    assert sum(guessed.weights_on.values()) == pytest.approx(guessed.weights, abs=2)
+
+
+def _matrices(adapter: Path) -> list[np.ndarray]:
+    return [tensor.data for tensor in gguf.GGUFReader(adapter).tensors]
 
 
 def test_an_encoder_takes_what_was_estimated(tmp_path: Path) -> None:

@@ -109,6 +109,11 @@ BAD: dict[str, list[Any]] = {
     "priority": [*BAD_NUMBERS, -1, 1001, 1.5, "urgent"],
     "service_tier": [5, True, "gold", ""],
     "speculation": [5, True, False, "fast", "model", "mtp"],
+    "lora": [
+        *(5, "sql", {}, [5], [{}], [{"id": 0}], [{"id": "x"}], [{"id": True}], [{"id": [0]}]),
+        *([{"id": 0, "scale": value}] for value in ("1", 101, -101, True)),
+        [{"id": 0}] * 65,
+    ],
     "model": [5, "", {}, "x" * 600],
 }
 BAD_CHAT: dict[str, list[Any]] = {

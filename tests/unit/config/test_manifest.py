@@ -150,6 +150,41 @@ def test_a_name_belongs_to_one_model(tmp_path: Path) -> None:
     assert line == "models.yaml:5: models[1].aliases[1]: the name a already belongs to a"
 
 
+def test_a_model_with_an_adapter_has_a_name_of_its_own(tmp_path: Path) -> None:
+    text = """models:
+  - id: a
+    source: x
+    aliases: [b]
+    lora:
+      - {id: sql, source: s.gguf}
+      - {id: sql, source: t.gguf}
+  - {id: b:sql, source: x}
+"""
+    assert mistakes(tmp_path, text) == [
+        "models.yaml:7: models[0].lora[1].id: the name a:sql already belongs to a",
+        "models.yaml:7: models[0].lora[1].id: the name b:sql already belongs to a",
+        "models.yaml:8: models[1].id: the name b:sql already belongs to a",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "mistake"),
+    [
+        ("{id: 'a:b', source: y}", "[0].id: 'a:b' is not a name of an adapter"),
+        ("{id: latest, source: y}", "[0].id: 'latest' is not a name of an adapter"),
+        ("{id: a, source: 'builtin://corral-tiny'}", "[0].source: no adapter is built in"),
+        ("{id: a, source: 'hf://x/y'}", "[0].source: hf://x/y is not hf://"),
+        ("{id: a, source: y, scale: 101}", "[0].scale: input should be less than or equal to 100"),
+        ("{id: a, source: y, scale: .nan}", "[0].scale: input should be"),
+        ("{id: a, sorce: y}", "[0].sorce: unknown key; did you mean source?"),
+        ("y.gguf", "[0]: must be a mapping of keys"),
+    ],
+)
+def test_mistakes_about_adapters(tmp_path: Path, said: str, mistake: str) -> None:
+    found = mistakes(tmp_path, f"models:\n  - {{id: a, source: x, lora: [{said}]}}\n")
+    assert any(line.startswith(f"models.yaml:2: models[0].lora{mistake}") for line in found), found
+
+
 @pytest.mark.parametrize(
     ("text", "start"),
     [

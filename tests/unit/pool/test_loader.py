@@ -1,6 +1,7 @@
 """The loader on real files: what comes out, and that nothing is left behind on failure."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,14 +9,23 @@ import pytest
 from app.catalog.entries import ModelEntry, build_catalog
 from app.config.manifest import Manifest
 from app.config.settings import Settings
+from app.core.adapters import make_set
 from app.core.errors import ModelLoadFailed
 from app.core.requests import SamplingParams
-from app.engine.messages import SequenceFinished, SequenceSpec
+from app.engine.messages import SequenceFinished, SequenceOutput, SequenceSpec
 from app.engine.prefix.store import PrefixStore
-from app.pool.contexts import state_key
+from app.llama import library
+from app.pool.contexts import adapter_keys, state_key
 from app.pool.loader import LlamaLoader
 from app.pool.resident import Resident
-from scripts.make_gguf import write_encoder, write_tiny, write_tiny_llama
+from scripts.make_gguf import (
+    TINY_LLAMA,
+    make_adapter,
+    write_adapter,
+    write_encoder,
+    write_tiny,
+    write_tiny_llama,
+)
 from tests.support.streams import outputs_of
 
 SETTINGS = Settings(threads=1, use_gpu="off", context_size=256, max_sequences=2)
@@ -72,6 +82,74 @@ async def test_the_cache_can_be_split_and_windows_kept_whole(
             assert isinstance([output async for output in outputs_of(stream)][-1], SequenceFinished)
     finally:
         await resident.close()
+
+
+def adapted_entry(folder: Path) -> ModelEntry:
+    write_tiny_llama(folder / "m.gguf")
+    for seed, name in enumerate(("a", "b")):
+        write_adapter(folder / f"{name}.gguf", make_adapter(TINY_LLAMA, seed=seed, rank=8))
+    adapters = [{"id": name, "source": f"{name}.gguf"} for name in ("a", "b")]
+    model = {"id": "m", "source": "m.gguf", "lora": adapters}
+    manifest = Manifest.model_validate({"builtin": False, "models": [model]})
+    (entry,) = build_catalog(manifest, folder, folder)
+    return entry
+
+
+async def test_adapters_are_loaded_with_their_model_and_counted(tmp_path: Path) -> None:
+    entry = adapted_entry(tmp_path)
+    size = sum((tmp_path / f"{name}.gguf").stat().st_size for name in ("a", "b"))
+    bare = await loader().measure(replace(entry, lora=()))
+    whole = await loader().measure(entry)
+    assert (whole.weights, whole.contexts) == (bare.weights + size, bare.contexts)
+    resident = await load(entry)
+    try:
+        engine = resident.loaded.engine
+        assert engine is not None
+        assert [one.name for one in resident.loaded.info.adapters] == ["a", "b"]
+        sets = [make_set(chosen) for chosen in ([], [("a", 1.0)], [("a", 1.0), ("b", -0.5)])]
+        params = SamplingParams(temperature=0)
+        specs = tuple(
+            SequenceSpec(str(index), (1, 2, 3), 8, params, ignore_eos=True, adapters=adapters)
+            for index, adapters in enumerate(sets)
+        )
+        texts: list[str] = []
+        for stream in engine.submit(specs[:2]) + engine.submit(specs[2:]):
+            outputs = [output async for output in outputs_of(stream)]
+            texts.append("".join(o.text for o in outputs if isinstance(o, SequenceOutput)))
+        assert len(set(texts)) == 3
+        assert engine.stats.adapters_running == {"a": 0, "b": 0}
+        assert resident.weights == whole.weights
+        assert resident.memory >= whole.total
+        await resident.cool()
+        await resident.heat()
+        again = resident.loaded.engine
+        assert again is not None
+        (stream,) = again.submit(specs[1:2])
+        outputs = [output async for output in outputs_of(stream)]
+        warmed = "".join(o.text for o in outputs if isinstance(o, SequenceOutput))
+        assert warmed == texts[1], "adapters stay while a model is warm"
+    finally:
+        await resident.close()
+
+
+async def test_an_adapter_of_another_model_is_told_without_a_trial_too(tmp_path: Path) -> None:
+    library.init(lambda *_: None)  # the reason stands in llama.cpp's log
+    entry = adapted_entry(tmp_path)
+    write_adapter(tmp_path / "b.gguf", make_adapter(replace(TINY_LLAMA, hidden=96)))
+    settings = SETTINGS.model_copy(update={"try_new_files": False})
+    made = LlamaLoader(settings, lambda _: lambda _: None, PrefixStore(0))
+    with pytest.raises(ModelLoadFailed, match=r"adapter b\.gguf cannot be loaded: .*shape"):
+        await load(entry, made)
+
+
+def test_states_under_an_adapter_serve_the_same_file_only(tmp_path: Path) -> None:
+    entry = adapted_entry(tmp_path)
+    before = adapter_keys(entry)
+    assert len(set(before.values())) == 2
+    os.utime(tmp_path / "a.gguf", (0, 0))
+    after = adapter_keys(entry)
+    assert (after["a"] != before["a"], after["b"] != before["b"]) == (True, False)
+    assert state_key(SETTINGS, entry) == state_key(SETTINGS, replace(entry, lora=()))
 
 
 async def test_an_encoder_only_embeds(tmp_path: Path) -> None:

@@ -2,16 +2,25 @@
 
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from app.catalog.adapters import AdapterFile
 from app.catalog.entries import ModelEntry, build_catalog
 from app.config.manifest import Manifest
+from app.core.adapters import AdapterInfo
 from app.core.errors import ModelLoadFailed
 from app.pool import trial
 from app.pool.trial import Trials
-from scripts.make_gguf import write_encoder, write_tiny_llama
+from scripts.make_gguf import (
+    TINY_LLAMA,
+    make_adapter,
+    write_adapter,
+    write_encoder,
+    write_tiny_llama,
+)
 
 Write = Callable[[Path], None]
 
@@ -64,6 +73,22 @@ async def test_a_bad_file_is_named_with_what_llama_cpp_said(model: Path, tmp_pat
         await Trials(kept).check(entry_of(model))
     assert "log lines" not in caught.value.message
     assert not kept.exists()
+
+
+async def test_an_adapter_that_ends_llama_cpp_is_named(model: Path, tmp_path: Path) -> None:
+    """Its header passes; llama.cpp aborts where alpha is no fraction."""
+    path = write_adapter(tmp_path / "bad.gguf", make_adapter(TINY_LLAMA))
+    data = bytearray(path.read_bytes())
+    data[data.find(b"adapter.lora.alpha") + len(b"adapter.lora.alpha")] = 4
+    path.write_bytes(data)
+    entry = replace(entry_of(model), lora=(AdapterFile(path, AdapterInfo("x", path.name, 0, 0)),))
+    kept = tmp_path / "kept"
+    with pytest.raises(ModelLoadFailed, match=r"bad\.gguf cannot be loaded: .*SIGABRT"):
+        await Trials(kept).check(entry)
+    assert len(list(kept.iterdir())) == 1, "the model itself is good"
+    write_adapter(path, make_adapter(TINY_LLAMA))
+    await Trials(kept).check(entry)
+    assert len(list(kept.iterdir())) == 2
 
 
 async def test_a_directory_that_cannot_be_written_does_not_matter(model: Path) -> None:

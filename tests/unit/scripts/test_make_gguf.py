@@ -11,10 +11,13 @@ from scripts.make_gguf import (
     ARCHITECTURES,
     CHAT_TOKENS,
     QWEN_SMALL,
+    TINY_LLAMA,
     byte_level_vocabulary,
+    make_adapter,
     random_weights,
     read_vocabulary,
     word_piece_vocabulary,
+    write_adapter,
     write_encoder,
     write_model,
     write_tiny,
@@ -45,6 +48,47 @@ def test_quantized_weights_have_the_wanted_spread(kind: GGMLQuantizationType) ->
     assert values.shape == (64, 256)
     assert np.std(values) == pytest.approx(0.25, rel=0.02)
     assert abs(np.mean(values)) < 0.01
+
+
+def test_an_adapter_has_a_pair_for_each_matrix(tmp_path: Path) -> None:
+    adapter = make_adapter(TINY_LLAMA, rank=3, alpha=6.0, targets=("attn_k", "ffn_up"))
+    path = write_adapter(tmp_path / "a.gguf", adapter)
+    assert shapes(path) == {
+        f"blk.{layer}.{name}.weight.lora_{part}": size
+        for layer in range(2)
+        for name, part, size in (
+            ("attn_k", "a", [64, 3]),
+            ("attn_k", "b", [3, 32]),
+            ("ffn_up", "a", [64, 3]),
+            ("ffn_up", "b", [3, 128]),
+        )
+    }
+    fields = gguf.GGUFReader(path).fields
+    assert fields["general.type"].contents() == "adapter"
+    assert fields["adapter.lora.alpha"].contents() == 6.0
+    a, b = adapter.pairs["blk.0.ffn_up.weight"]
+    delta = adapter.deltas(0.5)["blk.0.ffn_up.weight"]
+    np.testing.assert_allclose(delta, 0.5 * 6 / 3 * (b @ a), rtol=1e-5, atol=1e-6)
+    base = write_tiny_llama(tmp_path / "base.gguf")
+    assert make_adapter(base, rank=3, alpha=6.0).pairs.keys() > adapter.pairs.keys()
+
+
+def test_deltas_are_added_to_plain_matrices_only(tmp_path: Path) -> None:
+    deltas = make_adapter(TINY_LLAMA).deltas()
+    plain = write_model(tmp_path / "plain.gguf", TINY_LLAMA, byte_level_vocabulary())
+    merged = write_model(
+        tmp_path / "merged.gguf", TINY_LLAMA, byte_level_vocabulary(), deltas=deltas
+    )
+    before, after = (
+        {tensor.name: tensor.data for tensor in gguf.GGUFReader(path).tensors}
+        for path in (plain, merged)
+    )
+    for name, data in after.items():
+        change = deltas.get(name, np.zeros_like(data))
+        np.testing.assert_allclose(data - before[name], change, atol=1e-5)
+    quantized = make_adapter(QWEN_SMALL).deltas()
+    with pytest.raises(ValueError, match="Q4_0"):
+        write_model(tmp_path / "q.gguf", QWEN_SMALL, byte_level_vocabulary(), deltas=quantized)
 
 
 def test_other_types_are_refused() -> None:

@@ -54,6 +54,9 @@ def fill(metrics: Metrics) -> None:
         drafted_tokens=12,
         accepted_tokens=5,
         prefill_budget=128,
+        adapters_running={"sql": 2, "fmt": 0},
+        adapters_waiting={"sql": 0, "fmt": 3},
+        adapter_switches=14,
     )
     states: dict[str, ModelState] = {"m": "hot", "n": "cold"}
     metrics.watch(lambda: {"m": stats}, lambda: states, lambda: PoolMemory({"m": 300}, 1000))

@@ -46,4 +46,4 @@ def _find(identifier: int | str, info: ModelInfo, param: str) -> AdapterInfo:
     shown = f"'{identifier[:64]}'" if isinstance(identifier, str) else str(identifier)
     known = ", ".join(f"{number} '{one.name}'" for number, one in enumerate(info.adapters))
     has = f"It has {known}." if known else "It has none."
-    raise BadRequest(f"The model '{info.id}' has no adapter {shown}. {has}", param=param)
+    raise BadRequest(f"'{param}': the model '{info.id}' has no adapter {shown}. {has}", param=param)

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from app.chat.formats.registry import BY_NAME
 from app.config.fields import default_text, unit_of
-from app.config.manifest import Draft, Embedding, Entry, Manifest, Sampling, read_manifest
+from app.config.manifest import Draft, Embedding, Entry, Lora, Manifest, Sampling, read_manifest
 from app.config.settings import Settings, flag_of, variable_of
 from app.main import create_app
 from app.telemetry.metrics import Metrics
@@ -47,7 +47,7 @@ def test_no_setting_is_described_that_does_not_exist() -> None:
     assert named <= known
 
 
-@pytest.mark.parametrize("model", [Manifest, Entry, Draft, Embedding])
+@pytest.mark.parametrize("model", [Manifest, Entry, Draft, Lora, Embedding])
 def test_every_key_of_the_manifest_is_described(model: type[BaseModel]) -> None:
     rows = [cells(line) for line in read("configuration.md").splitlines() if line.startswith("|")]
     for name, field in model.model_fields.items():

@@ -133,7 +133,7 @@ async def test_adapters_are_loaded_with_their_model_and_counted(tmp_path: Path) 
 
 
 async def test_an_adapter_of_another_model_is_told_without_a_trial_too(tmp_path: Path) -> None:
-    library.init(lambda *_: None)  # the reason stands in llama.cpp's log
+    library.init(lambda _level, _line: None)  # the reason stands in llama.cpp's log
     entry = adapted_entry(tmp_path)
     write_adapter(tmp_path / "b.gguf", make_adapter(replace(TINY_LLAMA, hidden=96)))
     settings = SETTINGS.model_copy(update={"try_new_files": False})

@@ -62,19 +62,33 @@ async def test_what_is_asked_for_is_applied(
         assert response.json()["model"] == asked.removesuffix(":latest")
 
 
-@pytest.mark.parametrize(
-    ("fields", "param", "message"),
-    [
-        ({"lora": [{"id": 2}]}, "lora[0].id", f"The model '{MODEL}' has no adapter 2. It has 0 'sql', 1 'fmt'."),
-        ({"lora": [{"id": 0}, {"id": "x"}]}, "lora[1].id", f"The model '{MODEL}' has no adapter 'x'. It has 0 'sql', 1 'fmt'."),
-        ({"lora": [{"id": 0}, {"id": "sql"}]}, "lora[1].id", "'lora' names 'sql' twice."),
-        ({"lora": [{"id": True}]}, "lora[0].id", "'lora[0].id': must be the number or the name of an adapter."),
-        ({"lora": [{"id": 0.5}]}, "lora[0].id", "'lora[0].id': must be the number or the name of an adapter."),
-        ({"lora": [{}]}, "lora[0].id", "'lora[0].id' is required."),
-        ({"model": SQL, "lora": [{"id": 0}]}, "lora", f"'lora' cannot be given for the model '{SQL}', which is one adapter: choose adapters for the model '{MODEL}'."),
-        ({"model": f"{MODEL}:nope"}, "model", f"The model '{MODEL}:nope' does not exist."),
-    ],
-)  # fmt: skip
+KNOWN = "It has 0 'sql', 1 'fmt'."
+NO_ID = "'lora[0].id': must be the number or the name of an adapter."
+TWO_SAY = (
+    f"'lora' cannot be given for the model '{SQL}', which is one adapter: choose adapters for the "
+    f"model '{MODEL}'."
+)
+REFUSALS: list[tuple[dict[str, Any], str, str]] = [
+    (
+        {"lora": [{"id": 2}]},
+        "lora[0].id",
+        f"'lora[0].id': the model '{MODEL}' has no adapter 2. {KNOWN}",
+    ),
+    (
+        {"lora": [{"id": "x"}]},
+        "lora[0].id",
+        f"'lora[0].id': the model '{MODEL}' has no adapter 'x'. {KNOWN}",
+    ),
+    ({"lora": [{"id": 0}, {"id": "sql"}]}, "lora[1].id", "'lora' names 'sql' twice."),
+    ({"lora": [{"id": True}]}, "lora[0].id", NO_ID),
+    ({"lora": [{"id": 0.5}]}, "lora[0].id", NO_ID),
+    ({"lora": [{}]}, "lora[0].id", "'lora[0].id' is required."),
+    ({"model": SQL, "lora": [{"id": 0}]}, "lora", TWO_SAY),
+    ({"model": f"{MODEL}:nope"}, "model", f"The model '{MODEL}:nope' does not exist."),
+]
+
+
+@pytest.mark.parametrize(("fields", "param", "message"), REFUSALS)
 async def test_what_cannot_be_applied_is_refused(
     fields: dict[str, Any], param: str, message: str
 ) -> None:
@@ -87,7 +101,7 @@ async def test_what_cannot_be_applied_is_refused(
 async def test_a_model_without_adapters_says_so() -> None:
     response = await serve().post(CHAT, chat(lora=[{"id": 0}]))
     assert response.json()["error"]["message"] == (
-        f"The model '{MODEL}' has no adapter 0. It has none."
+        f"'lora[0].id': the model '{MODEL}' has no adapter 0. It has none."
     )
 
 

@@ -72,4 +72,4 @@ def _find_problem(header: GgufHeader, model: GgufHeader | None) -> str | None:
         return None
     if header.architecture != model.architecture:
         return f"is for models of the architecture {header.architecture}, not {model.architecture}"
-    return None if model.is_causal else "has no use: the model makes embeddings only"
+    return None if model.is_generator else "has no use: the model does not generate"

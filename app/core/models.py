@@ -11,6 +11,9 @@ ModelState = Literal["absent", "cold", "loading", "hot", "warm", "draining", "fa
 Capability = Literal["chat", "completion", "embedding", "infill", "tools", "reasoning", "rerank"]
 
 
+# what adapters do not change
+_BASE_ONLY: tuple[Capability, ...] = ("embedding", "rerank")
+
 TemplateSource = Literal["gguf", "manifest", "chatml"]
 
 
@@ -91,7 +94,7 @@ def with_adapter(info: ModelInfo, name: str) -> ModelInfo:
         size=info.size + adapter.size,
         sha256=adapter.sha256,
         aliases=tuple(f"{alias}:{name}" for alias in info.aliases),
-        capabilities=tuple(one for one in info.capabilities if one != "embedding"),
+        capabilities=tuple(one for one in info.capabilities if one not in _BASE_ONLY),
         adapter=adapter,
         base=info.id,
     )

@@ -34,7 +34,8 @@ def refuse_adapter(info: ModelInfo) -> None:
     """For what only a model as it is can do. Raises UnsupportedOperation."""
     if info.adapter is not None:
         raise UnsupportedOperation(
-            f"Adapters change answers, not embeddings: ask for the model '{info.base}'.",
+            f"Adapters change answers, not embeddings or rankings: ask for the model "
+            f"'{info.base}'.",
             param="model",
         )
 

@@ -10,6 +10,7 @@ from app.core.models import ModelInfo
 from app.core.requests import RerankRequest
 from app.engine.embedder import Embedder
 from app.pool.loaded import LoadedModel, Tokenizer
+from app.services.adapters import refuse_adapter
 from app.services.ports import ModelPool
 from app.services.threads import run_in_thread
 
@@ -41,6 +42,7 @@ class RerankService:
 
     async def rank(self, request: RerankRequest) -> Ranking:
         """Raises BadRequest and its kin, and what a lease raises."""
+        refuse_adapter(self._pool.find(request.model))
         async with self._pool.lease(request.model) as loaded:
             judge = loaded.ranker or loaded.embedder
             if judge is None:

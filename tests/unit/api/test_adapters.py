@@ -105,12 +105,15 @@ async def test_a_model_without_adapters_says_so() -> None:
     )
 
 
-async def test_embeddings_are_the_base_models() -> None:
-    body = {"model": SQL, "input": "x"}
-    response = await served().post("/v1/embeddings", body)
-    assert response.status_code == 400
-    assert response.json()["error"]["param"] == "model"
-    assert f"ask for the model '{MODEL}'" in response.json()["error"]["message"]
+async def test_embeddings_and_rankings_are_the_base_models() -> None:
+    for path, body in {
+        "/v1/embeddings": {"input": "x"},
+        "/v1/rerank": {"query": "x", "documents": ["y"]},
+    }.items():
+        response = await served().post(path, {"model": SQL, **body})
+        assert response.status_code == 400
+        assert response.json()["error"]["param"] == "model"
+        assert f"ask for the model '{MODEL}'" in response.json()["error"]["message"]
 
 
 async def test_the_list_shows_them_as_models() -> None:

@@ -76,7 +76,7 @@ def test_an_encoder_has_no_use_for_adapters(folder: Path) -> None:
     object.__setattr__(adapter, "architecture", "bert")
     write_adapter(folder / "for-bert.gguf", adapter)
     (entry, *_) = catalog(folder, "{id: x, source: for-bert.gguf}", source="bert.gguf")
-    assert entry.error == "its adapter for-bert.gguf has no use: the model makes embeddings only"
+    assert entry.error == "its adapter for-bert.gguf has no use: the model does not generate"
 
 
 def test_a_file_that_is_not_there_is_told_with_its_line(folder: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.core.adapters import AdapterInfo
+from app.core.errors import ModelNotFound
 
 ModelState = Literal["absent", "cold", "loading", "hot", "warm", "draining", "failed"]
 """`absent`: named in models.yaml, not downloaded yet. `warm`: only its weights are in memory."""
@@ -85,8 +86,13 @@ class ModelInfo:
 
 
 def with_adapter(info: ModelInfo, name: str) -> ModelInfo:
-    """The row of a model with one of its adapters: a model of its own, in its base's state."""
-    adapter = next(adapter for adapter in info.adapters if adapter.name == name)
+    """The row of a model with one of its adapters: a model of its own, in its base's state.
+
+    Raises ModelNotFound where it has none of that name (any more).
+    """
+    adapter = next((adapter for adapter in info.adapters if adapter.name == name), None)
+    if adapter is None:
+        raise ModelNotFound(f"The model '{info.id}:{name}' does not exist.", param="model")
     return replace(
         info,
         id=f"{info.id}:{name}",

@@ -1,10 +1,10 @@
 """What runs next: pure decisions over sequences, no llama.cpp and no clock.
 
 Steps take turns: the next token of every decoding sequence, then prompts up to a budget. A sequence
-is admitted when its tokens fit beside everything already admitted. A step holds sequences under the
-same adapters only (see `turns`). When decoding runs out of room,
+is admitted when its tokens fit beside everything already admitted. When decoding runs out of room,
 the newest sequence of the lowest priority is parked: it gives up its cells and comes back later,
-so that requests whose sum exceeds the cache all succeed.
+so that requests whose sum exceeds the cache all succeed. A step holds sequences under the same
+adapters only (see `turns`).
 """
 
 from collections.abc import Callable

@@ -57,8 +57,10 @@ def choose_turn_steps(times: StepTimes, rows: Collection[int], target_seconds: f
     """How many steps a turn is, of sets with so many `rows` of decoding sequences each: as many as
     make the changes between them cheap, as far as no stream waits longer than the target, 0 for no
     bound. Two turns of a set can follow each other."""
+    if len(rows) < 2:
+        return 1
     once = sum(times.decode(count) for count in rows)
-    if len(rows) < 2 or not once:
+    if not once:
         return 1
     changes = len(rows) * times.switch
     wanted = math.ceil(changes / (_SWITCH_SHARE * once))

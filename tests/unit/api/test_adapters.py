@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.core.adapters import AdapterInfo
+from app.core.errors import ModelNotFound
 from app.core.models import with_adapter
 from tests.unit.api.served import CHAT, COMPLETIONS, MODEL, Served, chat, serve
 from tests.unit.services.scripted import INFO, ScriptedPool
@@ -96,6 +97,12 @@ async def test_what_cannot_be_applied_is_refused(
     assert response.status_code == (404 if param == "model" else 400)
     error = response.json()["error"]
     assert (error["param"], error["message"]) == (param, message)
+
+
+def test_an_adapter_that_is_gone_is_not_found() -> None:
+    """Of a model that was read again while its load was waited for."""
+    with pytest.raises(ModelNotFound, match=f"'{MODEL}:old' does not exist"):
+        with_adapter(WITH_ADAPTERS, "old")
 
 
 async def test_a_model_without_adapters_says_so() -> None:

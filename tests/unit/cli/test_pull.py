@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli import main
-from scripts.make_gguf import write_tiny_llama
+from scripts.make_gguf import TINY_LLAMA, make_adapter, write_adapter, write_tiny_llama
 from tests.support.hub import COMMIT, REPOSITORY, Hub, Stored, run_hub
 from tests.support.server import ROOT, wait_until
 
@@ -182,6 +182,21 @@ def test_all_parts_of_a_model(hub: Hub, tmp_path: Path) -> None:
     result = pull(f"hf://{REPOSITORY}/{names[0]}")
     assert result.exit_code == 1
     assert f"{names[2]}@main: the repository has no such file" in result.stderr
+
+
+def test_the_adapters_of_a_model_come_with_it(hub: Hub, tmp_path: Path) -> None:
+    write_adapter(tmp_path / "a.gguf", make_adapter(TINY_LLAMA))
+    hub.files["a.gguf"] = Stored((tmp_path / "a.gguf").read_bytes())
+    lora = f"[{{id: a, source: 'hf://{REPOSITORY}/a.gguf'}}]"
+    text = f"models: [{{id: m, source: '{SOURCE}', lora: {lora}}}]"
+    (tmp_path / "models.yaml").write_text(text)
+    assert pull("m").exit_code == 0
+    found = (tmp_path / "models/maker/model").iterdir()
+    assert sorted(path.name for path in found) == ["a.gguf", "m.gguf"]
+    locked = CliRunner().invoke(main, ["models", "lock"])
+    assert locked.exit_code == 0, locked.output
+    digest = hashlib.sha256(hub.files["a.gguf"].data).hexdigest()
+    assert f'models[0].lora[0]: sha256: "{digest}"' in locked.output
 
 
 def test_the_draft_of_a_model_comes_with_it(hub: Hub, tmp_path: Path) -> None:

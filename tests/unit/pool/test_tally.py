@@ -64,3 +64,12 @@ def test_replicas_are_one_model() -> None:
     assert joined.cache_evictions == 3  # the store that they share counts them once
     assert joined.replicas == (first, second, dead)
     assert not join_replicas(EngineStats(), (dead,)).is_alive
+
+
+def test_adapters_are_counted_over_replicas() -> None:
+    first = EngineStats(adapters_running={"sql": 1, "fmt": 0}, adapter_switches=5)
+    second = EngineStats(adapters_running={"sql": 2, "fmt": 0}, adapters_waiting={"sql": 3})
+    joined = join_replicas(EngineStats(adapter_switches=10), (first, second))
+    assert joined.adapters_running == {"sql": 3, "fmt": 0}
+    assert joined.adapters_waiting == {"sql": 3}
+    assert joined.adapter_switches == 15

@@ -75,8 +75,11 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallEnd:
+    """`own_id`: what the model calls it, where that came after its start; empty otherwise."""
+
     choice: int
     index: int
+    own_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ model writes."""
 from dataclasses import replace
 
 from app.chat.formats.chat_format import ChatFormat
-from app.chat.parsers.answer import Reply, Thought, WritesCalls
+from app.chat.parsers.answer import FindsCalls, Reply, Thought, WritesCalls
 from app.core.errors import UnsupportedOperation
 from app.core.requests import ChatPrompt
 from app.engine.constraint import Calls, Frame
@@ -58,6 +58,7 @@ def _make_calls(prompt: ChatPrompt, spoken: ChatFormat, prompt_end: str) -> Call
         return None
     allowed = (t for t in prompt.tools if choice.names is None or t.name in choice.names)
     tools = tuple({tool.name: tool for tool in allowed}.values())
+    open_call = spoken.find_open_call(prompt.tools, prompt_end)
     return Calls(
         syntax.write,
         syntax.openers.texts,
@@ -65,5 +66,7 @@ def _make_calls(prompt: ChatPrompt, spoken: ChatFormat, prompt_end: str) -> Call
         must=choice.must,
         many=choice.many,
         prompt_end=prompt_end,
-        open_call=spoken.find_open_call(prompt.tools, prompt_end),
+        open_call=open_call,
+        find=syntax.find if isinstance(syntax, FindsCalls) and not choice.must else None,
+        outset=None if open_call else spoken.outset,
     )

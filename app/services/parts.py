@@ -51,7 +51,7 @@ class PartReader:
                 return ToolCallDelta(self.choice, self.calls - 1, part.text)
             case CallEnd():
                 self.whole_calls += part.is_whole
-                return ToolCallEnd(self.choice, self.calls - 1)
+                return ToolCallEnd(self.choice, self.calls - 1, part.id or "")
 
     def _find_logprobs(self, part: Text | Reasoning) -> tuple[TokenLogprob, ...]:
         if self.take_logprobs is None:

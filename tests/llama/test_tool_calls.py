@@ -9,7 +9,7 @@ import pytest
 
 from app.chat.formats.chat_format import ChatFormat
 from app.chat.formats.registry import FORMATS, find_format
-from app.chat.parsers.answer import WritesCalls
+from app.chat.parsers.answer import FindsCalls, WritesCalls
 from app.core.errors import InvalidConstraint
 from app.core.messages import Tool
 from app.core.requests import JsonObject
@@ -55,6 +55,8 @@ TOOLS = (
 )
 SPOKEN = [one for one in FORMATS if isinstance(one.calls, WritesCalls)]
 HERMES = find_format("<tool_call>")
+# what must stand before a call in free text
+HEADERS = {"muse": "<|eom|><|start|>assistant to=set<|message|>"}
 
 
 def offer(
@@ -62,7 +64,16 @@ def offer(
 ) -> Calls:
     syntax = spoken.held_to(must=must)
     assert isinstance(syntax, WritesCalls)
-    return Calls(syntax.write, syntax.openers.texts, tuple(tools), must=must, many=many)
+    find = syntax.find if isinstance(syntax, FindsCalls) and not must else None
+    return Calls(
+        syntax.write,
+        syntax.openers.texts,
+        tuple(tools),
+        must=must,
+        many=many,
+        find=find,
+        outset=spoken.outset,
+    )
 
 
 def draw(constraint: TokenConstraint, model: Model, seed: int) -> str:
@@ -148,9 +159,10 @@ def test_a_call_that_was_opened_in_free_text_is_valid(
     vocabulary = builtin_model.vocabulary
     # code for a tool named python goes on to the end of the answer
     openers = [one for one in spoken.calls.openers.texts if one != "<|python_tag|>"]
+    header = HEADERS.get(spoken.name, "")
     for seed, opener in enumerate(openers * 4):
         constraint = compiler.compile(None, Frame(calls=offer(spoken, many=False)))
-        said = f"Let me <see> [1].\n{opener}"
+        said = f"Let me <see> [1].\n{header}{opener}"
         for token in vocabulary.tokenize(said, add_special=False, parse_special=True):
             assert constraint.allows(token), said
             constraint.accept(token)
@@ -231,6 +243,37 @@ def test_calls_without_markers_are_held_where_their_names_show_them(
     compiler: ConstraintCompiler, builtin_model: Model, text: str, is_fine: bool
 ) -> None:
     frame = Frame(calls=offer(find_format("", "llama-3")))
+    assert follow(compiler.compile(None, frame), builtin_model, text) == is_fine
+
+
+ROOM = 'room="a", level=5'
+
+
+@pytest.mark.parametrize("name", ["llama-3", "llama-4", "pythonic"])
+@pytest.mark.parametrize(
+    ("text", "is_fine"),
+    [
+        (f"[set_light({ROOM})]", True),
+        (f"Now. [set_light({ROOM}), set()] Done.", True),
+        (f"[ set_light({ROOM})] and [set()]", True),
+        ("[set_light(room=5)]", False),
+        ('Now. [set_light(room="a")]', False),
+        (f"[set_light({ROOM}, size=1)]", False),
+        (f"[set(), set_light({ROOM}), unset()]", False),
+        ("[[set(x=1)]]", False),
+        ("[1] is a list, [set(x=1)] is none", False),
+        ('{"name": "Bob"} and then {"name": "set", "parameters": {"x": 1}}', False),
+        ('{"type":"function","function":{"name":"set","parameters":{"x":1}}}', False),
+        ('{"type":"function","function":{"name":"set","parameters":{}}}', True),
+        ("[set(1)] and [set_light(room, 5)] a[set(x.y)]", True),
+        ("[1, 2] [set] [set, (x=1)] [unset(x=1)] a[i](x=1) [x](http://set(x=1)) [", True),
+        ("- [ ] set(x=1)\n- [x] [setup(x=1)]", True),
+    ],
+)
+def test_python_without_markers_is_held_once_a_tool_is_called(
+    compiler: ConstraintCompiler, builtin_model: Model, name: str, text: str, is_fine: bool
+) -> None:
+    frame = Frame(calls=offer(find_format("", name)))
     assert follow(compiler.compile(None, frame), builtin_model, text) == is_fine
 
 
@@ -364,8 +407,12 @@ IN_LISTS: list[Any] = [
     (NODE, "f()", True),
     (NODE, "f(n=null)", True),
     (NODE, 'f(n="x")', False),
-    # what is more than a list of members is an object
-    ({"properties": {"n": {}}, "anyOf": [{}, {}]}, "f(n=1)", False),
+    ({"properties": {"n": {}}, "anyOf": [{}, {}]}, "f(n=1)", True),
+    ({"anyOf": [{"properties": {"n": {"const": n}}} for n in (1, 2)]}, "f(n=2)", True),
+    ({"anyOf": [{"properties": {"n": {"const": n}}} for n in (1, 2)]}, "f(n=3)", False),
+    ({"properties": {"n": {}}, "minProperties": 1}, "f()", False),
+    ({"additionalProperties": {"type": "integer"}}, "f(x=1, y=2)", True),
+    ({"additionalProperties": {"type": "integer"}}, 'f(x=1, y="2")', False),
     (
         {"properties": {"n": {}}, "anyOf": [{}, {}]},
         '{"name": "f", "arguments": {"n": 1}}',

@@ -1,8 +1,9 @@
 """Formats that send each part of an answer to a channel or a recipient."""
 
 from app.chat.formats.chat_format import ChatFormat
+from app.chat.lark import Outset
 from app.chat.parsers.answer import Reply, Thought
-from app.chat.parsers.atem import Atem, AtemCalls
+from app.chat.parsers.atem import Atem, AtemCalls, write_message
 from app.chat.parsers.harmony import Harmony, HarmonyCalls
 from app.chat.parsers.named_calls import NamedCalls
 from app.chat.parsers.recipients import Recipients
@@ -33,6 +34,7 @@ MUSE = ChatFormat(
     layout=Atem,
     turn="<|start|>assistant",
     reply=Reply(" to=user<|message|>"),
+    outset=Outset(" to=", "<|eom|><|start|>assistant to=", write_message),
 )
 
 CHANNELS = (GPT_OSS, FUNCTIONARY_V3_2, MUSE)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from app.chat.lark import Outset
 from app.chat.markers import THINK_CLOSE, THINK_OPEN
 from app.chat.parsers.answer import CallSyntax, Layout, Reply, Thought, WritesCalls
 from app.chat.parsers.base import PlainParser, StreamParser
@@ -23,7 +24,7 @@ class ChatFormat:
     markup between the parts that says nothing; `call_strays`: around calls. `always_thinks`: also
     where the template does not say so. `turn`: what stands between a thought and what follows it.
     `bare`: how calls are written without markers. `held`: what calls in free text are held to,
-    where that is more than `calls`.
+    where that is more than `calls`; `outset`: the same for answers that are made of calls.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ChatFormat:
     turn: str = "\n\n"
     bare: CallSyntax | None = None
     held: WritesCalls | None = None
+    outset: Outset | None = None
 
     def is_spoken_by(self, template: str) -> bool:
         return bool(self.signs) and all(sign in template for sign in self.signs)

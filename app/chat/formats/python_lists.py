@@ -7,6 +7,9 @@ from app.chat.parsers.python_calls import BareCalls, MarkedOrBare, PythonCalls
 _LLAMA_OBJECTS = JsonCalls("{", argument_keys=("parameters", "arguments"))
 _LLAMA_MARKED = PythonCalls("<|python_tag|>", objects=_LLAMA_OBJECTS)
 _LLAMA_BARE = BareCalls(is_json=True, objects=_LLAMA_OBJECTS)
+_LLAMA_4_MARKED = PythonCalls("<|python_start|>", "<|python_end|>")
+_PYTHONIC_MARKED = PythonCalls("<|python_tag|>")
+_PYTHON_BARE = BareCalls(is_json=False)
 
 PYTHON_LISTS = (
     ChatFormat(
@@ -20,15 +23,17 @@ PYTHON_LISTS = (
     ChatFormat(
         "llama-4",
         ("<|header_start|>",),
-        PythonCalls("<|python_start|>", "<|python_end|>"),
-        bare=BareCalls(is_json=False),
+        _LLAMA_4_MARKED,
+        bare=_PYTHON_BARE,
+        held=MarkedOrBare(_LLAMA_4_MARKED, _PYTHON_BARE),
     ),
     # Llama 3.2, Gemma 3, ToolACE where they are told so
     ChatFormat(
         "pythonic",
         ("[func_name1(",),
-        PythonCalls("<|python_tag|>"),
-        bare=BareCalls(is_json=False),
+        _PYTHONIC_MARKED,
+        bare=_PYTHON_BARE,
+        held=MarkedOrBare(_PYTHONIC_MARKED, _PYTHON_BARE),
     ),
     ChatFormat(
         "llama-3",

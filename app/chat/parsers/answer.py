@@ -1,6 +1,6 @@
 """What answers are made of: calls, thoughts and text, and the markers around them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -39,6 +39,18 @@ class WritesCalls(Protocol):
 
     def write(self, lark: Lark, opener: str, tools: Sequence[Tool], /, *, many: bool) -> str:
         """The grammar of what follows `opener`: see `chat.lark`."""
+        ...
+
+
+@runtime_checkable
+class FindsCalls(Protocol):
+    """Calls that free text shows without a marker."""
+
+    def find(
+        self, lark: Lark, tools: Sequence[Tool], /, *, many: bool
+    ) -> Iterator[tuple[str, str]]:
+        """Any text up to and with the begin of a call, as terminals, and the grammar of what
+        follows each."""
         ...
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from app.chat.lark import Lark, one_of
 from app.chat.lark import quote as literal
+from app.chat.parsers.key_text import check_names, take_name
 from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import Malformed, Scanner, Steps
 from app.chat.parsers.schema import Schema
-from app.chat.parsers.text_grammar import write_parameters, write_text
+from app.chat.parsers.text_grammar import Member, Place, write_forms, write_members, write_text
 from app.chat.parsers.toolbox import Toolbox
 from app.chat.parsers.typed_text import TypedText, quote, read_typed
 from app.core.messages import Tool
@@ -72,16 +73,20 @@ class ArgumentPairs:
         return calls
 
     def _write_call(self, lark: Lark, mark: str, tool: Tool) -> str:
-        def write(key: str, schema: Schema) -> str:
-            head = f"{lark.space} {lark.text(f'<arg_key{mark}>')} {key}"
-            head = f"{head} {lark.text(f'</arg_key{mark}>')} {lark.space}"
-            value = write_text(lark, schema, f"</arg_value{mark}>")
-            return f"{head} {lark.text(f'<arg_value{mark}>')} {value}"
+        schema = Schema(tool.parameters or {}, tool.parameters or {})
+        key_end, place = f"</arg_key{mark}>", Place(f"</arg_value{mark}>")
+        check_names(schema, key_end, _KEY)
+
+        def write(member: Member) -> str:
+            head = f"{lark.space} {lark.text(f'<arg_key{mark}>')} {member.key}"
+            head = f"{head} {lark.text(key_end)} {lark.space} {lark.text(f'<arg_value{mark}>')}"
+            return f"{head} {write_text(lark, place, member.schema, member.reading)}"
 
         end = lark.text(f"<{self.name_end}{mark}>") if self.name_end else ""
-        close = lark.text(f"</tool_call{mark}>")
-        parameters = write_parameters(tool, write)
-        return f"{lark.space} {literal(tool.name)} {end} {parameters} {lark.space} {close}"
+        parameters = write_forms(schema, lambda form: write_members(lark, schema, form, write))
+        close = f"{lark.space} {lark.text(f'</tool_call{mark}>')}"
+        call = f"{lark.space} {literal(tool.name)} {end} {parameters} {close}"
+        return one_of(call, lark.check(schema.node))
 
     def _read_call(self, scan: Scanner, mark: str, toolbox: Toolbox) -> Steps[None]:
         """The call starts when what follows shows that its name was one."""
@@ -110,13 +115,13 @@ def _read_pairs(scan: Scanner, mark: str, schema: Schema) -> Steps[None]:
     comma = "{"
     has_next = True
     while has_next:
-        key = (yield from scan.read_word(_KEY)).strip()
+        key = yield from take_name(scan, schema.property_names, f"</arg_key{mark}>", _KEY)
         yield from scan.take(f"</arg_key{mark}>")
         yield from scan.skip_space()
         if (yield from scan.try_take(f"<arg_value{mark}>")):
             scan.add_arguments(f"{comma}{quote(key)}:")
             comma = ","
-            value = TypedText(schema.property(key).types, scan.add_arguments)
+            value = TypedText(schema.property(key), scan.add_arguments)
             yield from read_typed(scan, value, ends, is_end)
             yield from scan.skip_space()
         has_next = yield from scan.try_take(next_key)

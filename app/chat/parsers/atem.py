@@ -5,14 +5,17 @@ parameters. Calls in a text or a thought only speak of them.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from app.chat.lark import Lark, one_of, quote
 from app.chat.parsers.base import Reasoning, Text
 from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import Malformed, Scanner, Steps
 from app.chat.parsers.tagged_calls import Tag, TaggedCalls
 from app.chat.parsers.toolbox import Toolbox
+from app.core.messages import Tool
 
 START, MESSAGE = "<|start|>", "<|message|>"
 _ENDS = ("<|eom|>", "<|eot|>")
@@ -30,8 +33,7 @@ _TAGGED = TaggedCalls(
 
 @dataclass(frozen=True, slots=True)
 class AtemCalls:
-    """Calls in a message to a tool. A model cannot be held to them, for their header comes first,
-    and looks like that of any message."""
+    """Calls in a message to a tool."""
 
     @property
     def openers(self) -> Markers:
@@ -44,6 +46,20 @@ class AtemCalls:
     def read(self, scan: Scanner, opener: str, toolbox: Toolbox, /) -> Steps[None]:
         """The calls up to and with the closing marker. Raises Malformed."""
         yield from _TAGGED.read(scan, opener, toolbox)
+
+    def write(self, lark: Lark, opener: str, tools: Sequence[Tool], /, *, many: bool) -> str:
+        """How the calls are spelled: see `chat.lark`."""
+        return _TAGGED.write(lark, opener, tools, many=many)
+
+
+def write_message(lark: Lark, tools: Sequence[Tool]) -> str:
+    """A message to a tool with one call, from its recipient on."""
+    head = lark.rule(lark.text(f"{MESSAGE}{_TAGGED.open}"))
+    calls = (
+        f"{quote(tool.name)} {head} {_TAGGED.write(lark, _TAGGED.open, [tool], many=False)}"
+        for tool in tools
+    )
+    return one_of(*calls)
 
 
 class Atem:

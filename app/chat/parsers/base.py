@@ -37,9 +37,11 @@ class CallArguments:
 
 @dataclass(frozen=True, slots=True)
 class CallEnd:
-    """`is_whole`: the call was closed and its arguments are JSON."""
+    """`is_whole`: the call was closed and its arguments are JSON. `id`: what the model calls it, if
+    that came too late for its start."""
 
     is_whole: bool = True
+    id: str | None = None
 
 
 Part = Text | Reasoning | CallStart | CallArguments | CallEnd

@@ -57,7 +57,10 @@ class GemmaCalls:
     ) -> str:
         """How a call is spelled: see `chat.lark`."""
         writer = GemmaWriter(lark, QUOTE)
-        calls = (f"{quote(f'call:{tool.name}')} {writer.object(tool.parameters)}" for tool in tools)
+        calls = (
+            f"{quote(f'call:{tool.name}')} {writer.arguments(tool.parameters or {})}"
+            for tool in tools
+        )
         return f"{one_of(*calls)} {lark.text(CLOSE)}"
 
 

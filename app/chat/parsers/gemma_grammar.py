@@ -2,116 +2,88 @@
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Iterator
 
-from app.chat.lark import Lark, one_of, quote
-
-Node = Mapping[str, Any]
+from app.chat.lark import Lark, Unwritable, one_of, quote
+from app.chat.parsers.schema import Schema
+from app.chat.parsers.schema_forms import ObjectForm
+from app.chat.parsers.schema_nodes import NOTHING, Node
+from app.chat.parsers.string_grammar import write_strings
+from app.chat.parsers.text_grammar import (
+    TYPES,
+    Member,
+    check_listed,
+    write_forms,
+    write_members,
+    write_narrowed,
+)
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_.$-]+")
-_SCALARS = ("string", "number", "boolean", "null")
-_MAX_DEPTH = 8  # of values, and of references in a row: deeper ones are text
-_AND, _NOTHING = f" {quote(',')} ", '""'
+_CONTAINERS = frozenset({"array", "object"})
 
 
 class GemmaWriter:
-    """`marker` stands around strings. The tools' schemas hold no more than their grammar can: what
-    is not known here allows any value."""
+    """`marker` stands around strings."""
 
     def __init__(self, lark: Lark, marker: str) -> None:
         self._lark = lark
         self._marker = marker
         self._mark = lark.text(marker)
-        self._root: Node = {}
 
-    def object(self, parameters: Node | None) -> str:
-        """The arguments of one call, with their braces."""
-        self._root = parameters or {}
-        return self._object(self._root, _MAX_DEPTH)
+    def arguments(self, parameters: Node) -> str:
+        """Of one call, with their braces."""
+        schema = Schema(parameters, parameters)
+        return one_of(self._objects(schema), self._lark.check(parameters))
 
-    def _value(self, node: Node, depth: int) -> str:
-        node = self._follow(node)
-        if depth <= 0:
-            return self._of_type("string", node, depth)
-        if choices := node.get("anyOf") or node.get("oneOf"):
-            return one_of(*(self._value(_mapping(choice), depth - 1) for choice in choices))
-        if "enum" in node or "const" in node:
-            return one_of(*map(self._constant, node.get("enum", [node.get("const")])))
-        kinds: Any = node.get("type", _SCALARS)
-        ways = (self._of_type(one, node, depth) for one in _listed(kinds))
-        return self._lark.rule(one_of(*ways))
+    def _value(self, schema: Schema) -> str:
+        def write() -> str:
+            check_listed(schema, lambda text: self._marker not in text)
+            ways = list(self._ways(schema, schema.types or TYPES))
+            if not ways:
+                raise Unwritable("none of its values can be written")
+            return one_of(*ways)
 
-    def _of_type(self, kind: str, node: Node, depth: int) -> str:
-        lark = self._lark
-        if kind == "string":
-            return f"{self._mark} {lark.raw(node, self._marker)}"
-        if kind == "object":
-            return self._object(node, depth)
-        if kind == "array":
-            return self._array(node, depth)
-        return lark.json({**node, "type": kind})
+        node, root = schema.essence, None
+        if node is None:
+            node, root = schema.node, id(schema.root)
+        return self._lark.shared(json.dumps([node, root, schema.is_lenient]), write)
 
-    def _constant(self, value: Any) -> str:
-        if isinstance(value, str):
-            return f"{self._mark} {quote(value)} {self._mark}"
-        if isinstance(value, list):
-            items = map(self._constant, cast("list[Any]", value))
-            return f"{quote('[')} {_AND.join(items) or _NOTHING} {quote(']')}"
-        if isinstance(value, dict):
-            members = cast("dict[str, Any]", value).items()
-            written = (f"{self._key(key)} {self._constant(member)}" for key, member in members)
-            return f"{quote('{')} {_AND.join(written) or _NOTHING} {quote('}')}"
-        return quote(json.dumps(value))
+    def _ways(self, schema: Schema, types: frozenset[str]) -> Iterator[str]:
+        if strings := write_strings(schema) if "string" in types else "":
+            yield f"{self._mark} {self._lark.raw(strings, self._marker)}"
+        for kind in sorted(types - _CONTAINERS - {"string"}):
+            yield write_narrowed(self._lark, schema, frozenset({kind}))
+        if "object" in types:
+            yield self._objects(schema)
+        if "array" in types:
+            yield from self._arrays(schema)
 
-    def _array(self, node: Node, depth: int) -> str:
-        comma = quote(",")
-        item = self._value(_mapping(node.get("items")), depth - 1)
-        least, most = int(node.get("minItems", 0)), node.get("maxItems")
-        if most == 0:
-            return f"{quote('[')} {quote(']')}"
-        more = f"{{{max(least - 1, 0)},{'' if most is None else int(most) - 1}}}"
-        items = f"{item} ({comma} {item}){more}"
-        return f"{quote('[')} {items if least else f'({items})?'} {quote(']')}"
+    def _arrays(self, schema: Schema) -> Iterator[str]:
+        def write(node: Node) -> str:
+            return self._value(Schema(node, schema.root))
 
-    def _object(self, node: Node, depth: int) -> str:
-        node = self._follow(node)
-        properties = _mapping(node.get("properties"))
-        if not properties and node.get("additionalProperties") is not False:
-            anything = f"/[A-Za-z0-9_]+/ {quote(':')} {self._value({}, 1)}"
-            members = f"({anything} ({quote(',')} {anything})*)?"
+        for form in schema.arrays:
+            first = list(map(write, form.first_items))
+            further = None if form.further_items == NOTHING else write(form.further_items)
+            items = self._lark.items(first, further, form.bounds, quote(","))
+            yield f"{quote('[')} {items} {quote(']')}"
+
+    def _objects(self, schema: Schema) -> str:
+        def write(form: ObjectForm) -> str:
+            members = write_members(self._lark, schema, form, self._member, quote(","))
             return f"{quote('{')} {members} {quote('}')}"
-        required: Any = node.get("required", ())
-        written = [
-            (f"{self._key(name)} {self._value(_mapping(schema), depth - 1)}", name in required)
-            for name, schema in properties.items()
-        ]
-        return f"{quote('{')} {self._lark.sequence(written, quote(','))} {quote('}')}"
 
-    def _key(self, name: str) -> str:
+        return write_forms(schema, write)
+
+    def _member(self, member: Member) -> str:
+        return f"{self._key(member)} {self._value(member.schema)}"
+
+    def _key(self, member: Member) -> str:
+        name = member.name
+        if name is None:
+            return f"{member.key} {quote(':')}"
         if _BARE_KEY.fullmatch(name):
             return quote(f"{name}:")
+        if self._marker in name:
+            raise Unwritable(f"'{self._marker}' cannot stand in a name")
         return f"{self._mark} {quote(name)} {self._mark} {quote(':')}"
-
-    def _follow(self, node: Node) -> Node:
-        """Through references into the whole schema, and the one part of an `allOf`."""
-        for _ in range(_MAX_DEPTH):
-            reference, parts = node.get("$ref"), node.get("allOf")
-            if isinstance(reference, str) and reference.startswith("#"):
-                found: Any = self._root
-                for part in filter(None, reference[1:].split("/")):
-                    found = _mapping(found).get(part.replace("~1", "/").replace("~0", "~"))
-                node = _mapping(found)
-            elif isinstance(parts, list) and len(cast("list[Any]", parts)) == 1:
-                node = _mapping(parts[0])
-            else:
-                return node
-        return {}
-
-
-def _listed(kinds: Any) -> list[str]:
-    return [kinds] if isinstance(kinds, str) else list(kinds)
-
-
-def _mapping(value: Any) -> Node:
-    return cast("Node", value) if isinstance(value, Mapping) else {}

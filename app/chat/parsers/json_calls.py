@@ -1,11 +1,11 @@
 """Tool calls written as JSON objects: `{"name": ..., "arguments": {...}}` between markers."""
 
 import json
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.chat.lark import Lark, one_of, quote
+from app.chat.lark import ANY, Lark, escape, one_of, quote
 from app.chat.parsers.call_list import read_calls
 from app.chat.parsers.json_text import parse, read_parsed, read_value
 from app.chat.parsers.markers import Markers
@@ -16,6 +16,9 @@ from app.core.messages import Tool
 _WRAPPER = "function"  # OpenAI's own form: {"type": "function", "function": {"name": ...}}
 _AGAIN = r"/[ \t\r\n]{0,8}[,;]?[ \t\r\n]{0,8}\{/"  # a further call, which is no text
 _ID = {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,64}$"}
+_GAP = r"[ \t\r\n]*"
+_FIRST = rf'("(type|id)"{_GAP}:{_GAP}"[^"\\]*"{_GAP},{_GAP})*'
+_OPEN = rf"\{{{_GAP}"
 _BESIDE = frozenset({"type", "id"})  # what may stand before a name
 
 
@@ -25,8 +28,8 @@ class JsonCalls:
     with a bracket opens the array too.
 
     `name_keys`, `argument_keys` and `id_keys`: what the members are called; the first are what the
-    format itself writes. With `id_keys` a call is told when its id is known. Without `name_keys`
-    the name is the key: `{NAME: arguments}`. `other_opens`: what models write for `open` as well.
+    format itself writes. Without `name_keys` the name is the key: `{NAME: arguments}`.
+    `other_opens`: what models write for `open` as well.
     """
 
     open: str
@@ -68,6 +71,19 @@ class JsonCalls:
         calls = rest if opener.endswith("[") else f"{lark.space} {one_of(bare, array)}"
         return f"{calls} {lark.space} {lark.text(self.close)}" if self.close else calls
 
+    def find_objects(self, lark: Lark, tool: Tool) -> Iterator[tuple[str, str]]:
+        """Text up to the arguments of a call without markers, as terminals, and what follows."""
+        name = escape(json.dumps(tool.name, ensure_ascii=False))
+        keys = "|".join(map(escape, self.argument_keys))
+        call = rf'"{self.name_keys[0]}"{_GAP}:{_GAP}{name}{_GAP},{_GAP}"({keys})"{_GAP}:'
+        wrapper = rf'"{_WRAPPER}"{_GAP}:{_GAP}{_OPEN}'
+        arguments = f"{lark.space} {lark.json(tool.parameters or {})}"
+        close = f"{lark.space} {quote('}')}"
+        outer = rf"\{{{_GAP}{_FIRST}"
+        unwrapped = f"({ANY} & ~/(?s:.)*{outer}{wrapper.removesuffix(_OPEN)}/)"
+        yield rf"{unwrapped} /{outer}{call}/", f"{arguments} {close}"
+        yield f"{ANY} /{outer}{wrapper}{call}/", f"{arguments} {close} {close}"
+
     def _write_call(self, lark: Lark, tools: Sequence[Tool]) -> str:
         """From after its bracket."""
 
@@ -88,8 +104,9 @@ class JsonCalls:
         return f"{lark.space} {call} {lark.space} {quote('}')}"
 
     def read_call(self, scan: Scanner, known: Container[str] | None = None) -> Steps[None]:
-        """One object. The call starts as soon as it has its name, and its id if the format writes
-        one; arguments before that, or in a JSON string, are told when they are whole.
+        """One object. The call starts as soon as it has its name, or with its arguments where the
+        format writes an id, which may stand before them. Arguments before the name, or in a JSON
+        string, are told when they are whole.
 
         `known`: objects may be something else; only name and arguments of one of these are a call.
         """
@@ -107,7 +124,7 @@ class JsonCalls:
             elif key in self.argument_keys and call.arguments is None:
                 yield from _read_arguments(scan, call)
             elif key in self.id_keys and call.id is None:
-                call.id = str((yield from read_parsed(scan)))
+                call.set_id(scan, str((yield from read_parsed(scan))))
             elif not self.name_keys and call.name is None:
                 call.set_name(key)
                 yield from _read_arguments(scan, call)
@@ -130,6 +147,11 @@ class _Call:
         self._known = known
         self._waits_for_id = waits_for_id
 
+    def set_id(self, scan: Scanner, call_id: str) -> None:
+        self.id = call_id
+        if self.is_started:
+            scan.add_id(call_id)
+
     def set_name(self, name: Any) -> None:
         if not isinstance(name, str) or not name:
             raise Malformed
@@ -147,7 +169,7 @@ class _Call:
         lacks = self.name is None or (self._known is not None and self.arguments is None)
         if is_over and lacks:
             raise Malformed
-        waits = self._waits_for_id and self.id is None and not is_over
+        waits = self._waits_for_id and self.id is None and self.arguments is None and not is_over
         if self.name is None or self.is_started or lacks or waits:
             return
         scan.start_call(self.name, self.id)

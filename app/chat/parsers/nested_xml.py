@@ -3,25 +3,37 @@
 Whether an element is text, an object or an array, its schema tells, and what stands inside.
 """
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
-from app.chat.lark import Lark, one_of
+from app.chat.lark import NEVER, Lark, Unwritable, escape, one_of
 from app.chat.lark import quote as literal
-from app.chat.parsers.json_text import MAX_DEPTH
+from app.chat.parsers.json_text import MAX_DEPTH, read_value
+from app.chat.parsers.key_text import check_names, take_name
 from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import Malformed, Scanner, Steps
 from app.chat.parsers.schema import Schema
-from app.chat.parsers.text_grammar import write_text
+from app.chat.parsers.schema_forms import ObjectForm
+from app.chat.parsers.schema_nodes import NOTHING, Node
+from app.chat.parsers.text_grammar import (
+    TYPES,
+    Member,
+    Place,
+    write_forms,
+    write_members,
+    write_narrowed,
+    write_text,
+)
 from app.chat.parsers.toolbox import Toolbox
-from app.chat.parsers.typed_text import STRING, TypedText, quote
+from app.chat.parsers.typed_text import STRING, TypedText, quote, read_typed
 from app.core.messages import Tool
 
+_NAME_END = '">'
 _NAME = re.compile(r'[^<>"/\n]+')
 _ITEM = "item"
-_MAX_WRITTEN = 8
 _CONTAINERS = frozenset({"array", "object"})
 
 
@@ -47,9 +59,9 @@ class NestedXml:
         yield from scan.take(invoke)
         while True:
             name = yield from scan.read_word(_NAME)
-            yield from scan.take('">')
+            yield from scan.take(_NAME_END)
             scan.start_call(name)
-            yield from self._read_object(scan, toolbox.parameters_of(name), "invoke", 0)
+            yield from self._read_arguments(scan, toolbox.parameters_of(name))
             scan.end_call()
             scan.hold()
             yield from scan.skip_space()
@@ -59,56 +71,103 @@ class NestedXml:
 
     def write(self, lark: Lark, _opener: str, tools: Sequence[Tool], /, *, many: bool) -> str:
         """How the calls are spelled: see `chat.lark`."""
-        functions: list[str] = []
-        for tool in tools:
-            schema = Schema(tool.parameters or {}, tool.parameters or {})
-            name = literal(tool.name + '">')
-            functions.append(f"{name} {self._write_members(lark, schema, 'invoke', frozenset())}")
+        functions = (self._write_call(lark, tool) for tool in tools)
         invoke = lark.text(f'{self.mark}<invoke name="')
         call = lark.rule(f"{lark.blanks} {invoke} {one_of(*functions)}")
         close = lark.text(f"{self.mark}</tool_call>")
         calls = f"{call} {f'({call})*' if many else ''}"
         return f"{lark.text('<tool_call>')} {calls} {lark.blanks} {close}"
 
-    def _write_members(self, lark: Lark, schema: Schema, tag: str, above: frozenset[int]) -> str:
-        """Of an object, with its end. Where the schema names none, they may be any."""
-        end = f"{self.mark}</{tag}>"
-        if not schema.property_names and schema.node.get("additionalProperties") is not False:
-            return lark.until(end)
-        required: Any = schema.node.get("required", ())
-        members = (
-            f"({self._write_element(lark, schema.property(name), name, above)})"
-            f"{'' if name in required else '?'}"
-            for name in schema.property_names
-        )
-        return f"{' '.join(members)} {lark.text(end)}"
+    def _write_call(self, lark: Lark, tool: Tool) -> str:
+        schema = Schema(tool.parameters or {}, tool.parameters or {})
 
-    def _write_items(self, lark: Lark, schema: Schema, tag: str, above: frozenset[int]) -> str:
-        least, most = schema.node.get("minItems", 0), schema.node.get("maxItems", "")
-        item = self._write_element(lark, schema.items, _ITEM, above)
-        return f"({item}){{{least},{most}}} {lark.text(f'{self.mark}</{tag}>')}"
+        def write(form: ObjectForm) -> str:
+            if not form.names and (form.others != NOTHING or form.patterns):
+                end = lark.text(f"{self.mark}</invoke>")  # no rule can repeat any name
+                return f"{write_narrowed(lark, schema, schema.types)} {lark.blanks} {end}"
+            return self._write_members(lark, schema, form, "invoke")
 
-    def _write_element(self, lark: Lark, schema: Schema, tag: str, above: frozenset[int]) -> str:
-        """An element from its opening tag on. `above`: the schemas of those it stands in; one in
-        itself is not held to its schema any more."""
-        end, types = f"{self.mark}</{tag}>", schema.types
-        is_free = not types or id(schema.node) in above or len(above) == _MAX_WRITTEN
-        above |= {id(schema.node)}
-        ways = [lark.until(end)] if is_free else []
-        if types - _CONTAINERS and not is_free:
-            ways.append(write_text(lark, schema, end))
-        for node in () if is_free else schema.narrowed(types & _CONTAINERS):
-            part = Schema(node, schema.root)
-            if "array" in part.types:
-                ways.append(self._write_items(lark, part, tag, above))
-            if "object" in part.types:
-                ways.append(self._write_members(lark, part, tag, above))
-        return lark.rule(f"{lark.text(f'{self.mark}<{tag}>')} {one_of(*ways)}")
+        call = f"{literal(tool.name)} {literal(_NAME_END)} {write_forms(schema, write)}"
+        return one_of(call, lark.check(schema.node))
+
+    def _write_members(self, lark: Lark, schema: Schema, form: ObjectForm, tag: str) -> str:
+        """Of an object, with its end."""
+        check_names(schema, ">", _NAME)
+
+        def write(member: Member) -> str:
+            if member.name is None:  # an end tag cannot repeat what stands in the other
+                return lark.terminal("NEVER", NEVER)
+            return self._write_element(lark, member.schema, member.reading, member.name)
+
+        members = write_members(lark, schema, form, write)
+        return f"{members} {lark.text(f'{self.mark}</{tag}>')}"
+
+    def _write_element(self, lark: Lark, schema: Schema, reading: Schema, tag: str) -> str:
+        """An element from its opening tag on."""
+
+        def write() -> str:
+            ways = one_of(*self._write_inside(lark, schema, reading, tag))
+            return f"{lark.text(f'{self.mark}<')} {literal(f'{tag}>')} {ways}"
+
+        return lark.shared(json.dumps([tag, schema.node, reading.node]), write)
+
+    def _write_inside(self, lark: Lark, schema: Schema, reading: Schema, tag: str) -> Iterator[str]:
+        """The ways to write a value, up to and with the closing tag. An object or an array whose
+        elements cannot tell it stands there as JSON."""
+        left = schema.types or TYPES
+        for kind, write in (("object", self._write_objects), ("array", self._write_arrays)):
+            if kind in reading.types & left:
+                with suppress(Unwritable):
+                    yield from write(lark, schema, reading, tag)
+                    left -= {kind}
+        if left or schema.is_free:
+            avoid = rf"/[ \t\r\n]*{escape(self.mark)}<(?s:.)*/" if reading.types != STRING else ""
+            end = f"{self.mark}</{tag}>"
+            yield write_text(lark, Place(end, avoid=avoid), schema, reading, left)
+
+    def _write_objects(self, lark: Lark, schema: Schema, reading: Schema, tag: str) -> list[str]:
+        """Beside arrays, elements are items; and without elements, it may be something else."""
+        if "array" in reading.types:
+            raise Unwritable("objects beside arrays")
+        made: list[str] = []
+        for form in schema.objects:
+            is_map = not form.names and (form.others != NOTHING or form.patterns)
+            if is_map or not (_is_one(reading) or any(map(form.requires, form.names))):
+                raise Unwritable("members without names, or none at all")
+            made.append(self._write_members(lark, schema, form, tag))
+        return made
+
+    def _write_arrays(self, lark: Lark, schema: Schema, reading: Schema, tag: str) -> list[str]:
+        made: list[str] = []
+        end = lark.text(f"{self.mark}</{tag}>")
+        for form in schema.arrays:
+
+            def write(node: Node) -> str:
+                return self._write_element(lark, Schema(node, schema.root), schema.items, _ITEM)
+
+            least, most = form.bounds
+            if not (least or _is_one(reading)):
+                made += [f"{literal('[]')} {end}"]
+                least = 1
+            first = list(map(write, form.first_items))
+            further = None if form.further_items == NOTHING else write(form.further_items)
+            made.append(f"{lark.items(first, further, (least, most))} {end}")
+        return made
+
+    def _read_arguments(self, scan: Scanner, schema: Schema) -> Steps[None]:
+        """The elements of a call, or a JSON object, up to and with its end."""
+        yield from scan.skip_space()
+        if (yield from scan.peek()) != "{":
+            yield from self._read_object(scan, schema, "invoke", 0)
+            return
+        yield from read_value(scan, scan.add_arguments)
+        yield from scan.skip_space()
+        yield from scan.take(f"{self.mark}</invoke>")
 
     def _read_object(self, scan: Scanner, schema: Schema, tag: str, depth: int) -> Steps[None]:
         """The members of the element `tag`, up to and with its end."""
-        comma = "{"
-        while (key := (yield from self._next_tag(scan, tag))) is not None:
+        comma, known = "{", schema.property_names
+        while (key := (yield from self._next_tag(scan, tag, known))) is not None:
             scan.add_arguments(f"{comma}{quote(key)}:")
             comma = ","
             yield from self._read_element(scan, schema.property(key), key, depth + 1)
@@ -122,13 +181,13 @@ class NestedXml:
             yield from self._read_element(scan, schema.items, item, depth + 1)
         scan.add_arguments("[]" if comma == "[" else "]")
 
-    def _next_tag(self, scan: Scanner, parent: str) -> Steps[str | None]:
+    def _next_tag(self, scan: Scanner, parent: str, known: Sequence[str] = ()) -> Steps[str | None]:
         """The name of the next element; None where that around it ends."""
         yield from scan.skip_space()
         if (yield from scan.take_close(f"{self.mark}</{parent}>")):
             return None
         yield from scan.take(f"{self.mark}<")
-        name = yield from scan.read_word(_NAME)
+        name = yield from take_name(scan, known, ">", _NAME)
         yield from scan.take(">")
         return name
 
@@ -139,11 +198,8 @@ class NestedXml:
         types = schema.types
         is_text, first = (True, "") if types == STRING else (yield from self._look_inside(scan))
         if is_text or not (first or (types and types <= _CONTAINERS)):
-            text = TypedText(types, scan.add_arguments)
-            end = yield from scan.stream_until(Markers(f"{self.mark}</{tag}>"), text.add)
-            if end is None:
-                raise Malformed
-            text.end()
+            text = TypedText(schema, scan.add_arguments)
+            yield from read_typed(scan, text, Markers(f"{self.mark}</{tag}>"), _is_end)
         elif ("array" in types and ("object" not in types or first == _ITEM)) or (
             not types & _CONTAINERS and first == _ITEM
         ):
@@ -159,3 +215,13 @@ class NestedXml:
         first = "" if is_text else (yield from scan.read_word(_NAME))
         scan.restore()
         return is_text, first
+
+
+def _is_one(schema: Schema) -> bool:
+    """An object, or an array, and nothing else."""
+    return len(schema.types) == 1
+
+
+def _is_end(_marker: str) -> Steps[bool]:
+    return True
+    yield

@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from app.chat.lark import Lark, one_of, quote
+from app.chat.lark import Lark, one_of
 from app.chat.parsers.call_list import read_calls
 from app.chat.parsers.json_calls import JsonCalls
 from app.chat.parsers.markers import Markers
-from app.chat.parsers.python_grammar import write_list
+from app.chat.parsers.python_grammar import find_lists, write_list
 from app.chat.parsers.python_text import read_value
 from app.chat.parsers.scanner import Malformed, Scanner, Steps
 from app.chat.parsers.toolbox import Toolbox
@@ -18,13 +18,7 @@ from app.core.messages import Tool
 _OBJECTS = JsonCalls("{")
 _IN_FUNCTION = re.compile(r"[\w.\-]+")
 _IN_PARAMETER = re.compile(r"[^\s=,()\[\]{}\"']+")
-# How models that write objects without markers begin them, up to the name, and what goes on after
-# it: the comma, and the colon of the arguments.
-_STARTS = {
-    '{"name": "': ('", ', ": "),
-    '{"name":"': ('",', ":"),
-    '{"type": "function", "name": "': ('", ', ": "),
-}
+_UNPACK = "**"
 _METHOD = ".call"  # Llama 3.1 writes its own tools so: brave_search.call(query="...")
 
 
@@ -106,34 +100,36 @@ class BareCalls:
         calls = write_list(lark, tools, many=many) if opener == "[" else ""
         return one_of(calls, objects) if calls else objects
 
-    def write_begun(self, lark: Lark, start: str, tools: Sequence[Tool]) -> str:
-        """What follows one of `_STARTS`: the rest of a call, or what is none."""
-        name_end, colon = _STARTS[start]
-        key = f'{name_end}"{self.objects.argument_keys[0]}"{colon}'
-        heads = [f"{json.dumps(tool.name)[1:-1]}{key}" for tool in tools]
-        calls = (
-            f"{quote(head)} {lark.json(tool.parameters or {})} {lark.space} {quote('}')}"
-            for head, tool in zip(heads, tools, strict=True)
-        )
-        return one_of(*calls, lark.other(heads, is_some=True))
+    def find(
+        self, lark: Lark, tools: Sequence[Tool], /, *, many: bool
+    ) -> Iterator[tuple[str, str]]:
+        """Text up to and with the begin of a call, as terminals, and what follows each."""
+        for tool in tools:
+            yield from self.objects.find_objects(lark, tool)
+        yield from find_lists(lark, tools, many=many)
 
 
 @dataclass(frozen=True, slots=True)
 class MarkedOrBare:
-    """What calls in free text are held to: after a marker, and after what only begins like a call
-    until its name shows whether it is one."""
+    """What calls in free text are held to: after a marker, and where a tool's name shows that they
+    have begun."""
 
     marked: PythonCalls
     bare: BareCalls
 
     @property
     def openers(self) -> Markers:
-        return Markers(*self.marked.openers.texts, *_STARTS)
+        return self.marked.openers
 
     def write(self, lark: Lark, opener: str, tools: Sequence[Tool], /, *, many: bool) -> str:
-        if opener in _STARTS:
-            return self.bare.write_begun(lark, opener, tools)
+        """How the calls after a marker are spelled: see `chat.lark`."""
         return self.marked.write(lark, opener, tools, many=many)
+
+    def find(
+        self, lark: Lark, tools: Sequence[Tool], /, *, many: bool
+    ) -> Iterator[tuple[str, str]]:
+        """As `BareCalls.find`."""
+        yield from self.bare.find(lark, tools, many=many)
 
 
 def _read_call(
@@ -156,6 +152,12 @@ def _read_call(
 
 
 def _read_parameter(scan: Scanner) -> Steps[str]:
+    """A name with what follows it, or what unpacks a dictionary of them."""
+    if (yield from scan.try_take(_UNPACK)):
+        yield from scan.skip_space()
+        if (yield from scan.peek()) != "{":
+            raise Malformed
+        return _UNPACK
     name = yield from scan.read_word(_IN_PARAMETER)
     yield from scan.skip_space()
     yield from scan.take("=")
@@ -166,10 +168,15 @@ def _read_arguments(scan: Scanner, parameter: str) -> Steps[None]:
     """From the value of the first parameter on."""
     before = "{"
     while True:
-        scan.add_arguments(f"{before}{json.dumps(parameter, ensure_ascii=False)}: ")
-        before = ", "
-        yield from scan.skip_space()
-        yield from read_value(scan, scan.add_arguments)
+        if parameter == _UNPACK:
+            members = yield from _read_unpacked(scan)
+            scan.add_arguments(f"{before}{members}" if members else "")
+            before = ", " if members else before
+        else:
+            scan.add_arguments(f"{before}{json.dumps(parameter, ensure_ascii=False)}: ")
+            before = ", "
+            yield from scan.skip_space()
+            yield from read_value(scan, scan.add_arguments)
         yield from scan.skip_space()
         if (yield from scan.peek()) != ")":
             yield from scan.take(",")
@@ -177,4 +184,12 @@ def _read_arguments(scan: Scanner, parameter: str) -> Steps[None]:
         if (yield from scan.try_take(")")):
             break
         parameter = yield from _read_parameter(scan)
-    scan.add_arguments("}")
+    scan.add_arguments("}" if before == ", " else "{}")
+
+
+def _read_unpacked(scan: Scanner) -> Steps[str]:
+    """After `**`: the members of a dictionary, as names that Python has no word for need it."""
+    pieces: list[str] = []
+    yield from read_value(scan, pieces.append)
+    text = "".join(pieces)
+    return text[1:-1].strip()

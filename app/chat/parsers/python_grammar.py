@@ -1,23 +1,29 @@
 """The grammar of calls in Python. Values are spelled as in JSON: the reader takes both."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
-from app.chat.lark import Lark, one_of, quote
+from app.chat.lark import ANY, Lark, Unwritable, escape, one_of, quote
+from app.chat.parsers.schema import Schema
+from app.chat.parsers.string_grammar import all_of
+from app.chat.parsers.text_grammar import Member, write_forms, write_members, write_narrowed
 from app.core.messages import Tool
 
-# What says more of an object than the members that it may have.
-_BEYOND = frozenset(
-    {"$ref", "allOf", "anyOf", "oneOf", "if", "not", "enum", "const", "patternProperties"}
-    | {"propertyNames", "dependentRequired", "dependentSchemas", "minProperties", "maxProperties"}
-)
-_SHARED = ("$defs", "definitions", "x-guidance")
-_WORDS = {"boolean": ("True", "False"), "null": ("None",)}
+_WORDS = {frozenset({"boolean"}): ("True", "False"), frozenset({"null"}): ("None",)}
+_NOT_IN_NAME = re.compile(r"""[\s*=,()\[\]{}"']|^$""")
+# Arguments without names are no call, as soon as they can be told from one.
+_POSITIONAL = r"""/[ \t\r\n]*([^\s=,()\[\]{}"']+([ \t\r\n]+[^\s=\[{]|[,()\]}"'])|[,(\]}"'])/"""
+_NAME = r"""/[^\s*=,()\[\]{}"']+/"""
 
 
 def write_list(lark: Lark, tools: Sequence[Tool], *, many: bool) -> str:
     """A list of calls after its bracket; empty where no tool's arguments can be written so."""
-    made = [call for tool in tools if (call := _write_call(lark, tool))]
+    made: list[str] = []
+    for tool in tools:
+        with suppress(Unwritable):
+            made.append(f"{quote(f'{tool.name}(')} {_write_arguments(lark, tool)}")
     if not made:
         return ""
     call = lark.rule(one_of(*made))
@@ -25,35 +31,48 @@ def write_list(lark: Lark, tools: Sequence[Tool], *, many: bool) -> str:
     return f"{lark.space} {call} {more} {lark.space} {quote(']')}"
 
 
-def _write_call(lark: Lark, tool: Tool) -> str:
-    schema = tool.parameters or {}
-    properties: Any = schema.get("properties")
-    if not isinstance(properties, Mapping) or _BEYOND & schema.keys():
-        return ""
-    required: Any = schema.get("required", ())
-    shared = {key: schema[key] for key in _SHARED if key in schema}
-    named = cast("Mapping[str, Any]", properties).items()
-    members = [
-        (f"{quote(f'{name}=')} {_write_value(lark, node, shared)}", name in required)
-        for name, node in named
-        if _is_name(name)
-    ]
-    if any(not _is_name(name) for name in required):
-        return ""
-    return f"{quote(f'{tool.name}(')} {lark.sequence(members, _comma(lark))} {quote(')')}"
+def find_lists(lark: Lark, tools: Sequence[Tool], *, many: bool) -> Iterator[tuple[str, str]]:
+    """Text up to the first call of a list and its bracket, as terminals, and what follows each."""
+    further = write_list(lark, tools, many=True) if many else ""
+    end = f"{lark.space} {quote(']')}"
+    end = one_of(end, f"{lark.space} {quote(',')} {further}") if further else end
+    # what follows is free again, but where there may be one call only nothing more is looked for
+    other = lark.lazy(_POSITIONAL) if many else f"{lark.lazy(_POSITIONAL)} {lark.anything}"
+    for tool in tools:
+        with suppress(Unwritable):
+            start = rf"/\[[ \t\r\n]*{escape(tool.name)}(\.call)?\(/"
+            call = f"{_write_arguments(lark, tool)} {end}"
+            yield f"{ANY} {start}", one_of(call, other)
 
 
-def _write_value(lark: Lark, node: Any, shared: Mapping[str, Any]) -> str:
-    if not isinstance(node, Mapping):
-        return lark.json({})
-    schema = cast("Mapping[str, Any]", node)
-    words = _WORDS.get(str(schema.get("type")), ()) if schema.keys().isdisjoint(_BEYOND) else ()
-    return one_of(*map(quote, words), lark.json({**shared, **schema}))
+def _write_arguments(lark: Lark, tool: Tool) -> str:
+    """With the bracket at their end."""
+    schema = Schema(tool.parameters or {}, tool.parameters or {})
+
+    def write(member: Member) -> str:
+        value = _write_value(lark, member.schema)
+        if member.name is None:
+            key = lark.terminal("KEY", all_of(member.key, _NAME))
+        elif _NOT_IN_NAME.search(member.name):
+            key = f"{quote(json.dumps(member.name, ensure_ascii=False))} {lark.space} {quote(':')}"
+            return (
+                f"{quote('**{')} {lark.space} {key} {lark.space} {value} {lark.space} {quote('}')}"
+            )
+        else:
+            key = member.key
+        return f"{key} {quote('=')} {value}"
+
+    members = write_forms(
+        schema, lambda form: write_members(lark, schema, form, write, _comma(lark))
+    )
+    return f"{members} {quote(')')}"
+
+
+def _write_value(lark: Lark, schema: Schema) -> str:
+    is_plain = schema.open_types == schema.types
+    words = _WORDS.get(schema.types, ()) if is_plain else ()
+    return one_of(*map(quote, words), write_narrowed(lark, schema, schema.types))
 
 
 def _comma(lark: Lark) -> str:
     return lark.rule(f"{lark.space} {quote(',')} {lark.space}")
-
-
-def _is_name(name: str) -> bool:
-    return not set(name) & set("=,()[]{}\"'") and not any(char.isspace() for char in name)

@@ -29,6 +29,7 @@ class Scanner(ArrivingText):
         self.n_calls = 0
         self.has_text = False
         self._call: list[str] | None = None  # the arguments told so far of the call that is open
+        self._late_id: str | None = None  # of that call, if it came after its start
         self._parts: list[Part] = []
         self._is_after_call = False
         self._gap = ""  # white space between text and markup, told when more text comes
@@ -116,6 +117,10 @@ class Scanner(ArrivingText):
         self.n_calls += 1
         self._parts.append(CallStart(name, call_id))
 
+    def add_id(self, call_id: str) -> None:
+        """Of the call that is open: what comes of it until then need not wait for it."""
+        self._late_id = call_id
+
     def add_arguments(self, text: str) -> None:
         """A piece of the arguments' JSON text."""
         if self._call is not None and text:
@@ -133,7 +138,8 @@ class Scanner(ArrivingText):
     def _close(self, *, is_whole: bool) -> None:
         self._call = None
         self._is_after_call = True
-        self._parts.append(CallEnd(is_whole))
+        self._parts.append(CallEnd(is_whole, self._late_id))
+        self._late_id = None
 
 
 def is_json(text: str) -> bool:

@@ -1,21 +1,39 @@
 """What a JSON schema says about values that arrive as text: their types, and where they lie."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import NoneType
 from typing import Any, cast
 
-Node = Mapping[str, Any]
-
-_TYPES = (
-    (NoneType, "null"),
-    (bool, "boolean"),  # before the numbers, for Python's is one
-    (int, "integer"),
-    (float, "number"),
-    (str, "string"),
-    (Mapping, "object"),
-    (Sequence, "array"),
+from app.chat.parsers.schema_forms import ArrayForm, ObjectForm
+from app.chat.parsers.schema_nodes import (
+    CHOICES,
+    KINDS,
+    NOTHING,
+    KindFinder,
+    Node,
+    Way,
+    WayFinder,
+    admits_value,
+    as_list,
+    as_mapping,
+    as_types,
+    drop_equal,
+    find_reference,
+    identity,
+    list_parts,
+    list_references,
+    own_kinds,
 )
+
+_OPTIONS = "x-guidance"  # of llguidance
+_DEFINITIONS = frozenset({"$defs", "definitions"})
+_AS_THEY_ARE = frozenset({"const", "enum", "default", "examples"}) | _DEFINITIONS
+_MAPS = frozenset({"properties", "patternProperties", "dependentSchemas"})
+_ANNOTATIONS = _DEFINITIONS | {
+    *("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"),
+    *("$comment", "$schema", "$id", "$anchor", _OPTIONS),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,63 +49,78 @@ class Schema:
     @property
     def types(self) -> frozenset[str]:
         """The JSON types that are allowed; empty where all are, or none is known."""
-        allowed: set[str] = set()
+        kinds = KindFinder(self.root).find(self.node)
+        return frozenset() if kinds == KINDS else as_types(kinds)
+
+    @property
+    def open_types(self) -> frozenset[str]:
+        """The JSON types of which not only some values are listed."""
+        return as_types(KindFinder(self.root, is_open=True).find(self.node))
+
+    @property
+    def is_free(self) -> bool:
+        """It says nothing."""
+        return self.node.keys() <= _ANNOTATIONS
+
+    @property
+    def essence(self) -> Node | None:
+        """The node without what only describes it; None where it refers to others."""
+        if '"$ref"' in json.dumps(self.node):
+            return None
+        return {key: value for key, value in self.node.items() if key not in _ANNOTATIONS}
+
+    @property
+    def is_lenient(self) -> bool:
+        """What cannot be enforced is not."""
+        options = as_mapping(self.root.get(_OPTIONS))
+        return bool(options.get("lenient"))
+
+    @property
+    def constants(self) -> list[Any]:
+        """The values that are listed, if they are, as far as types and lists tell."""
+        found: dict[str, Any] = {}
         for node in self._nodes():
-            types = _own_types(node)
-            if types is None and any(_allows_all(choice) for choice in _choices(node)):
-                return frozenset()
-            allowed |= types or set()
-        return frozenset(allowed)
+            values: Any = [node["const"]] if "const" in node else node.get("enum", ())
+            found |= {identity(value): value for value in as_list(values)}
+        return [value for value in found.values() if self.admits(value)]
 
-    @property
-    def whole(self) -> Node:
-        """With all that it refers to or that must hold as well; empty where there is a choice."""
-        nodes = list(self._nodes())
-        if any(_choices(node) for node in nodes):
-            return {}
-        return {key: value for node in reversed(nodes) for key, value in node.items()}
-
-    @property
-    def definitions(self) -> Node:
-        """What references lead to, also from a part that stands alone."""
-        return {key: self.root[key] for key in ("$defs", "definitions") if key in self.root}
-
-    def narrowed(self, types: frozenset[str]) -> list[Node]:
-        """The alternatives that allow some of `types`, and no longer any other."""
-        left: list[Node] = []
-        waiting, seen = [self.node], set[int]()
-        while waiting:
-            node = waiting.pop(0)
-            own = _own_types(node)
-            choices = [] if own else [*_choices(node), *_references(node, self.root)]
-            allowed = sorted(types if own is None else own & types)
-            if not choices and allowed:
-                left.append({**node, "type": allowed[0] if len(allowed) == 1 else allowed})
-            waiting += [choice for choice in choices if id(choice) not in seen]
-            seen |= set(map(id, choices))
-        return left
-
-    @property
-    def items(self) -> "Schema":
-        """What the items of an array must be."""
-        return self._first("items")
+    def admits(self, value: Any) -> bool:
+        """Whether types and lists of values allow it; nothing else is looked at."""
+        ways = WayFinder(self.root).find(self.node)
+        return any(all(admits_value(node, value) for node in way) for way in ways)
 
     @property
     def property_names(self) -> tuple[str, ...]:
-        nodes = (_mapping(node.get("properties")) for node in self._nodes())
+        nodes = (as_mapping(node.get("properties")) for node in self._nodes())
         return tuple(dict.fromkeys(name for node in nodes for name in node))
 
-    def property(self, name: str) -> "Schema":
-        """What the member `name` of an object must be."""
-        for node in self._nodes():
-            found: Any = _mapping(node.get("properties")).get(name)
-            if isinstance(found, Mapping):
-                return Schema(cast("Node", found), self.root)
-        return self._first("additionalProperties")
+    @property
+    def items(self) -> "Schema":
+        """What the items of an array may be."""
+        return self._any_of([item for form in self.arrays for item in form.all_items])
 
-    def _first(self, key: str) -> "Schema":
-        found: Any = next((node[key] for node in self._nodes() if key in node), None)
-        return Schema(_mapping(found), self.root)
+    @property
+    def objects(self) -> list["ObjectForm"]:
+        """The ways to be an object."""
+        return [ObjectForm(way, self.root) for way in self._ways("object")]
+
+    @property
+    def arrays(self) -> list["ArrayForm"]:
+        """The ways to be an array."""
+        return [ArrayForm(way, self.root) for way in self._ways("array")]
+
+    def property(self, name: str) -> "Schema":
+        """What the member `name` of an object may be."""
+        return self._any_of([form.member(name) for form in self.objects])
+
+    def _ways(self, kind: str) -> list[Way]:
+        ways = WayFinder(self.root, unfolds=True).find(self.node)
+        return [way for way in ways if all(kind in own_kinds(node) for node in way)]
+
+    def _any_of(self, parts: list[Node]) -> "Schema":
+        parts = [part for part in drop_equal(parts) if part != NOTHING]
+        whole: Node = {"anyOf": parts} if parts else {}
+        return Schema(parts[0] if len(parts) == 1 else whole, self.root)
 
     def _nodes(self) -> Iterator[Node]:
         """The node, and all that it refers to or is put together of; each once."""
@@ -98,59 +131,35 @@ class Schema:
                 continue
             seen.add(id(node))
             yield node
-            waiting += [*_choices(node), *_parts(node, "allOf"), *_references(node, self.root)]
+            choices = [part for key in CHOICES for part in list_parts(node, key)]
+            waiting += [*choices, *list_parts(node, "allOf"), *list_references(node, self.root)]
 
 
-def type_of(value: Any) -> str:
-    """The JSON type of a parsed value; every whole number is an integer."""
-    if isinstance(value, float) and value.is_integer():
-        return "integer"
-    return next(name for kind, name in _TYPES if isinstance(value, kind))
+def stand_alone(schema: Schema) -> Node:
+    """The node with all that it refers to, and how it is to be read, so that it can stand without
+    its root."""
+    names: dict[str, str] = {}
 
+    def copy(value: Any, *, is_map: bool = False) -> Any:
+        if isinstance(value, list):
+            return [copy(one) for one in cast("list[Any]", value)]
+        if not isinstance(value, Mapping):
+            return value
+        made: dict[str, Any] = {}
+        for key, part in cast("Node", value).items():
+            if not is_map and key == "$ref" and isinstance(part, str) and part.startswith("#"):
+                made[key] = f"#/$defs/{names.setdefault(part, str(len(names)))}"
+            elif is_map or key not in _AS_THEY_ARE:
+                made[key] = copy(part, is_map=not is_map and key in _MAPS)
+            elif key not in _DEFINITIONS:
+                made[key] = part
+        return made
 
-def _own_types(node: Node) -> set[str] | None:
-    match node:
-        case {"type": str(name)}:
-            return {name}
-        case {"type": [_, *_] as names}:
-            return {str(name) for name in names}
-        case {"const": value}:
-            return {type_of(value)}
-        case {"enum": [_, *_] as values}:
-            return {type_of(value) for value in values}
-        case {"properties": _}:
-            return {"object"}
-        case _:
-            return {"array"} if "items" in node else None
-
-
-def _allows_all(node: Node) -> bool:
-    refers = "$ref" in node or _choices(node) or _parts(node, "allOf")
-    return not refers and _own_types(node) is None
-
-
-def _choices(node: Node) -> list[Node]:
-    return _parts(node, "anyOf") + _parts(node, "oneOf")
-
-
-def _parts(node: Node, key: str) -> list[Node]:
-    found: Any = node.get(key)
-    is_list = isinstance(found, Sequence) and not isinstance(found, str)
-    return [_mapping(part) for part in cast("Sequence[Any]", found)] if is_list else []
-
-
-def _references(node: Node, root: Node) -> list[Node]:
-    """What a reference within the schema (`#/$defs/a`) points to."""
-    if "$ref" not in node:
-        return []
-    found: Any = root
-    reference = node["$ref"]
-    if not isinstance(reference, str) or not reference.startswith("#"):
-        return [{}]
-    for step in reference.split("/")[1:]:
-        found = _mapping(found).get(step.replace("~1", "/").replace("~0", "~"))
-    return [_mapping(found)]
-
-
-def _mapping(value: Any) -> Node:
-    return cast("Node", value) if isinstance(value, Mapping) else {}
+    whole = copy(schema.node)
+    definitions: dict[str, Any] = {}
+    while len(definitions) < len(names):
+        reference = list(names)[len(definitions)]
+        found = find_reference(reference, schema.root)
+        definitions[names[reference]] = copy({} if found is None else found)
+    shared = {_OPTIONS: schema.root[_OPTIONS]} if _OPTIONS in schema.root else {}
+    return {**whole, **({"$defs": definitions} if definitions else {}), **shared}

@@ -4,22 +4,33 @@
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from app.chat.lark import Lark, one_of
+from app.chat.lark import Lark, escape, one_of
 from app.chat.lark import quote as literal
+from app.chat.parsers import string_grammar as strings
 from app.chat.parsers.json_text import read_value
+from app.chat.parsers.key_text import check_names, take_name
 from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import Malformed, Scanner, Steps
 from app.chat.parsers.schema import Schema
-from app.chat.parsers.text_grammar import TYPES, write_parameters, write_text, write_typed
+from app.chat.parsers.text_grammar import (
+    TYPES,
+    Member,
+    Place,
+    write_forms,
+    write_members,
+    write_text,
+    write_typed,
+)
 from app.chat.parsers.toolbox import Toolbox
 from app.chat.parsers.typed_text import STRING, TypedText, quote, read_typed
 from app.core.messages import Tool
 
 _NAME = re.compile(r'[^<>"\n]+')
 _ATTRIBUTES = re.compile(r"[^<>\n]+")
+_SPACE = r"[ \t\r\n]*"
 _ATTRIBUTE = re.compile(r'(\w+)="(\w*)"')
 
 
@@ -46,15 +57,19 @@ class Tag:
         between = f"{lark.text(self.name_end)} {told and f'/{told}/'}" if self.name_end else ""
         return f"{name} {between} {lark.text(self.end)}"
 
-    def read_name(self, scan: Scanner) -> Steps[tuple[str, str]]:
-        """After `open`: the name and the attributes. Raises Malformed."""
-        name = yield from scan.read_word(_NAME)
+    def read_name(self, scan: Scanner, known: Iterable[str] = ()) -> Steps[tuple[str, str]]:
+        """After `open`: the name and the attributes. `known`: names that may look like markup.
+        Raises Malformed."""
+        spelled = map(self.spell, known)
+        name = yield from take_name(scan, spelled, self.name_end or self.end, _NAME)
         yield from scan.take(self.name_end)
         attributes = (yield from scan.read_word(_ATTRIBUTES)) if self.name_end else ""
         yield from scan.take(self.end)
-        if self.is_escaped:
-            name = name.replace("&quot;", '"').replace("&amp;", "&")
-        return name.strip(), attributes
+        return (_unescape(name) if self.is_escaped else name), attributes
+
+    def spell(self, name: str) -> str:
+        """How a name is written."""
+        return name.replace("&", "&amp;").replace('"', "&quot;") if self.is_escaped else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +129,50 @@ class TaggedCalls:
         return f"{start} {calls} {lark.space} {lark.text(self.close)}"
 
     def _write_call(self, lark: Lark, tool: Tool) -> str:
-        parameters = write_parameters(tool, lambda key, of: self._write_parameter(lark, key, of))
-        head = self.call.write(lark, literal(tool.name))
-        return f"{head} {parameters} {lark.space} {lark.text(self.call.close)}"
+        schema = Schema(tool.parameters or {}, tool.parameters or {})
+        avoid = self._write_markup(lark, schema)
+        check_names(schema, self.parameter.name_end or self.parameter.end, _NAME)
 
-    def _write_parameter(self, lark: Lark, key: str, schema: Schema) -> str:
-        tag, pad = self.parameter, literal(self.pad) if self.pad else ""
+        def write(member: Member) -> str:
+            return self._write_parameter(lark, member, avoid)
+
+        head = self.call.write(lark, literal(tool.name))
+        parameters = write_forms(schema, lambda form: write_members(lark, schema, form, write))
+        end = f"{lark.space} {lark.text(self.call.close)}"
+        return one_of(f"{head} {parameters} {end}", lark.check(schema.node))
+
+    def _write_parameter(self, lark: Lark, member: Member, avoid: str) -> str:
+        tag, schema = self.parameter, member.schema
+        if member.name is not None:
+            member = replace(member, key=literal(tag.spell(member.name)))
         if tag.attributes:
-            ways = one_of(
-                *(
-                    f"{tag.write(lark, key, name)} {write_typed(lark, schema, name, tag.close)}"
-                    for name in sorted(schema.types or TYPES)
-                )
-            )
+            ways = one_of(*self._write_typed(lark, member))
         else:
-            ways = f"{tag.write(lark, key)} {pad} {write_text(lark, schema, tag.close, self.pad)}"
+            pad = literal(self.pad) if self.pad else ""
+            place = Place(tag.close, self.pad, avoid)
+            value = write_text(lark, place, schema, member.reading)
+            ways = f"{tag.write(lark, member.key)} {pad} {value}"
         return f"{lark.space} {lark.text(tag.open)} {ways}"
+
+    def _write_typed(self, lark: Lark, member: Member) -> Iterator[str]:
+        tag, schema = self.parameter, member.schema
+        for name in sorted(schema.types or TYPES):
+            value = write_typed(lark, schema, name, tag.close)
+            yield f"{tag.write(lark, member.key, name)} {value}"
+
+    def _write_markup(self, lark: Lark, schema: Schema) -> str:
+        """A terminal of strings that the reader would take for more than a value; empty where
+        there are none."""
+        markup: list[str] = []
+        if self.quotes:
+            markup.append(f"/{escape(self.quotes[0])}(?s:.)*/")
+        if self.pad:
+            pad, tag = escape(self.pad), self.parameter
+            names = "|".join(map(escape, schema.property_names))
+            follows = [f"{escape(self.call.close)}{_SPACE}{escape(self.close)}"]
+            follows += [f"{escape(tag.open)}({names}){escape(tag.end)}"] if names else []
+            markup.append(f"/(?s:.)*{pad}({'|'.join(follows)})(?s:.)*/")
+        return lark.terminal("MARKUP", strings.one_of(*markup)) if markup else ""
 
     def _skip_closing(self, scan: Scanner) -> Steps[None]:
         """What closes functions and blocks; some models write it more than once."""
@@ -163,10 +206,11 @@ class TaggedCalls:
             yield from scan.skip_space()
             if not (yield from scan.try_take(self.parameter.open)):
                 break
-            key, attributes = yield from self.parameter.read_name(scan)
+            key, attributes = yield from self.parameter.read_name(scan, schema.property_names)
             scan.add_arguments(f"{',' if keys else '{'}{quote(key)}:")
             keys.add(key)
-            value = TypedText(_types(attributes, schema.property(key)), scan.add_arguments)
+            kind = schema.property(key)
+            value = TypedText(kind, scan.add_arguments, _types(attributes, kind))
             yield from self._read_value(scan, value, frozenset(schema.property_names) - keys)
         if not (yield from scan.take_close(self.call.close)) and not (
             self.close and scan.has_more and (yield from scan.looks_at(self.close))
@@ -211,6 +255,10 @@ class TaggedCalls:
         if not is_next:
             scan.skip(len(marker))
         return is_next
+
+
+def _unescape(name: str) -> str:
+    return name.replace("&quot;", '"').replace("&amp;", "&")
 
 
 def _types(attributes: str, schema: Schema) -> frozenset[str]:

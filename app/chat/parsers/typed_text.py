@@ -2,16 +2,21 @@
 
 import ast
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 from app.chat.parsers.markers import Markers
-from app.chat.parsers.scanner import Malformed, Scanner, Steps
-from app.chat.parsers.schema import type_of
+from app.chat.parsers.scanner import SPACE, Malformed, Scanner, Steps
+from app.chat.parsers.schema import Schema
+from app.chat.parsers.schema_nodes import type_of
 
 STRING = frozenset({"string"})
 _NULLABLE_STRING = frozenset({"string", "null"})
+_BRACKETS = {"[": "array", "{": "object"}
 _NULLS = ("null", "None")
+_JSON_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+_JSON_START = re.compile(r"[\s\w,:.+\[\]{}-]*")
 _WORDS = {"true": "true", "false": "false", "null": "null", "none": "null"}
 
 
@@ -19,14 +24,18 @@ class TypedText:
     """The text of one value while it arrives.
 
     A string is told as it comes. Any other value is told when it is whole, and so is one of which
-    only the whole shows whether it is a string. `types` is what the schema allows; empty for all.
+    only the whole shows whether it is a string. `types` is what the schema allows, or the format
+    itself tells; empty for all.
     """
 
-    def __init__(self, types: frozenset[str], tell: Callable[[str], None]) -> None:
-        self._types = types
+    def __init__(
+        self, schema: Schema, tell: Callable[[str], None], types: frozenset[str] | None = None
+    ) -> None:
+        self._schema = schema
+        self._types = schema.types if types is None else types
         self._tell = tell
         self._pieces: list[str] = []
-        self._is_string = types == STRING
+        self._is_string = self._types == STRING
         if self._is_string:
             tell('"')
 
@@ -40,7 +49,15 @@ class TypedText:
             self._tell('"' + escape(self._text))
 
     def end(self) -> None:
-        self._tell('"' if self._is_string else to_json(self._text, self._types))
+        self._tell('"' if self._is_string else to_json(self._text, self._types, self._schema))
+
+    @property
+    def is_in_string(self) -> bool:
+        """What has come is JSON so far, and ends within a string of an array or an object."""
+        if self._is_string or _BRACKETS.get(self._text.lstrip(SPACE)[:1]) not in self._types:
+            return False
+        before, quote_mark, inside = _JSON_STRING.sub("", self._text).partition('"')
+        return bool(quote_mark) and "\n" not in inside and bool(_JSON_START.fullmatch(before))
 
     @property
     def _text(self) -> str:
@@ -56,7 +73,7 @@ def read_typed(
         marker = yield from scan.stream_until(ends, value.add)
         if marker is None:
             raise Malformed
-        if (yield from is_end(marker)):
+        if not value.is_in_string and (yield from is_end(marker)):
             break
         value.add(marker)
     value.end()
@@ -72,18 +89,25 @@ def quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def to_json(text: str, types: frozenset[str]) -> str:
-    """JSON text of one of `types` (empty: of any), a string where `text` is nothing else."""
+def read_text(text: str, schema: Schema) -> Any:
+    """The value that `text` is read as."""
+    return json.loads(to_json(text, schema.types, schema))
+
+
+def to_json(text: str, types: frozenset[str], schema: Schema) -> str:
+    """JSON text of one of `types` (empty: of any), a string where `text` is nothing else. Of what
+    could be several, `schema` says what is allowed."""
     if types == STRING:
         return quote(text)
-    value = text.strip()
-    if types == _NULLABLE_STRING:
-        return "null" if value in _NULLS else quote(text)
+    value = text.strip(SPACE)
     if (parsed := _parse(value)) is not None:
         found = type_of(parsed[0])
         wider = "number" if found == "integer" else found
-        if "string" not in types or (found != "string" and types & {found, wider}):
+        is_meant = found != "string" and bool(types & {found, wider}) and schema.admits(parsed[0])
+        if "string" not in types or is_meant:
             return value
+    if types == _NULLABLE_STRING and value in _NULLS and value not in schema.constants:
+        return "null"
     if types and "string" not in types:
         written = _WORDS.get(value.lower()) or _from_python(value) or _from_escaped(value)
         if written is not None:

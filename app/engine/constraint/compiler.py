@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import llguidance
 import numpy as np
 
-from app.chat.lark import JSON_OPTIONS
+from app.chat.lark import JSON_OPTIONS, Unwritable
 from app.core.errors import InvalidConstraint, InvalidGrammar
 from app.core.messages import Tool
 from app.core.requests import Choice, Constraint, Grammar, JsonObject, JsonSchema, Regex
@@ -23,7 +24,7 @@ from app.engine.constraint.lark import check_inline_schemas, choice_to_lark
 from app.engine.constraint.matcher import GrammarConstraint, TokenConstraint, find_failure
 from app.engine.constraint.rehearsal import Rehearsal
 from app.engine.constraint.schema import check_multiples, check_strict, find_fault, spell
-from app.engine.constraint.tools import loosen_faulty, prepare
+from app.engine.constraint.tools import OPTIONS, ease_all, prepare
 from app.engine.constraint.vocabulary import read_vocabulary
 
 MAX_CHARACTERS = 256 * 1024
@@ -153,7 +154,10 @@ class ConstraintCompiler:
 
     def _write(self, body: dict[str, Any] | None, frame: Frame) -> str:
         knows_end = body is None or body.get("json_schema") is not None
-        outer = frame.wrap(self._vocabulary, has_body=body is not None, knows_end=knows_end)
+        try:
+            outer = frame.wrap(self._vocabulary, has_body=body is not None, knows_end=knows_end)
+        except RecursionError:
+            raise Unwritable("it is nested too deeply") from None
         parts = [] if outer is None else [{"lark_grammar": outer}]
         if body is not None and not (frame.calls is not None and frame.calls.must):
             parts.append(body)
@@ -169,10 +173,9 @@ class ConstraintCompiler:
                 raise self._refusal(constraint, reason)
         grammar, reason = self._try(body, frame)
         if reason is not None and frame.calls is not None:
-            tools = loosen_faulty(frame.calls.tools, self._find_problem)
-            grammar, reason = self._try(
-                body, replace(frame, calls=replace(frame.calls, tools=tools))
-            )
+            calls = frame.calls
+            tools = ease_all(calls.tools, partial(self._find_problem, calls))
+            grammar, reason = self._try(body, replace(frame, calls=replace(calls, tools=tools)))
         if reason is None:
             started = time.thread_time()
             matcher: Any = llguidance.LLMatcher(
@@ -189,16 +192,21 @@ class ConstraintCompiler:
 
     def _try(self, body: dict[str, Any] | None, frame: Frame) -> tuple[str, str | None]:
         """A grammar, and what is wrong with it."""
-        grammar = self._write(body, frame)
+        try:
+            grammar = self._write(body, frame)
+        except Unwritable as error:
+            return "", f"the format of the model has no way to say it: {error}"
         is_long = len(grammar) > MAX_CHARACTERS + MAX_TOOL_CHARACTERS
         return grammar, _TOO_LONG if is_long else self._rehearse(grammar)
 
-    def _find_problem(self, tool: Tool) -> str | None:
+    def _find_problem(self, calls: Calls, tool: Tool) -> str | None:
         """Why the schema of a tool cannot be used. Raises InvalidConstraint for strict ones."""
-        schema = dict(tool.parameters or {})
-        reason = self._rehearse(_spell_grammars({"json_schema": schema}))
+        reason = self._try(None, Frame(calls=replace(calls, tools=(tool,))))[1]
         if reason is not None and tool.strict:
-            raise self._refusal(JsonSchema(schema, tool.source), reason)
+            schema = dict(tool.parameters or {})
+            told = self._rehearse(_spell_grammars({"json_schema": schema}))
+            if told is not None:
+                raise self._refusal(JsonSchema(schema, tool.source), told)
         return reason
 
     def _refusal(self, constraint: Constraint, reason: str) -> InvalidConstraint | InvalidGrammar:
@@ -227,10 +235,10 @@ def _spell_grammars(*grammars: dict[str, Any]) -> str:
 
 
 def _with_options(schema: dict[str, Any], source: str) -> dict[str, Any]:
-    given: Any = schema.get("x-guidance", {})
+    given: Any = schema.get(OPTIONS, {})
     if not isinstance(given, dict):
-        raise InvalidConstraint("'x-guidance' must be an object.", param=f"{source}.x-guidance")
-    return {**schema, "x-guidance": {**JSON_OPTIONS, **given}}
+        raise InvalidConstraint(f"'{OPTIONS}' must be an object.", param=f"{source}.{OPTIONS}")
+    return {**schema, OPTIONS: {**JSON_OPTIONS, **given}}
 
 
 def _check_length(text: str, most: int, source: str) -> None:

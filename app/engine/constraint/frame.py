@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from app.chat.lark import Lark, one_of, token
+from app.chat.lark import Lark, Outset, one_of, token
 from app.chat.parsers.answer import Reply
 from app.core.messages import Tool
 from app.engine.constraint.vocabulary import Vocabulary
@@ -17,11 +17,21 @@ class WriteCalls(Protocol):
     def __call__(self, lark: Lark, opener: str, tools: Sequence[Tool], /, *, many: bool) -> str: ...
 
 
+class FindCalls(Protocol):
+    """A call syntax's `find`: terminals that calls begin with, and the rest of each."""
+
+    def __call__(
+        self, lark: Lark, tools: Sequence[Tool], /, *, many: bool
+    ) -> Iterator[tuple[str, str]]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Calls:
     """The tools that may be called. `openers`: what a call begins with; `must`: an answer is made
     of calls; `many`: of more than one, if the model likes. `prompt_end`: it may have begun an
-    opener, which the answer then only has to finish; or a whole call, which is `open_call` then."""
+    opener, which the answer then only has to finish; or a whole call, which is `open_call` then.
+    `find`: what shows calls in free text beside openers; `outset`: how answers are written that
+    begin with a call, if not with an opener."""
 
     write: WriteCalls
     openers: tuple[str, ...]
@@ -30,6 +40,8 @@ class Calls:
     many: bool = True
     prompt_end: str = ""
     open_call: str = ""
+    find: FindCalls | None = None
+    outset: Outset | None = None
 
     @property
     def entered(self) -> str:
@@ -140,7 +152,11 @@ class _Writer:
 
     def _only_calls(self, calls: Calls) -> str:
         """From the first token on, or from what the prompt has begun."""
-        lark = self._lark
+        lark, outset = self._lark, calls.outset
+        if outset is not None:
+            message = lark.rule(outset.write(lark, calls.tools))
+            more = f"({lark.text(outset.again)} {message})*" if calls.many else ""
+            return f"{lark.text(outset.open)} {message} {more}"
         opener = calls.openers[0]
         ways = [f"{lark.text(opener)} {self._rest(calls, opener)}"]
         ways += (f"{lark.text(left)} {self._rest(calls, o)}" for left, o in calls.begun.items())
@@ -179,8 +195,11 @@ class _Writer:
 
     def _opened(self, calls: Calls, beside: str) -> str:
         """Any text, and then a call."""
-        until = self._lark.until
-        ways = (f"{until(o, beside=beside)} {self._rest(calls, o)}" for o in calls.openers)
+        lark = self._lark
+        ways = [f"{lark.until(o, beside=beside)} {self._rest(calls, o)}" for o in calls.openers]
+        if calls.find is not None:
+            found = calls.find(lark, calls.tools, many=calls.many)
+            ways.append(lark.one_until(found, beside))
         return one_of(*ways)
 
     def _beside_thought(self) -> str:

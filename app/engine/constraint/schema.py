@@ -36,7 +36,9 @@ def check_multiples(value: Any, source: str) -> None:
     while left:
         path, one = left.pop()
         step = cast("dict[str, Any]", one).get("multipleOf") if isinstance(one, dict) else None
-        if isinstance(step, int | float) and math.isfinite(step) and step:
+        if isinstance(step, bool) or not isinstance(step, int | float):
+            step = 0
+        if math.isfinite(step) and step:
             common = math.lcm(common, _digits(step))
             if common > _MOST_REMAINDERS:
                 raise InvalidConstraint(

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from app.core.errors import InvalidConstraint
 from app.core.messages import Tool
@@ -13,6 +13,10 @@ from app.engine.constraint.schema import check_multiples, check_strict, spell
 
 _log = logging.getLogger(__name__)
 
+FindProblem = Callable[[Tool], str | None]
+"""Why the schema of a tool cannot be used, if so. Raises InvalidConstraint for strict ones."""
+
+OPTIONS = "x-guidance"  # of llguidance, for a schema
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 _NOTHING: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 # what may name further members of an object than `properties` does
@@ -49,17 +53,38 @@ def loosen(tool: Tool, reason: str) -> Tool:
     return replace(tool, parameters=ANY_OBJECT)
 
 
-def loosen_faulty(
-    tools: tuple[Tool, ...], find_problem: Callable[[Tool], str | None]
-) -> tuple[Tool, ...]:
-    """The tools of a grammar that does not compile, those at fault loosened: all of them, where
-    it is no single one. Raises InvalidConstraint for strict ones."""
+def ease(tool: Tool, find_problem: FindProblem) -> Tool:
+    """The tool without what cannot be enforced of its schema; if that does not help, with the
+    schema of any object. Raises InvalidConstraint for one that is strict."""
+    reason = find_problem(tool)
+    if reason is None:
+        return tool
+    schema = dict(tool.parameters or {})
+    if tool.strict:
+        raise InvalidConstraint(f"The JSON schema cannot be used: {reason}.", param=tool.source)
+    given: Any = schema.get(OPTIONS)
+    options = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+    eased = replace(tool, parameters={**schema, OPTIONS: {**options, "lenient": True}})
+    if find_problem(eased) is not None:
+        return loosen(tool, reason)
+    _log.warning(
+        "the arguments of tool '%s' are not held to all of their schema: %s", tool.name, reason
+    )
+    return eased
+
+
+def ease_all(tools: tuple[Tool, ...], find_problem: FindProblem) -> tuple[Tool, ...]:
+    """The tools of a grammar that does not compile, those at fault eased: all of them are loosened,
+    where it is no single one. Raises InvalidConstraint for strict ones."""
     deadline = time.monotonic() + _SEARCH_SECONDS
     made: list[Tool] = []
     for tool in tools:
-        late = time.monotonic() > deadline
-        reason = "the tools take too long to compile" if late else find_problem(tool)
-        made.append(tool if reason is None else loosen(tool, reason))
+        is_late = time.monotonic() > deadline
+        made.append(
+            loosen(tool, "the tools take too long to compile")
+            if is_late
+            else ease(tool, find_problem)
+        )
     if made != list(tools):
         return tuple(made)
     return tuple(loosen(tool, "together the tools are too large") for tool in tools)

@@ -17,7 +17,7 @@ from app.chat.parsers.base import (
 @dataclass
 class Read:
     """What came out, pieces joined. A call is a list of name and arguments, and of its id where
-    the format carries one."""
+    the format carries one, early or late."""
 
     content: str = ""
     reasoning: str = ""
@@ -41,6 +41,7 @@ class Read:
                     self.calls[-1][1] += part.text
                 case CallEnd():
                     self.ended.append(part.is_whole)
+                    self.calls[-1] += [part.id] if part.id else []
 
 
 def read(make: Callable[[], StreamParser], *pieces: str) -> Read:
@@ -71,7 +72,7 @@ def read_cut_off(make: Callable[[], StreamParser], text: str) -> None:
         assert told.content.startswith(before.content)
         assert told.reasoning.startswith(before.reasoning)
         for (name, arguments, *rest), known in zip(told.calls, before.calls, strict=False):
-            assert (name, arguments[: len(known[1])], *rest) == tuple(known)
+            assert [name, arguments[: len(known[1])], *rest][: len(known)] == known
         assert len(told.calls) >= len(before.calls)
         before = told
         read(make, text[:at])

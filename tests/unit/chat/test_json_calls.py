@@ -140,14 +140,21 @@ def test_after_the_first_call_of_a_list_only_what_is_no_call_is_text() -> None:
     )
 
 
-def test_a_call_waits_for_an_id_that_comes_last() -> None:
+def test_arguments_do_not_wait_for_an_id_that_comes_last() -> None:
     mistral = parser("mistral-nemo")
-    assert mistral.feed('[TOOL_CALLS][{"name": "f", "arguments": {"a": 1}') == []
-    assert mistral.feed(', "id": "abc"') == [CallStart("f", "abc"), CallArguments('{"a": 1}')]
-    assert mistral.feed("}") == [CallEnd()]
+    assert mistral.feed('[TOOL_CALLS][{"name": "f", "argum') == []
+    assert mistral.feed('ents": {"a"') == [CallStart("f"), CallArguments('{"a"')]
+    assert mistral.feed(': 1}, "id": "abc"') == [CallArguments(": 1}")]
+    assert mistral.feed("}") == [CallEnd(id="abc")]
 
 
-def test_a_call_does_not_wait_longer_than_its_object_for_an_id() -> None:
+def test_an_id_before_the_arguments_names_the_call() -> None:
+    mistral = parser("mistral-nemo")
+    text = '[TOOL_CALLS][{"name": "f", "id": "abc", "arguments": {}}]'
+    assert mistral.feed(text)[0] == CallStart("f", "abc")
+
+
+def test_a_call_needs_no_id() -> None:
     text = '[TOOL_CALLS] [{"name": "f", "arguments": {"a": 1}}]'
     assert read_every_way(partial(parser, "mistral-nemo"), text) == Read(
         calls=[["f", '{"a": 1}']], ended=[True]

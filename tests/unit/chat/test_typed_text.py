@@ -112,10 +112,10 @@ def test_a_tool_without_parameters_allows_everything() -> None:
 )
 def test_text_as_json(text: str, types: str, value: Any) -> None:
     allowed = frozenset(types.split())
-    assert json.loads(to_json(text, allowed)) == value
+    assert json.loads(to_json(text, allowed, Schema())) == value
     for pieces in ([text], [text[:1], text[1:]], [*text[:50], text[50:]]):
         told: list[str] = []
-        typed = TypedText(allowed, told.append)
+        typed = TypedText(Schema(), told.append, allowed)
         for piece in pieces:
             typed.add(piece)
         typed.end()
@@ -124,13 +124,13 @@ def test_text_as_json(text: str, types: str, value: Any) -> None:
 
 def test_a_string_is_told_as_it_comes() -> None:
     told: list[str] = []
-    TypedText(frozenset({"string"}), told.append).add("a\nb")
+    TypedText(Schema({"type": "string"}), told.append).add("a\nb")
     assert told == ['"', "a\\nb"]
 
 
 def test_a_string_that_could_be_null_is_told_as_soon_as_it_is_not() -> None:
     told: list[str] = []
-    typed = TypedText(frozenset({"string", "null"}), told.append)
+    typed = TypedText(Schema({"type": ["string", "null"]}), told.append)
     typed.add("nul")
     assert told == []
     typed.add("l and void")

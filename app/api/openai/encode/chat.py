@@ -11,6 +11,7 @@ from app.core.events import (
     TextDelta,
     TokenLogprob,
     ToolCallDelta,
+    ToolCallEnd,
     ToolCallStart,
 )
 
@@ -87,6 +88,9 @@ class ChatAnswer:
                 self.calls.append({"id": event.id, "type": "function", "function": function})
             case ToolCallDelta():
                 self.calls[event.index]["function"]["arguments"] += event.arguments
+            case ToolCallEnd():
+                call = self.calls[event.index]
+                call["id"] = call["id"] or event.own_id
             case Finished():
                 self.reason = event.reason
             case _:

@@ -91,25 +91,28 @@ class Database:
             raise unavailable(self.reason)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncGenerator[AsyncConnection]:
-        """A transaction that changes nothing. Raises StoreUnavailable."""
-        async with self._transaction(is_writing=False) as connection:
+    async def reading(self, patience: float = _PATIENCE) -> AsyncGenerator[AsyncConnection]:
+        """A transaction that changes nothing, of at most `patience` seconds. Raises
+        StoreUnavailable."""
+        async with self._transaction(patience, is_writing=False) as connection:
             yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncConnection]:
         """A transaction, kept unless something is raised. Raises StoreUnavailable."""
-        async with self._transaction(is_writing=True) as connection:
+        async with self._transaction(_PATIENCE, is_writing=True) as connection:
             yield connection
 
     @asynccontextmanager
-    async def _transaction(self, *, is_writing: bool) -> AsyncGenerator[AsyncConnection]:
+    async def _transaction(
+        self, patience: float, *, is_writing: bool
+    ) -> AsyncGenerator[AsyncConnection]:
         self.check()
         if self._engine is None:
             raise unavailable("it is closed")
         engine = self._writer(self._engine) if is_writing else self._engine
         try:
-            async with asyncio.timeout(_PATIENCE), engine.begin() as connection:
+            async with asyncio.timeout(patience), engine.begin() as connection:
                 yield connection
         except Exception as error:
             if not is_outage(error):

@@ -92,6 +92,12 @@ class Keeper:
         await self._workers.join()
         await self._beat()
         await self._interrupt_dead()
+        try:
+            await self._tidy()
+        except StoreUnavailable as error:  # too slow at it: that keeps nobody from using it
+            _log.warning("the database could not be tidied up", reason=error.message)
+
+    async def _tidy(self) -> None:
         if time.monotonic() >= self._next_retention:
             self._next_retention = time.monotonic() + _RETENTION
             if deleted := await self._retention.apply():

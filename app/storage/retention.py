@@ -6,7 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Float, String, Text, cast, delete, exists, func, literal, select, union_all
+from sqlalchemy import (
+    Float,
+    String,
+    Text,
+    cast,
+    delete,
+    exists,
+    func,
+    literal,
+    select,
+    text,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
@@ -17,6 +29,11 @@ from app.storage.tables import CompletionRow, ConversationRow, ItemRow, Response
 
 _CHUNK = 200
 """Rows deleted in one transaction, so that nobody waits long for their turn."""
+_MERGED_PAGES = 256
+_CHANGES = 2
+"""A merge that changed fewer rows had nothing to do, says SQLite."""
+_PATIENCE = 300.0
+"""Seconds for looking at everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +79,9 @@ class Retention:
         """
         if not self._database.is_sqlite:
             return
-        async with self._database.writing() as connection:
-            await connection.exec_driver_sql(
-                "INSERT INTO items_search(items_search) VALUES('optimize')"
-            )
+        step = -_MERGED_PAGES  # the first one says that everything is to be merged
+        while await self._merge(step):
+            step = _MERGED_PAGES
         connection = await self._database.connect()
         try:
             raw = (await connection.get_raw_connection()).driver_connection
@@ -77,6 +93,15 @@ class Retention:
         finally:
             await connection.close()
 
+    async def _merge(self, pages: int) -> bool:
+        """A part of the search's index, so that no writer waits for long. Whether more is left."""
+        count = text("SELECT total_changes()")
+        merge = text("INSERT INTO items_search(items_search, rank) VALUES('merge', :pages)")
+        async with self._database.writing() as connection:
+            before = await connection.scalar(count)
+            await connection.execute(merge, {"pages": pages})
+            return (await connection.scalar(count) or 0) - (before or 0) >= _CHANGES
+
     async def _find_expired(self) -> list[_Old]:
         now = time.time()
         found: list[_Old] = []
@@ -85,7 +110,7 @@ class Retention:
             (_responses(), self._limits.response_age),
             (_completions(), self._limits.response_age),
         )
-        async with self._database.reading() as connection:
+        async with self._database.reading(_PATIENCE) as connection:
             for query, age in ages:
                 if math.isfinite(age):
                     old = query.subquery()
@@ -95,7 +120,7 @@ class Retention:
 
     async def _find_excess(self) -> list[_Old]:
         everything = union_all(_conversations(), _responses(), _completions()).subquery()
-        async with self._database.reading() as connection:
+        async with self._database.reading(_PATIENCE) as connection:
             total = (await connection.scalar(select(func.sum(everything.c.size)))) or 0
             excess = total - self._limits.size
             if excess <= 0:

@@ -25,6 +25,8 @@ ADD: FunctionToolParam = {
     },
 }
 QUESTION = "What is the capital of France?"
+IMAGE = {"type": "input_image", "image_url": "https://example.com/llama.png"}
+UNENFORCEABLE = {"type": "json_schema", "name": "x", "schema": {"not": {}}}
 SMALL = "random"
 PARIS = "The capital of France is Paris."
 
@@ -303,7 +305,7 @@ def test_deleted_is_gone(client: OpenAI) -> None:
     client.responses.delete(answer.id)
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve(answer.id)
-    with pytest.raises(openai.BadRequestError, match=r"previous_response_id|There is no response"):
+    with pytest.raises(openai.BadRequestError, match="There is no response"):
         ask(client, previous_response_id=answer.id)
 
 
@@ -394,20 +396,14 @@ def test_stored_chat_completions(client: OpenAI) -> None:
 def test_mistakes_are_told(client: OpenAI) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"input": []}, "input"),
-        (
-            {"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
-            "input[0].content[0]",
-        ),
+        ({"input": [{"role": "user", "content": [IMAGE]}]}, "input[0].content[0]"),
         ({"input": [{"type": "web_search_call", "id": "x"}]}, "input[0].type"),
         ({"tools": [{"type": "file_search"}]}, "tools[0]"),
         ({"tools": [{"type": "mcp", "server_label": "x"}]}, "tools[0]"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"previous_response_id": "resp_x"}, "previous_response_id"),
         ({"conversation": "conv_x"}, "conversation"),
-        (
-            {"text": {"format": {"type": "json_schema", "name": "x", "schema": {"not": {}}}}},
-            "text.format.schema.not",
-        ),
+        ({"text": {"format": UNENFORCEABLE}}, "text.format.schema.not"),
         ({"background": True, "store": False}, "background"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
         ({"max_output_tokens": 0}, "max_output_tokens"),

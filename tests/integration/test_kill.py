@@ -106,7 +106,7 @@ def check(server: Server, talk: Talk, killed: float) -> str:
     return kept["status"]
 
 
-@pytest.mark.timeout(60 + 20 * KILLS)
+@pytest.mark.timeout(120 + 60 * KILLS)
 def test_what_was_said_outlives_a_kill(tmp_path: Path) -> None:
     chance, numbers = random.Random(7), itertools.count()
     talks: list[Talk] = []

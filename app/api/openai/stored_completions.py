@@ -82,6 +82,8 @@ class CompletionRoutes:
             for name, value in query.items()
             if name.startswith(_KEY)
         }
+        if any('"' in key or "\\" in key for key in metadata):
+            raise BadRequest("A key of 'metadata' holds a quote.", param="metadata")
         listed = await self.completions.all(
             owner_of(request), read_page(request, "asc"), query.get("model"), metadata
         )

@@ -1,5 +1,6 @@
 """Chat completions that are kept: storing them, and the routes that show them."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -43,7 +44,7 @@ async def keep(store: CompletionStore, owner: str, wanted: Keep, body: bytes) ->
             owner,
             Completion(
                 id=answer["id"],
-                created_at=answer["created"],
+                created_at=time.time(),  # finer than what the answer says: lists are ordered by it
                 model=answer["model"],
                 metadata=wanted.metadata,
                 messages=wanted.messages,

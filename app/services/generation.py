@@ -9,6 +9,7 @@ from app.core.adapters import spell
 from app.core.errors import (
     BadRequest,
     Draining,
+    ModelNotFound,
     QueueFull,
     QueueTimeout,
 )
@@ -60,7 +61,10 @@ class GenerationService:
 
     def load_progress(self, model: str) -> float | None:
         """The share of the model that is loaded, 0 to 1, where that is known."""
-        return self._pool.find(model).load_progress
+        try:
+            return self._pool.find(model).load_progress
+        except ModelNotFound:  # gone meanwhile: who waits for it is told so
+            return None
 
     async def settled(self) -> None:
         """Until every closed generation has given its model back."""

@@ -485,3 +485,9 @@ async def test_the_record() -> None:
     assert record.ttft_seconds is not None
     assert record.total_seconds is not None
     assert bench.metrics.names() == ["queue", "ttft", "inter_token"]
+
+
+async def test_a_model_that_is_gone_while_it_loads_has_come_no_further() -> None:
+    bench = Bench(Script(("a",)))
+    assert bench.service.is_loaded(INFO.id)
+    assert bench.service.load_progress("removed") is None

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ models:
     aliases: [small]
     lora:
       - {id: one, source: one.gguf}
-      - {id: two, source: two.gguf, scale: 0.5}
+      - {id: two, source: two.gguf, scale: 2}
   - id: spoilt
     source: builtin://corral-tiny
     lora:
@@ -31,20 +32,21 @@ models:
 WAYS: dict[str, list[dict[str, Any]]] = {
     "none": [{"model": "tiny"}, {"model": "tiny", "lora": []}, {"model": "corral-tiny"}],
     "one": [{"model": "tiny:one"}, {"model": "small:one"}, {"model": "tiny", "lora": [{"id": 0}]}],
-    "two": [{"model": "tiny:two:latest"}, {"model": "small", "lora": [{"id": 1, "scale": 0.5}]}],
+    "two": [{"model": "tiny:two:latest"}, {"model": "small", "lora": [{"id": 1, "scale": 2}]}],
     "both": [
-        {"model": "tiny", "lora": [{"id": "two", "scale": -1}, {"id": "one", "scale": 0.5}]},
-        {"model": "tiny", "lora": [{"id": 0, "scale": 0.5}, {"id": 1, "scale": -1}]},
+        {"model": "tiny", "lora": [{"id": "two", "scale": -2}, {"id": "one", "scale": 0.5}]},
+        {"model": "tiny", "lora": [{"id": 0, "scale": 0.5}, {"id": 1, "scale": -2}]},
     ],
 }
-QUESTIONS = ("Name three colors.", "Say hello.")
+# the model is sure of these answers; adapters make it more or less so
+QUESTIONS = ("What is 2 times 6?", "What is the capital of France?")
 
 
 @pytest.fixture(scope="module")
 def adapted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder: Path = tmp_path_factory.mktemp("adapters")
     for seed, name in enumerate(("one", "two"), 1):
-        adapter = make_adapter(BUILTIN, strength=0.2 * seed, seed=seed)
+        adapter = make_adapter(BUILTIN, strength=0.4 / seed, seed=seed)
         write_adapter(folder / f"{name}.gguf", adapter)
     write_adapter(folder / "other.gguf", make_adapter(TINY_LLAMA))
     (folder / "models.yaml").write_text(MANIFEST)
@@ -53,16 +55,27 @@ def adapted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running.assert_no_alarm()
 
 
-async def say(server: Server, question: str, **fields: Any) -> str:
+async def say(server: Server, question: str, **fields: Any) -> tuple[str, list[float]]:
+    """An answer, and the log-probability of each of its tokens."""
     body = {
         "messages": [{"role": "user", "content": question}],
         "max_tokens": 12,
         "temperature": 0,
+        "logprobs": True,
         **fields,
     }
     answer = await ask(server.port, "POST", CHAT, body)
     assert answer.status == 200, answer.body
-    return answer.json()["choices"][0]["message"]["content"]
+    (choice,) = answer.json()["choices"]
+    chances = [token["logprob"] for token in choice["logprobs"]["content"]]
+    return choice["message"]["content"], chances
+
+
+def distance(one: tuple[str, list[float]], other: tuple[str, list[float]]) -> float:
+    """Of the log-probabilities; that to another text is infinite."""
+    if one[0] != other[0]:
+        return math.inf
+    return max(abs(mine - its) for mine, its in zip(one[1], other[1], strict=True))
 
 
 async def test_each_way_to_ask_gives_the_same_alone_and_at_once(adapted: Server) -> None:
@@ -71,12 +84,14 @@ async def test_each_way_to_ask_gives_the_same_alone_and_at_once(adapted: Server)
         for name, ways in WAYS.items()
         for question in QUESTIONS
     }
-    for question in QUESTIONS:
-        assert len({alone[name, question] for name in WAYS}) >= 2, "adapters make a difference"
     asked = [(name, way) for name, ways in WAYS.items() for way in ways] * 2
     for question in QUESTIONS:
         found = await asyncio.gather(*(say(adapted, question, **way) for _, way in asked))
-        assert list(found) == [alone[name, question] for name, _ in asked]
+        for (name, way), said in zip(asked, found, strict=True):
+            own = distance(said, alone[name, question])
+            others = [distance(said, alone[one, question]) for one in WAYS if one != name]
+            # steps of other sizes move the last digits
+            assert own < min(0.1, *others), way
     await wait_idle(adapted)
     assert adapted.metrics().value("corral_adapter_switches_total", model="tiny") > 4
 
@@ -106,7 +121,8 @@ async def test_an_adapter_that_does_not_fit_harms_nobody(adapted: Server) -> Non
     assert answer.status == 500
     assert "The file other.gguf cannot be loaded: tensor" in answer.error["message"]
     assert "incorrect shape" in answer.error["message"]
-    assert await say(adapted, "What is 3 plus 4?", model="tiny:one")
+    text, _ = await say(adapted, "What is 3 plus 4?", model="tiny:one")
+    assert "7" in text
 
 
 async def test_files_are_not_deleted_by_the_name_of_an_adapter(adapted: Server) -> None:

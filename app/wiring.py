@@ -17,6 +17,7 @@ from app.catalog.blobs import BlobStore
 from app.catalog.entries import ModelEntry, read_catalog
 from app.catalog.file_pins import PINS
 from app.catalog.pulls import Pulls
+from app.config.effective import list_settings
 from app.config.hardware import usable_cores
 from app.config.manifest import Manifest, read_manifest
 from app.config.settings import Settings
@@ -40,14 +41,17 @@ from app.services.models import ModelService
 from app.services.pulls import PullService
 from app.services.rerank import RerankService
 from app.services.responses.service import ResponseService
+from app.services.status import StatusService
 from app.services.storage import StorageService
 from app.services.texts import TextService
 from app.services.uploads import UploadService
 from app.storage.address import read_address
 from app.storage.retention import Limits
 from app.storage.store import Store, make_store
+from app.telemetry.journal import Journal
 from app.telemetry.logging import Progress, llama_log_sink, load_progress
 from app.telemetry.metrics import Metrics
+from app.web.site import read_site
 
 _NONE = "none"
 
@@ -104,7 +108,8 @@ def build_service(
     metrics.watch(pool.stats, pool.states, pool.memory)
     preload = _choose_preload(settings, pool)
     generation = GenerationService(pool, metrics, queue_timeout=settings.queue_timeout)
-    gate = DrainGate()
+    gate, journal = DrainGate(), Journal()
+    status = StatusService(pool, journal, library.devices)
     store = _make_store(settings)
     texts = TextService(pool)
     responses = ResponseService(
@@ -124,6 +129,10 @@ def build_service(
         pool=pool,
         metrics=metrics,
         settings=settings,
+        effective=list_settings(settings),
+        status=status,
+        journal=journal,
+        site=read_site(),
         fingerprint=build,
         keys=keys,
         gate=gate,
@@ -138,6 +147,7 @@ def build_service(
         beside = [
             asyncio.create_task(_preload(pool, preload, on_failure)),
             asyncio.create_task(reloader.watch()),
+            asyncio.create_task(status.watch()),
         ]
         try:
             yield

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from app.api.admin.model_routes import AdminModelRoutes
 from app.api.admin.pull_routes import AdminPullRoutes
+from app.api.admin.status_routes import POLLED, StatusRoutes
 from app.api.errors import answer_corral_error, answer_http_exception
 from app.api.middleware.auth import AuthMiddleware
 from app.api.middleware.body_limit import BodyLimitMiddleware
@@ -29,9 +30,10 @@ from app.api.openai.responses.routes import ResponseRoutes
 from app.api.openai.routes import OpenAIRoutes
 from app.api.openai.stored_completions import CompletionRoutes
 from app.api.openai.text_routes import TextRoutes
-from app.api.ops import OpsRoutes
+from app.api.ops import FrontPage, OpsRoutes
 from app.api.origins import OriginGuard
 from app.api.rerank.routes import RerankRoutes
+from app.config.effective import EffectiveSetting
 from app.core.errors import CorralError
 from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
@@ -40,10 +42,12 @@ from app.services.ports import GenerationMetrics, ModelPool
 from app.services.pulls import PullService
 from app.services.rerank import RerankService
 from app.services.responses.service import ResponseService
+from app.services.status import StatusService
 from app.services.storage import StorageService
 from app.services.texts import TextService
 from app.services.uploads import UploadService
 from app.storage.store import Store
+from app.telemetry.journal import Journal
 
 _EXPOSED = ("x-request-id", "openai-processing-ms", "x-corral-ignored", "retry-after")
 
@@ -56,6 +60,15 @@ class HttpMetrics(GenerationMetrics, Protocol):
     def render(self) -> tuple[bytes, str]:
         """Body and content type."""
         ...
+
+
+class Site(FrontPage, Protocol):
+    """The browser UI's files; `paths` are open without a key."""
+
+    @property
+    def paths(self) -> frozenset[str]: ...
+
+    def routes(self) -> list[Route]: ...
 
 
 class ApiSettings(Protocol):
@@ -104,6 +117,10 @@ def create_api(
     pool: ModelPool,
     metrics: HttpMetrics,
     settings: ApiSettings,
+    effective: Sequence[EffectiveSetting],
+    status: StatusService,
+    journal: Journal,
+    site: Site,
     fingerprint: str,
     keys: KeyRing,
     gate: DrainGate | None = None,
@@ -115,6 +132,8 @@ def create_api(
     `EmbeddingService(pool)`, `ModelService(pool)`, `StorageService(pool, dir, reload)`,
     `TextService(pool)`, `RerankService(pool)`, `PullService(...)`, `UploadService(blobs)` and
     `ResponseService(generation, pool, store, ...)`. `store` is what is kept.
+    `effective` are the settings as they are shown, `journal` gets a line for each request, `site`
+    is the browser UI.
     `fingerprint` names the llama.cpp build ("b" and a number), `keys` says who is let in. The
     application has no lifespan of its own: the composition starts and stops the pool. On SIGTERM it
     calls `gate.close()`, waits for `gate.wait_idle()` up to the drain timeout, and then stops. The
@@ -122,7 +141,15 @@ def create_api(
     "request").
     """
     gate = gate or DrainGate()
-    ops = OpsRoutes(pool, metrics, gate, store).routes()
+    ops = OpsRoutes(pool, metrics, gate, store, site)
+    watching = StatusRoutes(
+        status=status,
+        journal=journal,
+        settings=effective,
+        state=ops.describe_state,
+        fingerprint=fingerprint,
+        ping_interval=settings.sse_ping_interval,
+    )
     guard = OriginGuard(keys.is_open, settings.is_local, settings.cors_origins)
     limits = Limits(max_n=settings.max_n, max_messages=settings.max_messages)
     openai = [
@@ -175,11 +202,21 @@ def create_api(
             models, storage, settings.max_loaded_models, settings.max_json_depth
         ).routes(),
         *AdminPullRoutes(pulls, settings.max_json_depth, settings.sse_ping_interval).routes(),
+        *watching.routes(),
     ]
-    routes = [*openai, *kept, *rerank, *ollama, *admin, *ops]
+    open_routes = ops.routes()
+    routes = [*openai, *kept, *rerank, *ollama, *admin, *open_routes, *site.routes()]
     application = Starlette(
         routes=routes,
-        middleware=_make_middleware(routes, ops, metrics, settings=settings, keys=keys, gate=gate),
+        middleware=_make_middleware(
+            routes,
+            site.paths.union(route.path for route in open_routes),
+            metrics,
+            journal,
+            settings=settings,
+            keys=keys,
+            gate=gate,
+        ),
         exception_handlers={
             CorralError: answer_corral_error,
             HTTPException: answer_http_exception,
@@ -192,17 +229,24 @@ def create_api(
 
 def _make_middleware(
     routes: Sequence[Route],
-    ops: Sequence[Route],
+    open_paths: frozenset[str],
     metrics: HttpMetrics,
+    journal: Journal,
     *,
     settings: ApiSettings,
     keys: KeyRing,
     gate: DrainGate,
 ) -> list[Middleware]:
-    """From the outside in."""
-    open_paths = frozenset(route.path for route in ops)
+    """From the outside in. `open_paths` need no key."""
+    polled = open_paths | POLLED
     layers = [
-        Middleware(RequestLogMiddleware, metrics=metrics, routes=routes, quiet_paths=open_paths)
+        Middleware(
+            RequestLogMiddleware,
+            metrics=metrics,
+            journal=journal,
+            routes=routes,
+            quiet_paths=polled | {"/admin/models", "/admin/pulls"},
+        )
     ]
     origins = [origin for origin in settings.cors_origins if origin != "none"]
     if origins:
@@ -218,7 +262,7 @@ def _make_middleware(
         )
     return [
         *layers,
-        Middleware(DrainMiddleware, gate=gate, open_paths=open_paths),
+        Middleware(DrainMiddleware, gate=gate, open_paths=polled),
         Middleware(AuthMiddleware, keys=keys, open_paths=open_paths),
         Middleware(OriginMiddleware, origins=origins, has_keys=not keys.is_open),
         Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes, free_paths=BLOB_PATHS),

@@ -24,12 +24,22 @@ class StoreState(Protocol):
         ...
 
 
+class FrontPage(Protocol):
+    """The browser UI."""
+
+    @property
+    def is_built(self) -> bool: ...
+
+    def page(self, request: Request) -> Response: ...
+
+
 @dataclass(frozen=True, slots=True)
 class OpsRoutes:
     pool: ModelPool
     metrics: Renderer
     gate: DrainGate
     store: StoreState
+    site: FrontPage
 
     def routes(self) -> list[Route]:
         handlers = {
@@ -43,9 +53,19 @@ class OpsRoutes:
         }
         return [Route(path, handler, methods=["GET"]) for path, handler in handlers.items()]
 
-    async def index(self, _request: Request) -> Response:
+    async def index(self, request: Request) -> Response:
+        """Browsers get the UI, everybody else where to go on."""
+        if "text/html" in request.headers.get("accept", ""):
+            return self.site.page(request)
         links = {"models": "/v1/models", "chat": "/v1/chat/completions", "metrics": "/metrics"}
-        return _json({"name": "corral", "version": __version__, "links": links})
+        ui = "/ in a browser" if self.site.is_built else "not built: run `make ui`"
+        answer = _json({"name": "corral", "version": __version__, "links": links, "ui": ui})
+        answer.headers["vary"] = "accept"
+        return answer
+
+    def describe_state(self) -> str:
+        """`ready`, `loading` or `draining`."""
+        return self._not_ready() or "ready"
 
     async def health(self, _request: Request) -> Response:
         reason = self._not_ready()

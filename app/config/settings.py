@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -29,6 +29,8 @@ from app.config.fields import (
 )
 from app.core.errors import ConfigurationError
 from app.core.options import MAX_DRAFT_TOKENS, DraftMethod, KvType, SplitMode
+
+Source = Literal["flag", "environment", "default"]
 
 ENV_PREFIX = "LLM_"
 DEFAULT_CONTEXT_CAP = 32_768
@@ -52,6 +54,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid"
     )
+    _flags: frozenset[str] = PrivateAttr(default=frozenset())
 
     # The listener
     host: str = Field(
@@ -432,6 +435,19 @@ class Settings(BaseSettings):
         said = os.environ.get("HF_HUB_OFFLINE", "").strip().lower()
         return self.offline or said in {"1", "true", "yes", "on"}
 
+    @classmethod
+    def read(cls, flags: Mapping[str, object]) -> Self:
+        """From the environment, with `flags` over it. Raises ValidationError."""
+        settings = cls(**flags)  # pyright: ignore[reportArgumentType]  # pydantic checks them
+        settings._flags = frozenset(flags)
+        return settings
+
+    def source_of(self, field: str) -> Source:
+        """Who decided what this setting is."""
+        if field in self._flags:
+            return "flag"
+        return "environment" if field in self.model_fields_set else "default"
+
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the listener."""
@@ -455,7 +471,7 @@ def load_settings(flags: Mapping[str, object] | None = None) -> Settings:
     """
     given = dict(flags or {})
     try:
-        return Settings(**given)  # pyright: ignore[reportArgumentType]  # pydantic checks them
+        return Settings.read(given)
     except ValidationError as error:
         lines = [_explain(dict(item), given) for item in error.errors()]
         raise ConfigurationError("\n".join(lines)) from None

@@ -14,6 +14,7 @@ from app.api.disconnect import ClientGone
 from app.api.errors import error_response
 from app.core.errors import InternalError
 from app.core.ids import digest_of, make_id
+from app.telemetry.journal import Journal
 
 CLIENT_GONE = 499
 USER_HEADER = "x-openwebui-user-id"
@@ -33,18 +34,21 @@ class HttpObserver(Protocol):
 
 class RequestLogMiddleware:
     """Gives each request an id and a context, answers what nobody else answered, and writes one
-    log line and one metric for each."""
+    log line and one metric for each. Who only looks at `quiet_paths` stays out of the journal, and
+    of the log unless it is told all."""
 
     def __init__(
         self,
         app: ASGIApp,
         *,
         metrics: HttpObserver,
+        journal: Journal,
         routes: Sequence[Route],
         quiet_paths: frozenset[str],
     ) -> None:
         self._app = app
         self._metrics = metrics
+        self._journal = journal
         self._routes = routes
         self._quiet_paths = quiet_paths
 
@@ -80,8 +84,12 @@ class RequestLogMiddleware:
     def _tell(self, scope: Scope, context: RequestContext, status: int) -> None:
         route = self._find_route(scope)
         self._metrics.observe_http(route, _known(scope["method"]), status, context.elapsed)
-        write = log.debug if scope["path"] in self._quiet_paths else log.info
-        write("request", **_line(scope["method"], route, status, context))
+        line = _line(scope["method"], route, status, context)
+        if scope["path"] in self._quiet_paths and scope["method"] in {"GET", "HEAD"}:
+            log.debug("request", **line)
+            return
+        log.info("request", **line)
+        self._journal.add(line)
 
     def _find_route(self, scope: Scope) -> str:
         """By path, because what is refused on the way never meets the router."""

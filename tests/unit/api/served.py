@@ -22,7 +22,9 @@ from app.api.middleware.keys import make_key_ring
 from app.catalog.blobs import BlobStore
 from app.catalog.download import Limits
 from app.catalog.pulls import Pulls
+from app.config.effective import list_settings
 from app.config.manifest import Manifest
+from app.config.settings import Settings
 from app.pool.roster import Changes
 from app.services.embeddings import EmbeddingService
 from app.services.generation import GenerationService
@@ -30,12 +32,15 @@ from app.services.models import ModelService
 from app.services.pulls import PullService
 from app.services.rerank import RerankService
 from app.services.responses.service import ResponseService
+from app.services.status import StatusService
 from app.services.storage import StorageService
 from app.services.texts import TextService
 from app.services.uploads import UploadService
 from app.storage import retention
 from app.storage.address import read_address
 from app.storage.store import make_store
+from app.telemetry.journal import Journal
+from app.web.site import Site
 from tests.unit.services.scripted import RecordingMetrics, Script, ScriptedEngine, ScriptedPool
 
 MODEL = "org/tiny:q8"
@@ -71,6 +76,8 @@ class Served:
     gate: DrainGate = field(default_factory=DrainGate)
     queue_timeout: float | None = None
     models_dir: Path = Path("models")
+    site: Site = field(default_factory=Site)
+    journal: Journal = field(default_factory=Journal)
     manifest: Manifest = field(default_factory=Manifest)
     database: Path | None = None
 
@@ -101,6 +108,7 @@ class Served:
             gate=self.gate,
             max_messages=self.options.max_messages,
         )
+        self.status = StatusService(self.pool, self.journal, lambda: ())
         self.app: Starlette = create_api(
             generation=self.generation,
             embeddings=EmbeddingService(self.pool),
@@ -115,6 +123,10 @@ class Served:
             pool=self.pool,
             metrics=self.metrics,
             settings=self.options,
+            effective=list_settings(Settings(api_key=SecretStr("secret"))),
+            status=self.status,
+            journal=self.journal,
+            site=self.site,
             fingerprint="b1234",
             keys=make_key_ring(self.options.api_key, self.options.api_keys_file),
             gate=self.gate,

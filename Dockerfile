@@ -2,6 +2,15 @@
 #
 #   --build-arg NATIVE=1   compile for this machine's CPU instead of any x86-64 with AVX2
 ARG BASE_IMAGE=python:3.12-slim-bookworm
+ARG NODE_IMAGE=node:22-bookworm-slim
+
+# --- The browser UI ------------------------------------------------------------------------------
+FROM ${NODE_IMAGE} AS web
+WORKDIR /web
+COPY app/web/package.json app/web/package-lock.json app/web/.npmrc ./
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+COPY app/web ./
+RUN npm run build -- --logLevel warn
 
 # --- Dependencies: compiled once, until requirements/ changes -------------------------------------
 FROM ${BASE_IMAGE} AS dependencies
@@ -37,6 +46,7 @@ RUN python3 -m venv --without-pip /opt/corral \
 FROM dependencies AS project
 COPY CHANGELOG.md LICENSE README.md pyproject.toml ./
 COPY app app
+COPY --from=web /web/dist app/web/dist
 RUN tools/bin/pip wheel -q --no-deps --no-build-isolation -w project . \
     && tools/bin/pip --python /opt/corral/bin/python install -q --no-index --no-deps \
        --root /overlay project/*.whl

@@ -7,6 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 CLIENTS := $(VENV)/clients
 NODE := tests/clients/node
+UI := app/web
+NPM := $(shell command -v npm 2>/dev/null)
+NPM_CI := npm ci --ignore-scripts --no-audit --no-fund
 IMAGE ?= corral:dev
 # A CMAKE_ARGS that differs from the installed build's asks for another build.
 REBUILD := $(if $(filter undefined,$(origin CMAKE_ARGS)),,$(shell \
@@ -15,7 +18,7 @@ export PYTHON
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help serve test check format bench lock image image-cuda clean environment FORCE
+.PHONY: help serve ui test check format bench lock image image-cuda clean environment FORCE
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,21 +27,28 @@ help: ## List the commands
 	@echo '  CMAKE_ARGS chooses the llama.cpp build:            CMAKE_ARGS=-DGGML_CUDA=on make serve'
 
 serve: $(VENV)/.project ## Install what is missing and start Corral on 127.0.0.1:11434
+	@$(if $(NPM),$(MAKE) --no-print-directory ui || \
+		echo "The browser UI could not be built; the API works without it.",:)
 	@$(BIN)/corral serve $(ARGS)
 
-test: $(VENV)/.dev $(VENV)/templates/.fetched $(CLIENTS)/.installed $(NODE)/node_modules/.installed ## Run all tests
+ui: $(UI)/dist/index.html ## Build the browser UI (needs Node 20.19 or newer)
+
+test: $(VENV)/.dev $(VENV)/templates/.fetched $(CLIENTS)/.installed $(NODE)/node_modules/.installed
+test: $(if $(NPM),$(UI)/node_modules/.dev ui) ## Run all tests
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(VENV)/.dev ## Check locks, format, lint, types and import rules
+check: $(VENV)/.dev $(if $(NPM),$(UI)/node_modules/.dev) ## Check locks, format, lint, types and import rules
 	$(BIN)/python scripts/lock.py --check
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
+	$(if $(NPM),cd $(UI) && npm run --silent check,@echo "npm is not here: the browser UI is not checked.")
 
-format: $(VENV)/.dev ## Format the code and fix what ruff can fix
+format: $(VENV)/.dev $(if $(NPM),$(UI)/node_modules/.dev) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
+	$(if $(NPM),cd $(UI) && npm run --silent format)
 
 bench: $(VENV)/.dev ## Measure a running server (ARGS="--url ... --model ...")
 	$(BIN)/corral bench $(ARGS)
@@ -53,7 +63,7 @@ image-cuda: ## Build the container image for NVIDIA GPUs
 	docker build -t $(IMAGE)-cuda -f Dockerfile.cuda $(DOCKER_ARGS) .
 
 clean: ## Remove everything the other commands made
-	rm -rf $(VENV) $(NODE)/node_modules build dist .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(NODE)/node_modules $(UI)/node_modules $(UI)/dist build dist .pytest_cache .ruff_cache .import_linter_cache
 	find app scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment: $(VENV)/.dev ## Install everything for development
@@ -93,3 +103,15 @@ $(NODE)/node_modules/.installed: $(NODE)/package-lock.json
 	@if command -v npm >/dev/null; then \
 		cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund && touch node_modules/.installed; \
 	else echo "npm is not here: the tests of Node's clients and of OpenCode will be skipped."; fi
+
+# What builds the UI, and on top of it what tests it.
+$(UI)/node_modules/.tools: $(UI)/package-lock.json
+	@echo "Installing what builds the browser UI."
+	@cd $(UI) && $(NPM_CI) --omit=dev && touch node_modules/.tools
+
+$(UI)/node_modules/.dev: $(UI)/package-lock.json
+	@cd $(UI) && $(NPM_CI) && touch node_modules/.tools node_modules/.dev
+
+$(UI)/dist/index.html: $(UI)/node_modules/.tools $(UI)/index.html $(UI)/vite.config.ts \
+		$(shell find $(UI)/src $(UI)/public -type f)
+	@cd $(UI) && npm run --silent build -- --logLevel warn

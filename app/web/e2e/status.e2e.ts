@@ -113,10 +113,10 @@ it("a server with keys is asked with one, for this tab or for good", async () =>
   const { page } = watched;
   await page.getByTestId("notice").getByText("The server asks for a key").waitFor();
   await page.getByRole("button", { name: "Enter key" }).click();
-  await page.getByLabel("API key", { exact: true }).fill("wrong");
+  await page.locator("input[type=password]").fill("wrong");
   await page.getByRole("button", { name: "Use key" }).click();
   await expect.poll(() => page.locator("body").innerText()).toContain("The server asks for a key.");
-  await page.getByLabel("API key", { exact: true }).fill(KEY);
+  await page.locator("input[type=password]").fill(KEY);
   await page.getByRole("button", { name: "Use key" }).click();
   await page.getByText("The server took the key.").waitFor();
   await page.getByRole("link", { name: "New chat" }).click();
@@ -138,7 +138,7 @@ it("a server with keys is asked with one, for this tab or for good", async () =>
   };
   expect(await inOtherTab()).toContain("asks for a key");
   await page.getByRole("link", { name: "Settings" }).click();
-  await page.getByLabel("API key", { exact: true }).fill(KEY);
+  await page.locator("input[type=password]").fill(KEY);
   await page.getByLabel("Keep it in this browser").check();
   await page.getByRole("button", { name: "Use key" }).click();
   await page.getByText("kept in this browser").waitFor();

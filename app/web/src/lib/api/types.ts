@@ -103,7 +103,7 @@ export interface ResponseEvent {
   message?: string;
 }
 
-export type ModelState = "cold" | "loading" | "hot" | "warm" | "draining" | "failed";
+export type ModelState = "absent" | "cold" | "loading" | "hot" | "warm" | "draining" | "failed";
 
 export interface Model {
   id: string;

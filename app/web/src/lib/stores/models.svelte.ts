@@ -6,7 +6,9 @@ import { toasts } from "./toasts.svelte";
 const CHOSEN = "corral.model";
 
 export const canChat = (model: Model): boolean =>
-  model.capabilities.includes("chat") && model.state !== "failed" && !model.error;
+  model.capabilities.includes("chat") &&
+  !["failed", "absent"].includes(model.state) &&
+  !model.error;
 
 export type Fit = "fits" | "swaps" | "never";
 

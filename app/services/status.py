@@ -45,7 +45,6 @@ class Status:
     second, over the last interval. `started`: Unix seconds."""
 
     started: float
-    devices: Sequence[Device]
     memory: PoolMemory
     models: Mapping[str, EngineStats]
     rates: Mapping[str, float]
@@ -59,7 +58,7 @@ class StatusService:
     ) -> None:
         self._pool = pool
         self._journal = journal
-        self._devices = devices
+        self._find_devices = devices
         self._started = time.time()
         self._samples: deque[StatusSample] = deque(maxlen=_KEPT)
         self._rates: dict[str, float] = {}
@@ -70,11 +69,14 @@ class StatusService:
     def now(self) -> Status:
         return Status(
             started=self._started,
-            devices=[_with_main_memory(device) for device in self._devices()],
             memory=self._pool.memory(),
             models=self._pool.stats(),
             rates=dict(self._rates),
         )
+
+    def devices(self) -> list[Device]:
+        """What computes, and its memory now. It asks drivers: call it in a thread."""
+        return [_with_main_memory(device) for device in self._find_devices()]
 
     def samples(self, since: float = 0.0) -> tuple[StatusSample, ...]:
         """Those taken after `since` (Unix seconds), the oldest first."""

@@ -16,6 +16,7 @@ from app.api.sse import EventStreamResponse
 from app.config.effective import EffectiveSetting
 from app.core.errors import BadRequest
 from app.core.stats import EngineStats
+from app.llama.library import Device
 from app.services.status import INTERVAL, Status, StatusService
 from app.telemetry.journal import Journal, JournalEntry
 
@@ -45,13 +46,14 @@ class StatusRoutes:
 
     async def show_status(self, request: Request) -> Response:
         since = _read_number(request, "since")
-        now = await asyncio.to_thread(self.status.now)  # devices are asked for their memory
+        devices = await asyncio.to_thread(self.status.devices)
         return _json(
             {
                 "state": self.state(),
                 "version": __version__,
                 "llama_cpp": self.fingerprint,
-                **_encode_status(now),
+                "devices": [_encode_device(device) for device in devices],
+                **_encode_status(self.status.now()),
                 "interval_seconds": INTERVAL,
                 "samples": [asdict(sample) for sample in self.status.samples(since)],
             }
@@ -77,16 +79,6 @@ class StatusRoutes:
 def _encode_status(status: Status) -> dict[str, Any]:
     return {
         "started_at": status.started,
-        "devices": [
-            {
-                "name": device.name,
-                "description": device.description,
-                "kind": device.kind,
-                "memory_free": device.memory_free,
-                "memory_total": device.memory_total,
-            }
-            for device in status.devices
-        ],
         "memory": {"used": sum(status.memory.models.values()), "budget": status.memory.budget},
         "models": [
             {
@@ -97,6 +89,16 @@ def _encode_status(status: Status) -> dict[str, Any]:
             }
             for name, stats in status.models.items()
         ],
+    }
+
+
+def _encode_device(device: Device) -> dict[str, Any]:
+    return {
+        "name": device.name,
+        "description": device.description,
+        "kind": device.kind,
+        "memory_free": device.memory_free,
+        "memory_total": device.memory_total,
     }
 
 

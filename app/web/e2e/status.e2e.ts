@@ -32,7 +32,7 @@ it("figures move while the engine works", async () => {
   const { page } = watched;
   const tiles = page.getByTestId("tiles");
   await expect.poll(() => tiles.innerText()).toMatch(/Ready/);
-  const asked = corral.call("/v1/chat/completions", chat(ENDLESS, 6000));
+  const asked = corral.call("/v1/chat/completions", chat(ENDLESS, 2000));
   await expect
     .poll(() => tiles.innerText(), { interval: 200, timeout: 15_000 })
     .toMatch(/Running\s+1\s/);

@@ -67,6 +67,6 @@ def test_samples_are_bounded(clock: list[float]) -> None:
 
 
 def test_devices_tell_their_memory() -> None:
-    gpu, cpu = StatusService(Pool(), Journal(), lambda: (GPU, CPU)).now().devices
+    gpu, cpu = StatusService(Pool(), Journal(), lambda: (GPU, CPU)).devices()
     assert gpu == GPU
     assert 0 < cpu.memory_free < cpu.memory_total

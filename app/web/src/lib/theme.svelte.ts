@@ -1,3 +1,5 @@
+import { inBrowser, write } from "$lib/storage";
+
 export type Theme = "system" | "light" | "dark";
 
 const NAME = "corral.theme"; // public/theme.js reads it before the first paint
@@ -9,11 +11,7 @@ class ThemeStore {
     this.value = theme;
     if (theme === "system") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
-    try {
-      localStorage.setItem(NAME, theme);
-    } catch {
-      // storage is forbidden: it lasts as long as the page
-    }
+    write(inBrowser, NAME, theme);
   }
 }
 

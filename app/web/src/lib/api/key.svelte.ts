@@ -1,23 +1,8 @@
 // The API key that people enter: for this tab, or kept in this browser.
 
+import { inBrowser, inTab, read, write } from "$lib/storage";
+
 const NAME = "corral.key";
-
-function read(storage: () => Storage): string {
-  try {
-    return storage().getItem(NAME) ?? "";
-  } catch {
-    return ""; // storage is forbidden: the key lasts as long as the page
-  }
-}
-
-function write(storage: () => Storage, value: string): void {
-  try {
-    if (value) storage().setItem(NAME, value);
-    else storage().removeItem(NAME);
-  } catch {
-    // as above
-  }
-}
 
 class KeyStore {
   value = $state("");
@@ -26,8 +11,8 @@ class KeyStore {
   isWanted = $state(false);
 
   constructor() {
-    const kept = read(() => localStorage);
-    this.value = kept || read(() => sessionStorage);
+    const kept = read(inBrowser, NAME);
+    this.value = kept || read(inTab, NAME);
     this.isKept = kept !== "";
   }
 
@@ -35,8 +20,8 @@ class KeyStore {
     this.value = value.trim();
     this.isKept = isKept && this.value !== "";
     this.isWanted = false;
-    write(() => localStorage, this.isKept ? this.value : "");
-    write(() => sessionStorage, this.isKept ? "" : this.value);
+    write(inBrowser, NAME, this.isKept ? this.value : "");
+    write(inTab, NAME, this.isKept ? "" : this.value);
   }
 }
 

@@ -74,7 +74,14 @@ export class LiveAnswer {
   async stop(): Promise<void> {
     this.#wantsStop = true;
     this.phase = "stopping";
-    if (this.responseId !== null) await responses.cancel(this.responseId);
+    if (this.responseId === null) return; // as soon as it has one
+    try {
+      await responses.cancel(this.responseId);
+    } catch (error) {
+      this.#wantsStop = false;
+      this.phase = "writing";
+      throw error;
+    }
   }
 
   /** Stops listening; the answer goes on at the server. */
@@ -88,7 +95,9 @@ export class LiveAnswer {
     if (event.type === "error") {
       throw new ApiError(500, event.code ?? "engine_failed", event.message ?? "The answer failed.");
     }
-    if (isNew && this.#wantsStop && this.responseId !== null) void this.stop();
+    if (isNew && this.#wantsStop && this.responseId !== null) {
+      void this.stop().catch(() => undefined); // the button is there again
+    }
     if (event.delta !== undefined) this.#count();
     this.#schedule();
   }

@@ -1,5 +1,6 @@
 import * as admin from "$lib/api/admin";
 import type { Model, ModelList } from "$lib/api/types";
+import { inBrowser, read, write } from "$lib/storage";
 import { poll } from "./poll";
 import { toasts } from "./toasts.svelte";
 
@@ -22,7 +23,7 @@ export function fitOf(model: Model, list: Pick<ModelList, "memory">): Fit {
 class ModelStore {
   list = $state.raw<ModelList | null>(null);
   error = $state.raw<unknown>(null);
-  chosen = $state(localStorage.getItem(CHOSEN) ?? "");
+  chosen = $state(read(inBrowser, CHOSEN));
 
   chatting = $derived((this.list?.models ?? []).filter(canChat));
 
@@ -39,7 +40,7 @@ class ModelStore {
 
   choose(id: string): void {
     this.chosen = id;
-    localStorage.setItem(CHOSEN, id);
+    write(inBrowser, CHOSEN, id);
   }
 
   async refresh(): Promise<void> {

@@ -83,8 +83,9 @@ class SessionStore {
   async more(): Promise<void> {
     const request = this.#request;
     const query = this.query.trim() || undefined;
-    const page = await api.list({ after: this.all.at(-1)?.id, query });
-    if (request !== this.#request) return;
+    const asked = api.list({ after: this.all.at(-1)?.id, query });
+    const page = await asked.catch(() => null); // the next refresh says what is wrong
+    if (page === null || request !== this.#request) return;
     const known = new Set(this.all.map((session) => session.id));
     this.all = [...this.all, ...page.data.filter((session) => !known.has(session.id))];
     this.hasMore = page.has_more;

@@ -61,16 +61,32 @@ it("the first view is light", async () => {
   await watched.close();
 });
 
+it("a page that is only looked at asks for little", async () => {
+  const watched = await Watched.open(browser, corral.url);
+  const { page } = watched;
+  for (const [hash, most] of Object.entries({ "#/": 3, "#/models": 5, "#/status": 12 })) {
+    await page.goto(`${corral.url}/${hash}`);
+    await page.waitForTimeout(1500);
+    let count = 0;
+    const onRequest = (): void => void count++;
+    page.on("request", onRequest);
+    await page.waitForTimeout(4000);
+    page.off("request", onRequest);
+    expect(count, hash).toBeLessThanOrEqual(most);
+  }
+  await watched.close();
+});
+
 it("a fast stream is shown without long tasks", async () => {
   const watched = await Watched.open(browser, corral.url);
   const { page } = watched;
   await watched.chooseModel(ENDLESS);
   await page.getByLabel("System prompt and sampling").click();
-  await page.getByLabel("Longest answer").fill("6000");
+  await page.getByLabel("Longest answer").fill("2000");
   await page.getByRole("button", { name: "Save" }).click();
   await watchTasks(page);
   await watched.send("Talk fast.");
-  await page.getByTestId("figures").waitFor({ timeout: 50_000 });
+  await page.getByTestId("figures").waitFor({ timeout: 120_000 });
   console.log(await page.getByTestId("figures").innerText());
   expectSmooth(await tasks(page), "streaming");
   await watched.close();

@@ -1,3 +1,5 @@
+import { untrack } from "svelte";
+
 /** Calls `work` now and again while the page is seen, one call at a time. Returns how to stop. */
 export function poll(work: () => Promise<void>, seconds: () => number): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -18,7 +20,7 @@ export function poll(work: () => Promise<void>, seconds: () => number): () => vo
 
   const onSeen = (): void => void (document.hidden || turn());
   document.addEventListener("visibilitychange", onSeen);
-  void turn();
+  untrack(() => void turn()); // what `work` reads is no reason to begin anew
   return () => {
     isOver = true;
     clearTimeout(timer);

@@ -26,7 +26,7 @@ ADD: FunctionToolParam = {
 }
 QUESTION = "What is the capital of France?"
 IMAGE = {"type": "input_image", "image_url": "https://example.com/llama.png"}
-UNENFORCEABLE = {"type": "json_schema", "name": "x", "schema": {"not": {}}}
+UNENFORCEABLE: dict[str, Any] = {"type": "json_schema", "name": "x", "schema": {"not": {}}}
 SMALL = "random"
 PARIS = "The capital of France is Paris."
 
@@ -50,7 +50,9 @@ def actor(scripted: Server) -> Iterator[OpenAI]:
 
 
 def ask(client: OpenAI, **fields: Any) -> Response:
-    return client.responses.create(**{"model": MODEL, "temperature": 0, "input": QUESTION} | fields)
+    given: dict[str, Any] = {"model": MODEL, "temperature": 0, "input": QUESTION}
+    create: Any = client.responses.create
+    return create(**given | fields)
 
 
 def test_an_answer(client: OpenAI) -> None:
@@ -155,11 +157,13 @@ def test_tools_round_trip(actor: OpenAI) -> None:
         for index, call in enumerate(calls)
         if call.type == "function_call"
     ]
-    for fields in (
+    # by hand too, as clients do that keep the history themselves
+    output: Any = first.to_dict()["output"]
+    turns: list[dict[str, Any]] = [
         {"input": results, "previous_response_id": first.id},
-        # the same by hand, as clients do that keep the history themselves
-        {"input": [{"role": "user", "content": script}, *first.to_dict()["output"], *results]},  # type: ignore[misc]
-    ):
+        {"input": [{"role": "user", "content": script}, *output, *results]},
+    ]
+    for fields in turns:
         second = ask(actor, tools=[ADD], **fields)
         assert second.output_text == "The tools say: sum 0; sum 1"
 
@@ -375,7 +379,8 @@ def test_stored_chat_completions(client: OpenAI) -> None:
             "store": True,
             "metadata": {"batch": "7"},
         }
-        return client.chat.completions.create(**given | fields)
+        create: Any = client.chat.completions.create
+        return create(**given | fields)
 
     whole = chat()
     chunks = list(chat(stream=True))

@@ -2,7 +2,7 @@
 gone or shared."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -190,7 +190,7 @@ def origins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @contextmanager
-def unable(folder: Path, url: str) -> Iterator[Server]:
+def unable(folder: Path, url: str) -> Generator[Server]:
     with serve(folder, LLM_DATABASE_URL=url) as running:
         yield running
     running.assert_no_alarm()

@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -77,7 +77,7 @@ def make_text(number: int, words: int) -> str:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Server]:
+def running(folder: Path) -> Generator[Server]:
     server = launch(folder, SCRIPTED)
     try:
         wait_until(lambda: is_ready(server), "the server to be ready", 90, pause=0.05)

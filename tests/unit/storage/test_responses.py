@@ -1,14 +1,16 @@
 """Responses: their place, what they write, how they end, what is left of a dead process."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from app.core.errors import BadRequest, StoredNotFound
+from app.core.items import Item, MessageItem, ThoughtItem
 from app.core.usage import Usage
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
-from app.storage.records import Page, ResponseError, Timings
+from app.storage.records import Page, ResponseError, StoredItem, Timings
 from app.storage.responses import Progress, ResponseStore
 from app.storage.workers import Workers, make_workers
 from tests.unit.storage.samples import ME, YOU, answer, message, response, thought
@@ -24,6 +26,12 @@ def store(database: Database) -> ResponseStore:
 @pytest.fixture
 def conversations(database: Database) -> ConversationStore:
     return ConversationStore(database)
+
+
+def texts_of(history: Sequence[StoredItem]) -> list[str]:
+    """Of the messages and thoughts."""
+    items = (row.item for row in history)
+    return [item.text for item in items if isinstance(item, MessageItem | ThoughtItem)]
 
 
 async def test_a_response_grows_and_ends(store: ResponseStore) -> None:
@@ -69,7 +77,7 @@ async def test_a_chain(store: ResponseStore) -> None:
         ME, response(previous_id=first.id), [message("2")], after=after, worker="w"
     )
     history = await store.history(ME, second.tail)
-    assert [row.item.text for row in history if hasattr(row.item, "text")] == ["1", "one", "2"]
+    assert texts_of(history) == ["1", "one", "2"]
     with pytest.raises(BadRequest, match="finished"):
         await store.end(ME, second.id)
     with pytest.raises(BadRequest) as caught:
@@ -78,7 +86,7 @@ async def test_a_chain(store: ResponseStore) -> None:
     # whoever goes on from it keeps what is his
     await store.delete(ME, first.id)
     history = await store.history(ME, second.tail)
-    assert [row.item.text for row in history if hasattr(row.item, "text")] == ["2"]
+    assert texts_of(history) == ["2"]
 
 
 async def test_in_a_conversation(store: ResponseStore, conversations: ConversationStore) -> None:
@@ -88,7 +96,7 @@ async def test_in_a_conversation(store: ResponseStore, conversations: Conversati
     question = message("Q")
     begun = await store.create(ME, made, [question], after=talk.head, worker="w")
     assert (await conversations.read(ME, talk.id)).head == question.id
-    items = [thought("hm"), answer("A")]
+    items: list[Item] = [thought("hm"), answer("A")]
     await store.save([Progress(ME, replace(begun, status="completed"), begun.tail, items)])
     found = await conversations.read(ME, talk.id)
     assert (found.head, found.model) == (items[1].id, "tiny")

@@ -64,6 +64,17 @@ class Outset:
     write: Callable[["Lark", Sequence[Tool]], str]
 
 
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """What shows a call in text that has no markers for it. `start`: a terminal of any text up to
+    there; `rest`: how the call goes on; `other`: what shows that it is none after all, if there is
+    such a thing."""
+
+    start: str
+    rest: str
+    other: str = ""
+
+
 class Lark:
     """The rules of a grammar while it is written."""
 
@@ -137,7 +148,7 @@ class Lark:
     def one_until(self, ways: Iterable[tuple[str, str]], beside: str = "") -> str:
         """Text up to where it matches the terminal of one of `ways`, and what follows there. The
         tokens `beside` may be among the text before it."""
-        found = one_of(*(f"{self.lazy(terminal)} {rest}" for terminal, rest in ways))
+        found = one_of(*(f"{self.lazy(start)} {rest}" for start, rest in ways))
         return f"({self.anything} {beside})* {found}" if beside else found
 
     def lazy(self, expression: str) -> str:

@@ -153,7 +153,7 @@ def check(spoken: ChatFormat, said: str, judge: Judge, *, is_over: bool) -> int:
         cuts = sorted(cut.randrange(len(said) + 1) for _ in range(count))
         assert read(make, *(said[a:b] for a, b in pairwise([0, *cuts, len(said)]))) == heard, said
     assert read(make, *said) == heard, said
-    assert heard.malformed == 0 or not is_over, said
+    assert heard.malformed == 0 or not is_over, (heard, said)
     schemas = {tool.name: tool.parameters or {} for tool in TOOLS}
     for (name, arguments, *_), is_whole in zip(heard.calls, heard.ended, strict=True):
         assert is_whole or not is_over, said
@@ -195,4 +195,6 @@ def test_calls_that_were_opened(
             constraint.accept(token)
         writer = _Writer(spoken, builtin_model, seed)
         said = start + writer.write(constraint)
-        assert check(spoken, said, judge, is_over=writer.is_over) == 1, said
+        count = check(spoken, said, judge, is_over=writer.is_over)
+        # arguments without names are no call
+        assert count == 1 or (not count and opener.startswith("[f")), said

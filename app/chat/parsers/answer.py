@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
-from app.chat.lark import Lark
+from app.chat.lark import Lark, Sign
 from app.chat.parsers.base import Reasoning
 from app.chat.parsers.markers import Markers
 from app.chat.parsers.scanner import SPACE, Scanner, Steps
@@ -46,12 +46,7 @@ class WritesCalls(Protocol):
 class FindsCalls(Protocol):
     """Calls that free text shows without a marker."""
 
-    def find(
-        self, lark: Lark, tools: Sequence[Tool], /, *, many: bool
-    ) -> Iterator[tuple[str, str]]:
-        """Any text up to and with the begin of a call, as terminals, and the grammar of what
-        follows each."""
-        ...
+    def find(self, lark: Lark, tools: Sequence[Tool], /, *, many: bool) -> Iterator[Sign]: ...
 
 
 class Layout(Protocol):

@@ -5,7 +5,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.chat.lark import ANY, Lark, escape, one_of, quote
+from app.chat.lark import ANY, Lark, Sign, escape, one_of, quote
 from app.chat.parsers.call_list import read_calls
 from app.chat.parsers.json_text import parse, read_parsed, read_value
 from app.chat.parsers.markers import Markers
@@ -71,8 +71,8 @@ class JsonCalls:
         calls = rest if opener.endswith("[") else f"{lark.space} {one_of(bare, array)}"
         return f"{calls} {lark.space} {lark.text(self.close)}" if self.close else calls
 
-    def find_objects(self, lark: Lark, tool: Tool) -> Iterator[tuple[str, str]]:
-        """Text up to the arguments of a call without markers, as terminals, and what follows."""
+    def find_objects(self, lark: Lark, tool: Tool) -> Iterator[Sign]:
+        """What shows a call without markers: all up to its arguments."""
         name = escape(json.dumps(tool.name, ensure_ascii=False))
         keys = "|".join(map(escape, self.argument_keys))
         call = rf'"{self.name_keys[0]}"{_GAP}:{_GAP}{name}{_GAP},{_GAP}"({keys})"{_GAP}:'
@@ -81,8 +81,8 @@ class JsonCalls:
         close = f"{lark.space} {quote('}')}"
         outer = rf"\{{{_GAP}{_FIRST}"
         unwrapped = f"({ANY} & ~/(?s:.)*{outer}{wrapper.removesuffix(_OPEN)}/)"
-        yield rf"{unwrapped} /{outer}{call}/", f"{arguments} {close}"
-        yield f"{ANY} /{outer}{wrapper}{call}/", f"{arguments} {close} {close}"
+        yield Sign(rf"{unwrapped} /{outer}{call}/", f"{arguments} {close}")
+        yield Sign(f"{ANY} /{outer}{wrapper}{call}/", f"{arguments} {close} {close}")
 
     def _write_call(self, lark: Lark, tools: Sequence[Tool]) -> str:
         """From after its bracket."""

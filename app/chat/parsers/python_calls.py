@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from app.chat.lark import Lark, one_of
+from app.chat.lark import Lark, Sign, one_of
 from app.chat.parsers.call_list import read_calls
 from app.chat.parsers.json_calls import JsonCalls
 from app.chat.parsers.markers import Markers
@@ -100,10 +100,8 @@ class BareCalls:
         calls = write_list(lark, tools, many=many) if opener == "[" else ""
         return one_of(calls, objects) if calls else objects
 
-    def find(
-        self, lark: Lark, tools: Sequence[Tool], /, *, many: bool
-    ) -> Iterator[tuple[str, str]]:
-        """Text up to and with the begin of a call, as terminals, and what follows each."""
+    def find(self, lark: Lark, tools: Sequence[Tool], /, *, many: bool) -> Iterator[Sign]:
+        """What shows calls in free text."""
         for tool in tools:
             yield from self.objects.find_objects(lark, tool)
         yield from find_lists(lark, tools, many=many)
@@ -125,10 +123,8 @@ class MarkedOrBare:
         """How the calls after a marker are spelled: see `chat.lark`."""
         return self.marked.write(lark, opener, tools, many=many)
 
-    def find(
-        self, lark: Lark, tools: Sequence[Tool], /, *, many: bool
-    ) -> Iterator[tuple[str, str]]:
-        """As `BareCalls.find`."""
+    def find(self, lark: Lark, tools: Sequence[Tool], /, *, many: bool) -> Iterator[Sign]:
+        """What shows calls in free text."""
         yield from self.bare.find(lark, tools, many=many)
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from app.chat.lark import ANY, Lark, Unwritable, escape, one_of, quote
+from app.chat.lark import ANY, Lark, Sign, Unwritable, escape, one_of, quote
 from app.chat.parsers.schema import Schema
 from app.chat.parsers.string_grammar import all_of
 from app.chat.parsers.text_grammar import Member, write_forms, write_members, write_narrowed
@@ -13,9 +13,10 @@ from app.core.messages import Tool
 
 _WORDS = {frozenset({"boolean"}): ("True", "False"), frozenset({"null"}): ("None",)}
 _NOT_IN_NAME = re.compile(r"""[\s*=,()\[\]{}"']|^$""")
-# Arguments without names are no call, as soon as they can be told from one.
-_POSITIONAL = r"""/[ \t\r\n]*([^\s=,()\[\]{}"']+([ \t\r\n]+[^\s=\[{]|[,()\]}"'])|[,(\]}"'])/"""
 _NAME = r"""/[^\s*=,()\[\]{}"']+/"""
+# Arguments without names are no call, as soon as they can be told from one. They begin with nothing
+# that could open another.
+_POSITIONAL = r"""/[ \t\r\n]*([^\s=,()\[\]{}"'<]+([ \t\r\n]+[^\s=\[{<]|[,()\]}"'])|[,(\]}"'])/"""
 
 
 def write_list(lark: Lark, tools: Sequence[Tool], *, many: bool) -> str:
@@ -31,18 +32,16 @@ def write_list(lark: Lark, tools: Sequence[Tool], *, many: bool) -> str:
     return f"{lark.space} {call} {more} {lark.space} {quote(']')}"
 
 
-def find_lists(lark: Lark, tools: Sequence[Tool], *, many: bool) -> Iterator[tuple[str, str]]:
-    """Text up to the first call of a list and its bracket, as terminals, and what follows each."""
+def find_lists(lark: Lark, tools: Sequence[Tool], *, many: bool) -> Iterator[Sign]:
+    """What shows the first call of a list: its name and bracket."""
     further = write_list(lark, tools, many=True) if many else ""
     end = f"{lark.space} {quote(']')}"
     end = one_of(end, f"{lark.space} {quote(',')} {further}") if further else end
-    # what follows is free again, but where there may be one call only nothing more is looked for
-    other = lark.lazy(_POSITIONAL) if many else f"{lark.lazy(_POSITIONAL)} {lark.anything}"
     for tool in tools:
         with suppress(Unwritable):
             start = rf"/\[[ \t\r\n]*{escape(tool.name)}(\.call)?\(/"
             call = f"{_write_arguments(lark, tool)} {end}"
-            yield f"{ANY} {start}", one_of(call, other)
+            yield Sign(f"{ANY} {start}", call, lark.lazy(_POSITIONAL))
 
 
 def _write_arguments(lark: Lark, tool: Tool) -> str:

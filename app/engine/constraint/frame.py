@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from app.chat.lark import Lark, Outset, one_of, token
+from app.chat.lark import Lark, Outset, Sign, one_of, token
 from app.chat.parsers.answer import Reply
 from app.core.messages import Tool
 from app.engine.constraint.vocabulary import Vocabulary
@@ -18,11 +18,9 @@ class WriteCalls(Protocol):
 
 
 class FindCalls(Protocol):
-    """A call syntax's `find`: terminals that calls begin with, and the rest of each."""
+    """A call syntax's `find`: what shows calls that have no marker."""
 
-    def __call__(
-        self, lark: Lark, tools: Sequence[Tool], /, *, many: bool
-    ) -> Iterator[tuple[str, str]]: ...
+    def __call__(self, lark: Lark, tools: Sequence[Tool], /, *, many: bool) -> Iterator[Sign]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +173,9 @@ class _Writer:
         is_token = is_optional and self._vocabulary.find(frame.think_open) is not None
         beside = self._beside(*calls.openers, frame.think_open if is_token else "")
         call, prose = self._opened(calls, beside), lark.prose(beside)
-        answer = lark.rule(f"({call})* {prose}" if calls.many else one_of(call, prose))
+        almost = self._almost_opened(calls, beside)
+        one = f"{almost} {one_of(call, prose)}"
+        answer = lark.rule(f"({almost} {call})* {almost} {prose}" if calls.many else one)
         first = one_of(answer, *self._begun(calls, answer if calls.many else ""))
         if frame.thought == "none":
             return first
@@ -197,10 +197,19 @@ class _Writer:
         """Any text, and then a call."""
         lark = self._lark
         ways = [f"{lark.until(o, beside=beside)} {self._rest(calls, o)}" for o in calls.openers]
-        if calls.find is not None:
-            found = calls.find(lark, calls.tools, many=calls.many)
-            ways.append(lark.one_until(found, beside))
+        if signs := self._find(calls):
+            ways.append(lark.one_until(((sign.start, sign.rest) for sign in signs), beside))
         return one_of(*ways)
+
+    def _find(self, calls: Calls) -> list[Sign]:
+        if calls.find is None:
+            return []
+        return list(calls.find(self._lark, calls.tools, many=calls.many))
+
+    def _almost_opened(self, calls: Calls, beside: str) -> str:
+        """Any text, and then what begins like a call and is none; empty where there is no such."""
+        ways = [(sign.start, sign.other) for sign in self._find(calls) if sign.other]
+        return f"({self._lark.one_until(ways, beside)})*" if ways else ""
 
     def _beside_thought(self) -> str:
         frame = self._frame

@@ -11,6 +11,8 @@ from pydantic_settings import NoDecode
 from app.config.sources import SCHEMES
 from app.core.durations import parse_duration
 
+MIB, GIB = 1024**2, 1024**3
+
 _SIZE = re.compile(r"(\d+)\s*([kmg]i?)?b?", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3}
 

@@ -7,8 +7,9 @@ from typing import get_args
 from app.catalog.entries import ModelEntry
 from app.catalog.gguf import GgufHeader
 from app.chat.thinking import spot_thought
+from app.config.engine_settings import DEFAULT_CONTEXT_CAP
 from app.config.hardware import usable_memory
-from app.config.settings import DEFAULT_CONTEXT_CAP, Settings
+from app.config.settings import Settings
 from app.core.models import Capability, ModelInfo, ModelState, TemplateInfo
 
 EMBEDDING_CAP = 4096

@@ -109,7 +109,7 @@ def build_service(
     preload = _choose_preload(settings, pool)
     generation = GenerationService(pool, metrics, queue_timeout=settings.queue_timeout)
     gate, journal = DrainGate(), Journal()
-    status = StatusService(pool, journal, library.devices)
+    status = StatusService(pool, lambda: metrics.first_tokens, library.devices)
     store = _make_store(settings)
     texts = TextService(pool)
     responses = ResponseService(

@@ -10,7 +10,6 @@ from typing import Protocol
 from app.config.hardware import free_memory, usable_memory
 from app.core.stats import EngineStats, PoolMemory
 from app.llama.library import Device
-from app.telemetry.journal import Journal
 
 INTERVAL = 1.0
 """Seconds between two samples."""
@@ -26,7 +25,7 @@ class WatchedPool(Protocol):
 @dataclass(frozen=True, slots=True)
 class StatusSample:
     """All models together at `time` (Unix seconds). Tokens are a second's; `ttft_seconds` is the
-    mean of the requests that ended in the interval, None without any. Memory in bytes."""
+    mean of the answers that began in the interval, None without any. Memory in bytes."""
 
     time: float
     running: int
@@ -54,17 +53,22 @@ class StatusService:
     """Reads published snapshots; it never waits for an engine."""
 
     def __init__(
-        self, pool: WatchedPool, journal: Journal, devices: Callable[[], Sequence[Device]]
+        self,
+        pool: WatchedPool,
+        first_tokens: Callable[[], tuple[int, float]],
+        devices: Callable[[], Sequence[Device]],
     ) -> None:
+        """`first_tokens`: how many answers have begun so far, and the seconds of all together
+        until they did."""
         self._pool = pool
-        self._journal = journal
+        self._first_tokens = first_tokens
         self._find_devices = devices
         self._started = time.time()
         self._samples: deque[StatusSample] = deque(maxlen=_KEPT)
         self._rates: dict[str, float] = {}
         self._past: Mapping[str, EngineStats] = {}
         self._past_at = time.monotonic()
-        self._read = 0
+        self._begun = (0, 0.0)
 
     def now(self) -> Status:
         return Status(
@@ -116,12 +120,10 @@ class StatusService:
         )
 
     def _mean_ttft(self) -> float | None:
-        """Of the requests that ended since the last sample."""
-        entries = self._journal.since(self._read)
-        if entries:
-            self._read = entries[-1].number
-        times = [float(t) for entry in entries if (t := entry.line.get("ttft_seconds")) is not None]
-        return sum(times) / len(times) if times else None
+        """Of the answers that began since the last sample."""
+        (count, seconds), (past, past_seconds) = self._first_tokens(), self._begun
+        self._begun = count, seconds
+        return (seconds - past_seconds) / (count - past) if count > past else None
 
 
 def _with_main_memory(device: Device) -> Device:

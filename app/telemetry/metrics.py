@@ -34,6 +34,8 @@ class Metrics:
     def __init__(
         self, *, version: str = "", llama_build: str = "", has_aliases: bool = True
     ) -> None:
+        self.first_tokens = (0, 0.0)
+        """How many answers have begun, and the seconds of all together until they did."""
         self._make_request_families()
         self._make_service_families()
         self._snapshots = SnapshotCollector(has_aliases=has_aliases)
@@ -157,6 +159,8 @@ class Metrics:
 
     def observe_ttft(self, model: str, seconds: float) -> None:
         self._first_token.labels(model).observe(seconds)
+        count, total = self.first_tokens
+        self.first_tokens = count + 1, total + seconds
 
     def observe_inter_token(self, model: str, seconds: float) -> None:
         self._inter_token.labels(model).observe(seconds)

@@ -108,7 +108,7 @@ class Served:
             gate=self.gate,
             max_messages=self.options.max_messages,
         )
-        self.status = StatusService(self.pool, self.journal, lambda: ())
+        self.status = StatusService(self.pool, lambda: (0, 0.0), lambda: ())
         self.app: Starlette = create_api(
             generation=self.generation,
             embeddings=EmbeddingService(self.pool),

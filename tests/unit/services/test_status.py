@@ -6,7 +6,6 @@ from app.core.stats import EngineStats, PoolMemory
 from app.llama.library import Device
 from app.services import status
 from app.services.status import StatusService
-from app.telemetry.journal import Journal
 
 GPU = Device("GPU0", "a card", "gpu", 3, 8)
 CPU = Device("CPU", "a chip", "cpu", 5, 5)
@@ -32,8 +31,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_a_sample_sums_models_and_turns_counters_into_rates(clock: list[float]) -> None:
-    pool, journal = Pool(), Journal()
-    service = StatusService(pool, journal, lambda: ())
+    pool, begun = Pool(), [(0, 0.0)]
+    service = StatusService(pool, lambda: begun[0], lambda: ())
     pool.now = {"a": EngineStats(generated_tokens=100, prompt_tokens_computed=50)}
     service.take_sample()
     clock[0] += 2
@@ -41,9 +40,7 @@ def test_a_sample_sums_models_and_turns_counters_into_rates(clock: list[float]) 
         "a": EngineStats(generated_tokens=140, running=2, kv_tokens_used=7, kv_tokens_total=50),
         "b": EngineStats(generated_tokens=10, waiting=1, kv_tokens_used=1, kv_tokens_total=50),
     }
-    journal.add({"ttft_seconds": 0.2})
-    journal.add({"status": 404})
-    journal.add({"ttft_seconds": 0.4})
+    begun[0] = (2, 0.6)
     service.take_sample()
     sample = service.samples()[-1]
     assert (sample.running, sample.waiting) == (2, 1)
@@ -59,7 +56,7 @@ def test_a_sample_sums_models_and_turns_counters_into_rates(clock: list[float]) 
 
 
 def test_samples_are_bounded(clock: list[float]) -> None:
-    service = StatusService(Pool(), Journal(), lambda: ())
+    service = StatusService(Pool(), lambda: (0, 0.0), lambda: ())
     for _ in range(1000):
         clock[0] += 1
         service.take_sample()
@@ -67,6 +64,6 @@ def test_samples_are_bounded(clock: list[float]) -> None:
 
 
 def test_devices_tell_their_memory() -> None:
-    gpu, cpu = StatusService(Pool(), Journal(), lambda: (GPU, CPU)).devices()
+    gpu, cpu = StatusService(Pool(), lambda: (0, 0.0), lambda: (GPU, CPU)).devices()
     assert gpu == GPU
     assert 0 < cpu.memory_free < cpu.memory_total

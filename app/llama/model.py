@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -136,11 +137,12 @@ class Model:
 
     @property
     def sampling_defaults(self) -> dict[str, float]:
-        """The sampling that the file itself recommends, by our names."""
+        """The sampling that the file itself recommends, by our names; what is no number there
+        recommends nothing."""
         found: dict[str, float] = {}
         for key, name in _SAMPLING_KEYS.items():
-            text = self.metadata.get(key)
-            if text is not None:
+            with suppress(KeyError, ValueError):
+                text = self.metadata[key]
                 found[name] = int(text) if name in _WHOLE_NUMBERS else float(text)
         return found
 

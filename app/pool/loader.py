@@ -81,7 +81,11 @@ class LlamaLoader:
         contexts = partial(
             make_contexts, self._settings, entry, weights, make_runtime=self._make_runtime
         )
-        resident = LlamaResident(self._settings, entry, self._prefixes, weights, contexts)
+        try:
+            resident = LlamaResident(self._settings, entry, self._prefixes, weights, contexts)
+        except BaseException:
+            await asyncio.to_thread(weights.close)
+            raise
         try:
             await resident.heat()
         except BaseException:

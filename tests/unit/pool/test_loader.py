@@ -15,6 +15,7 @@ from app.core.requests import SamplingParams
 from app.engine.messages import SequenceFinished, SequenceOutput, SequenceSpec
 from app.engine.prefix.store import PrefixStore
 from app.llama import library
+from app.llama.model import Model, ModelOptions
 from app.pool.contexts import adapter_keys, state_key
 from app.pool.loader import LlamaLoader
 from app.pool.resident import Resident
@@ -174,6 +175,42 @@ async def test_embeddings_can_be_refused(tmp_path: Path) -> None:
         assert "embedding" not in resident.loaded.info.capabilities
     finally:
         await resident.close()
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> list[Model]:
+    """Models whose weights were freed."""
+    found: list[Model] = []
+    close = Model.close
+
+    def note(model: Model) -> None:
+        found.append(model)
+        close(model)
+
+    monkeypatch.setattr(Model, "close", note)
+    return found
+
+
+async def test_whatever_fails_after_the_load_frees_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: list[Model]
+) -> None:
+    def fail(*_: object) -> None:
+        raise FileNotFoundError
+
+    write_tiny_llama(tmp_path / "m.gguf")
+    (entry,) = build_catalog(Manifest(builtin=False), tmp_path, tmp_path)
+    monkeypatch.setattr("app.pool.resident.describe", fail)
+    with pytest.raises(FileNotFoundError):
+        await load(entry)
+    assert len(closed) == 1
+
+
+def test_recommended_sampling_that_is_no_number_is_passed_over(tmp_path: Path) -> None:
+    model = Model.load(write_tiny_llama(tmp_path / "m.gguf"), ModelOptions(gpu_layers=0))
+    said = {"temp": "warm", "top_k": "1.5", "top_p": "0.5", "mirostat": "2"}
+    model.metadata |= {f"general.sampling.{key}": value for key, value in said.items()}
+    assert model.sampling_defaults == {"top_p": 0.5, "mirostat": 2}
+    model.close()
 
 
 async def test_a_damaged_file_never_reaches_llama_cpp(tmp_path: Path) -> None:

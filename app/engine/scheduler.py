@@ -53,6 +53,7 @@ class Scheduler:
         self._admissions = 0
         self._read = 0  # prompt tokens while decoding sequences waited for their turn
         self._clock = 0  # tokens computed so far
+        self._reads: AdapterSet | None = None  # of the prompt that has a turn of its own
         self._turns = Turns()
         self.shares = FairShare()
         self.waiting: list[Sequence] = []
@@ -111,6 +112,8 @@ class Scheduler:
                 reading = []
             else:
                 decoding, budget = [], left
+        has_turn = bool(reading) and self._limits.mixes_steps
+        self._reads = reading[0].adapters if has_turn else None
         chosen = NO_ADAPTERS
         if any(sequence.adapters for sequence in attached):
             # prompts of other sets wait until those before them have been read
@@ -127,8 +130,10 @@ class Scheduler:
         self._clock += step.n_tokens
         is_turn = bool(step.decode) or self._limits.mixes_steps
         self._turns.advance(step.adapters, is_turn=is_turn, ends_turn=step.ends_turn)
-        decoding = [sequence.adapters for sequence in self.live if sequence.is_decoding]
-        is_over = self._turns.is_round_over(decoding)
+        sets = [sequence.adapters for sequence in self.live if sequence.is_decoding]
+        if self._reads is not None:
+            sets.append(self._reads)
+        is_over = self._turns.is_round_over(sets)
         self._read = 0 if is_over else self._read + step.n_prefill
 
     def victim(self) -> Sequence | None:

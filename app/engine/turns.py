@@ -2,9 +2,9 @@
 
 A context computes under one set of adapters at a time, so a step holds sequences of one set only.
 Sets take turns in rounds: in each, every set with decoding sequences has one turn, those whose
-sequences are older first. A round begins with the set that the context has already. To change it
-makes llama.cpp plan its compute graph anew, so where nobody waits to be read, a turn may be several
-steps.
+sequences are older first, and so has that of the next prompt where steps mix both. A round begins
+with the set that the context has already. To change it makes llama.cpp plan its compute graph anew,
+so where nobody waits to be read, a turn may be several steps.
 """
 
 import math
@@ -45,9 +45,9 @@ class Turns:
             self._had.add(chosen)
             self._steps = 0
 
-    def is_round_over(self, decoding: Collection[AdapterSet]) -> bool:
+    def is_round_over(self, sets: Collection[AdapterSet]) -> bool:
         """Whether all of these sets had their turn; then a new round begins."""
-        if any(one not in self._had for one in decoding):
+        if any(one not in self._had for one in sets):
             return False
         self._had.clear()
         return True

@@ -166,8 +166,9 @@ def test_sets_take_turns(mixes_steps: bool) -> None:
     assert rig.worker.stats.adapter_switches < 0.8 * len(rig.runtime.adapted)
 
 
-def test_nobody_starves_beside_sets_that_come_and_go() -> None:
-    rig = Rig()
+@pytest.mark.parametrize("mixes_steps", [False, True])
+def test_nobody_starves_beside_sets_that_come_and_go(mixes_steps: bool) -> None:
+    rig = Rig(mixes_steps=mixes_steps)
     rig.submit("patient", A, [1] * 3, max_tokens=20)
     rig.worker.step()
     steps = 0
@@ -195,6 +196,19 @@ def test_a_prompt_beside_streams_of_two_sets_gets_one_turn_in_a_round() -> None:
         [place for place, one in enumerate(steps) if one == NO_ADAPTERS]
     ):
         assert set(steps[before + 1 : after]) == {A, B}, "each stream had its turn"
+
+
+@pytest.mark.parametrize("mixes_steps", [False, True])
+def test_a_prompt_beside_a_stream_of_another_set_is_read(mixes_steps: bool) -> None:
+    rig = Rig(mixes_steps=mixes_steps)
+    rig.submit("a", A, [1] * 3, max_tokens=60)
+    for _ in range(4):
+        rig.worker.step()
+    rig.submit("late", B, [2] * 72, max_tokens=1)
+    for _ in range(10):
+        rig.worker.step()
+    assert rig.spoken["late"] == text([2] * 72, B, 1)
+    assert 4 < len(rig.spoken["a"]) < 15, "each had its turn"
 
 
 def test_the_more_urgent_prompt_is_read_first_whatever_its_adapters() -> None:

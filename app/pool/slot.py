@@ -153,7 +153,7 @@ class Slot:
             last_used=self.last_used,
             devices=room.devices,
             contexts=room - self.room_warm.within(limit),
-            is_pinned=pin and not (self.is_replaced or self.is_dismissed),
+            is_pinned=pin and not self.must_leave,
             is_loading=self.state == "loading" or self.is_mending,
             is_leaving=self.must_leave,
             is_draining=self.state == "draining",

@@ -186,6 +186,12 @@ def test_a_warm_model_wants_its_contexts_only() -> None:
     assert heat("x", 51, residents, Room(2, 100)) == Plan(hopeless=("x",))
 
 
+def test_a_pinned_model_that_is_warm_has_its_weights_already() -> None:
+    pinned = warm("x", 60, is_pinned=True)
+    assert heat("x", 40, [pinned], Room(1, 100)) == Plan(load=("x",))
+    assert heat("x", 41, [pinned], Room(1, 100)) == Plan(hopeless=("x",))
+
+
 def test_two_warm_models_that_cannot_both_be_hot_take_turns() -> None:
     residents = [warm("x", 40, last_used=1), warm("y", 40, last_used=2)]
     asked = [Wanted("x", 30, is_warm=True), Wanted("y", 30, is_warm=True)]

@@ -213,6 +213,15 @@ async def test_a_dead_engine_is_replaced(monkeypatch: pytest.MonkeyPatch) -> Non
         assert stats.finished == {"stop": 2, "length": 1}
 
 
+async def test_a_pinned_model_whose_engine_died_comes_back() -> None:
+    async with rigged(entry("a", pin=True), max_loaded=1) as rig:
+        rig.loader.sizes["a"] = 60
+        await rig.use("a")
+        rig.loader.engines["a"].die()
+        await rig.use("a")
+        assert rig.loader.loads == ["a", "a"]
+
+
 async def test_a_stuck_engine_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     async with rigged() as rig:
         await rig.use("a")

@@ -85,7 +85,7 @@ class Unloaded:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """There is another catalog."""
+    """There is another catalog, or somebody waits no more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,8 @@ class Owner:
             return
         for slot in self._slots:
             slot.forget_gone_waiters()
+            if not slot.waiters and slot.state != "loading":
+                slot.memory_needed = 0
         waiting = [slot for slot in self._slots if slot.waiters and not _is_coming(slot)]
         for slot in waiting:
             if slot.footprint is None and not slot.is_measured:

@@ -256,8 +256,7 @@ class ModelPool:
     def _give_back(self, waiter: Waiter) -> None:
         """The caller stopped waiting, maybe just after the owner had granted the lease."""
         granted = waiter.done() and not waiter.cancelled() and waiter.exception() is None
-        if granted:
-            self._inbox.put_nowait(Released(waiter.result()))
+        self._inbox.put_nowait(Released(waiter.result()) if granted else Changed())
 
     def _info(self, slot: Slot) -> ModelInfo:
         loaded = slot.loaded

@@ -451,6 +451,16 @@ async def test_a_load_that_runs_out_of_memory_is_tried_again_with_more_room() ->
         assert rig.loader.loads[-2:] == ["a", "a"]
 
 
+async def test_who_gave_up_leaves_no_wish_for_more_room() -> None:
+    async with rigged(max_loaded=9, load_timeout=0.1) as rig, rig.pool.lease("b"):
+        rig.loader.there = 1
+        with pytest.raises(ModelLoading):
+            await rig.use("a")
+        rig.loader.there = 2
+        await rig.use("a")
+        assert rig.state("b") == "hot"
+
+
 async def test_a_load_that_always_runs_out_of_memory_says_so() -> None:
     async with rigged(entry("a"), entry("b", pin=True), entry("c"), max_loaded=9) as rig:
         rig.loader.sizes["a"] = 64

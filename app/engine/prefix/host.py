@@ -65,9 +65,10 @@ class HostTier:
         self._unwritten_bytes = 0
 
     def shelf(self, key: bytes) -> Shelf:
-        """A model's own, made on first use."""
+        """A model's own, made on first use; or what stays, whoever has made it."""
         with self.lock:
-            return self._shelves.setdefault(key, Shelf(key))
+            found = self._shelves.get(key) or self._adapted.pop(key, None) or Shelf(key)
+            return self._shelves.setdefault(key, found)
 
     def adapted_shelf(self, key: bytes, owner: Shelf) -> Shelf:
         """What a model has under some adapters. `key` as of any shelf."""

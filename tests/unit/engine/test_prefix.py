@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 
+from app.engine.prefix.host import HostTier
 from app.engine.prefix.store import ModelPrefixes, PrefixStore
 from app.engine.prefix.tree import common_prefix
 
@@ -144,6 +145,16 @@ def test_models_have_nothing_in_common_but_the_bound() -> None:
     again = store.of_model("two")
     assert again is not None
     assert got(again, tokens(2, 2)) == [2, 2], "a model that comes back finds its own"
+
+
+def test_what_an_adapter_has_is_found_whoever_comes_first() -> None:
+    host = HostTier(1000)
+    owner = host.shelf(b"model")
+    used = host.adapted_shelf(b"adapted", owner)
+    used.count("host", 1, 5)
+    assert host.shelf(b"adapted") is used, "the directory was read when it was in use already"
+    assert host.adapted_shelf(b"adapted", owner) is used
+    assert owner.entries == {"host": 1}
 
 
 def test_long_chats_are_kept_whole_now_and_then() -> None:

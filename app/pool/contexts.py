@@ -1,6 +1,7 @@
 """From settings and the manifest to the options of a model's context and engine."""
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.catalog.entries import ModelEntry
@@ -96,19 +97,32 @@ def engine_config(settings: Settings, entry: ModelEntry) -> EngineConfig:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class StateKeys:
+    """What the bytes of saved states depend on: `model`, and `adapters` too by their names."""
+
+    model: str
+    adapters: dict[str, str]
+
+
+def state_keys(settings: Settings, entry: ModelEntry) -> StateKeys:
+    """Of the files as they are now."""
+    return StateKeys(state_key(settings, entry), adapter_keys(entry))
+
+
 def adapter_keys(entry: ModelEntry) -> dict[str, str]:
     """What the bytes of a state that was computed under an adapter depend on too, by its name."""
-    return {one.info.name: repr(_identify(one.path)) for one in entry.lora}
+    return {one.info.name: repr(_identify((one.path,))) for one in entry.lora}
 
 
-def _identify(path: Path) -> tuple[str, int, int]:
-    file = path.stat()
-    return str(path.resolve()), file.st_size, file.st_mtime_ns
+def _identify(paths: tuple[Path, ...]) -> tuple[tuple[str, int, int], ...]:
+    files = [(path, path.stat()) for path in paths]
+    return tuple((str(path.resolve()), file.st_size, file.st_mtime_ns) for path, file in files)
 
 
 def state_key(settings: Settings, entry: ModelEntry) -> str:
     """Names what the bytes of a saved state depend on."""
-    identity = _identify(entry.path)
+    identity = _identify(entry.paths)
     streams = 1 if settings.kv_unified else entry.max_sequences or settings.max_sequences
     layout = (settings.kv_type, settings.flash_attention, settings.swa_full, streams)
     return f"{identity}, {layout}, {library.build_number()}"

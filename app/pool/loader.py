@@ -14,8 +14,8 @@ from app.core.errors import ModelLoadFailed
 from app.engine.prefix.store import PrefixStore
 from app.llama.context import LlamaRuntime
 from app.llama.footprint import Footprint
-from app.pool.contexts import estimate_memory
-from app.pool.parts import MakeRuntime, load_weights, make_contexts
+from app.pool.contexts import StateKeys, estimate_memory, state_keys
+from app.pool.parts import MakeRuntime, Weights, load_weights, make_contexts
 from app.pool.resident import LlamaResident, Resident
 from app.pool.trial import FOLDER, Trials
 
@@ -77,12 +77,10 @@ class LlamaLoader:
         if self._stopped.is_set():
             raise ModelLoadFailed(f"Loading {entry.path.name} was stopped.")
         goes_on = self._watch(entry, progress)
+        keys = state_keys(self._settings, entry)
         weights = await asyncio.to_thread(load_weights, self._settings, entry, goes_on)
-        contexts = partial(
-            make_contexts, self._settings, entry, weights, make_runtime=self._make_runtime
-        )
         try:
-            resident = LlamaResident(self._settings, entry, self._prefixes, weights, contexts)
+            resident = self._make_resident(entry, weights, keys)
         except BaseException:
             await asyncio.to_thread(weights.close)
             raise
@@ -95,6 +93,16 @@ class LlamaLoader:
 
     def stop(self) -> None:
         self._stopped.set()
+
+    def _make_resident(self, entry: ModelEntry, weights: Weights, keys: StateKeys) -> LlamaResident:
+        """`keys` are from before the load. Raises ModelLoadFailed where a file has changed since:
+        states of the old one would be kept as those of the new one."""
+        if state_keys(self._settings, entry) != keys:
+            raise ModelLoadFailed(f"The model '{entry.id}' changed while it was loaded.")
+        contexts = partial(
+            make_contexts, self._settings, entry, weights, make_runtime=self._make_runtime
+        )
+        return LlamaResident(self._settings, entry, self._prefixes, weights, contexts, keys=keys)
 
     async def _check(self, entry: ModelEntry) -> None:
         """Before llama.cpp sees the file in this process. Every file is looked at once."""

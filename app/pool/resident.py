@@ -15,7 +15,7 @@ from app.engine.embedder import Embedder
 from app.engine.engine import Engine
 from app.engine.prefix.store import ModelPrefixes, PrefixStore
 from app.llama.ranking import RankingRuntime
-from app.pool.contexts import adapter_keys, embedding_options, engine_config, state_key
+from app.pool.contexts import StateKeys, embedding_options, engine_config
 from app.pool.describe import adjust_capabilities, describe
 from app.pool.lazy_embedding import LazyEmbeddingRuntime
 from app.pool.loaded import LoadedModel
@@ -76,13 +76,15 @@ class LlamaResident:
         prefixes: PrefixStore,
         weights: Weights,
         make_contexts: Callable[[int], Contexts],
+        *,
+        keys: StateKeys,
     ) -> None:
-        """`make_contexts` makes those of the replica of a number."""
+        """`make_contexts` makes those of the replica of a number. `keys`: of the files that were
+        loaded, whatever comes later."""
         self._settings = settings
         self._entry = entry
         self._prefixes = prefixes
-        self._key = state_key(settings, entry)  # of the file that is loaded, whatever comes later
-        self._adapter_keys = adapter_keys(entry)
+        self._keys = keys
         self._weights = weights
         self._make_contexts = make_contexts
         self._contexts: list[Contexts] = []
@@ -191,7 +193,7 @@ class LlamaResident:
 
     def _open_prefixes(self) -> ModelPrefixes | None:
         """What was computed before, also by other replicas and before the model went warm."""
-        return self._prefixes.of_model(self._key, self._adapter_keys)
+        return self._prefixes.of_model(self._keys.model, self._keys.adapters)
 
     def _make_embedder(self) -> Embedder:
         options = embedding_options(self._settings, self._entry)

@@ -205,6 +205,23 @@ async def test_whatever_fails_after_the_load_frees_the_weights(
     assert len(closed) == 1
 
 
+@pytest.mark.parametrize("name", ["m.gguf", "b.gguf"])
+async def test_a_file_that_changes_during_its_load_is_not_served(
+    name: str, tmp_path: Path, closed: list[Model]
+) -> None:
+    entry = adapted_entry(tmp_path)
+
+    def show(_share: float) -> None:
+        os.utime(tmp_path / name, (0, 0))
+
+    made = LlamaLoader(SETTINGS, lambda _: show, PrefixStore(0))
+    with pytest.raises(ModelLoadFailed, match="'m' changed while it was loaded"):
+        await load(entry, made)
+    assert len(closed) == 1
+    resident = await load(entry)
+    await resident.close()
+
+
 def test_recommended_sampling_that_is_no_number_is_passed_over(tmp_path: Path) -> None:
     model = Model.load(write_tiny_llama(tmp_path / "m.gguf"), ModelOptions(gpu_layers=0))
     said = {"temp": "warm", "top_k": "1.5", "top_p": "0.5", "mirostat": "2"}
@@ -302,6 +319,10 @@ def test_saved_states_serve_the_same_file_and_layout_only(tmp_path: Path) -> Non
         {"kv_unified": False, "max_sequences": 3},
     ]
     keys = [state_key(SETTINGS.model_copy(update=change), entry) for change in changes]
+    second = write_tiny_llama(tmp_path / "second.gguf")
+    keys.append(state_key(SETTINGS, replace(entry, paths=(path, second))))
+    os.utime(second, (0, 0))
+    keys.append(state_key(SETTINGS, replace(entry, paths=(path, second))))
     os.utime(path, (0, 0))
     keys.append(state_key(SETTINGS, entry))
     assert len(set(keys)) == len(keys)

@@ -117,8 +117,9 @@ def make_plan(wanted: Sequence[Wanted], residents: Sequence[Resident], limit: Ro
         is_here = own is not None and not own.is_leaving
         if is_here and (not one.is_warm or one.name in moves):
             continue
-        adds_itself = own is not None and is_here and not own.is_pinned
-        kept = pinned + own.room if adds_itself else pinned
+        kept = pinned
+        if own is not None and is_here and not own.is_pinned:
+            kept += own.room
         if not (limit - kept).holds(one.room):
             hopeless.append(one.name)
             continue

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from app.catalog.entries import ModelEntry
@@ -87,7 +88,7 @@ def load_weights(settings: Settings, entry: ModelEntry, goes_on: GoesOn) -> Weig
             model, _ = _noting_memory(lambda: Model.load(one.path, its, told))
             undo.callback(model.close)
             for adapter in one.lora:
-                model.load_adapter(adapter.info.name, adapter.path)
+                _noting_memory(partial(model.load_adapter, adapter.info.name, adapter.path))
             return model
 
         def part(index: int) -> GoesOn:
@@ -152,7 +153,7 @@ def _noting_memory(make: Callable[[], T]) -> tuple[T, int]:
         try:
             return make(), count_buffers(lines)
         except ModelLoadFailed as error:
-            if lacked_memory(lines):
+            if lacked_memory([*lines, error.message]):  # an adapter's lines are in the message
                 raise OutOfMemory(error.message) from error
             raise
 

@@ -10,7 +10,7 @@ from app.catalog.entries import ModelEntry, build_catalog
 from app.config.manifest import Manifest
 from app.config.settings import Settings
 from app.core.adapters import make_set
-from app.core.errors import ModelLoadFailed
+from app.core.errors import ModelLoadFailed, OutOfMemory
 from app.core.requests import SamplingParams
 from app.engine.messages import SequenceFinished, SequenceOutput, SequenceSpec
 from app.engine.prefix.store import PrefixStore
@@ -141,6 +141,19 @@ async def test_an_adapter_of_another_model_is_told_without_a_trial_too(tmp_path:
     made = LlamaLoader(settings, lambda _: lambda _: None, PrefixStore(0))
     with pytest.raises(ModelLoadFailed, match=r"adapter b\.gguf cannot be loaded: .*shape"):
         await load(entry, made)
+
+
+async def test_an_adapter_without_room_is_a_lack_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lack(*_: object) -> None:
+        raise ModelLoadFailed("failed to allocate buffer for lora adapter")
+
+    monkeypatch.setattr("app.llama.model.load_adapter", lack)
+    settings = SETTINGS.model_copy(update={"try_new_files": False})
+    made = LlamaLoader(settings, lambda _: lambda _: None, PrefixStore(0))
+    with pytest.raises(OutOfMemory, match=r"adapter a\.gguf cannot be loaded"):
+        await load(adapted_entry(tmp_path), made)
 
 
 def test_states_under_an_adapter_serve_the_same_file_only(tmp_path: Path) -> None:

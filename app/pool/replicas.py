@@ -60,6 +60,10 @@ class Replicas:
             return streams
         raise refusal or EngineFailed("The inference engines have stopped; they are reloaded.")
 
+    async def join(self, index: int) -> None:
+        """Until a dead engine has freed all that it had. Idempotent."""
+        await self._engines[index].close()
+
     async def replace(self, index: int, engine: Engine) -> None:
         """Let another engine go on for a dead one."""
         old, self._engines[index] = self._engines[index], engine

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from app.catalog.entries import ModelEntry
 from app.config.settings import Settings
+from app.core.errors import CorralError
 from app.core.options import DraftMethod
 from app.core.requests import SamplingParams
 from app.engine.constraint import ConstraintCompiler
@@ -57,7 +58,8 @@ class Resident(Protocol):
         ...
 
     async def mend(self) -> int:
-        """Make dead replicas anew; how many there were. Raises as `heat`."""
+        """Make dead replicas anew; how many could be made. Raises as `heat` where the first cannot:
+        what is still dead is for the next attempt."""
         ...
 
     async def close(self) -> None:
@@ -133,11 +135,18 @@ class LlamaResident:
         engine = self.loaded.engine
         if not isinstance(engine, Replicas):
             return 0
-        dead = engine.dead
-        for index in dead:
-            self._contexts[index] = await asyncio.to_thread(self._make_contexts, index)
+        mended = 0
+        for index in engine.dead:
+            await engine.join(index)  # there may be no room for its contexts twice
+            try:
+                self._contexts[index] = await asyncio.to_thread(self._make_contexts, index)
+            except CorralError:
+                if not mended:
+                    raise
+                break
             await engine.replace(index, self._start_engine(index))
-        return len(dead)
+            mended += 1
+        return mended
 
     async def close(self) -> None:
         await self.cool()

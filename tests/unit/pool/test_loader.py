@@ -1,6 +1,8 @@
 """The loader on real files: what comes out, and that nothing is left behind on failure."""
 
+import asyncio
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from app.llama import library
 from app.llama.model import Model, ModelOptions
 from app.pool.contexts import adapter_keys, state_key
 from app.pool.loader import LlamaLoader
+from app.pool.replicas import Replicas
 from app.pool.resident import Resident
 from scripts.make_gguf import (
     TINY_LLAMA,
@@ -27,6 +30,7 @@ from scripts.make_gguf import (
     write_tiny,
     write_tiny_llama,
 )
+from tests.support.fake_runtime import FakeRuntime
 from tests.support.streams import outputs_of
 
 SETTINGS = Settings(threads=1, use_gpu="off", context_size=256, max_sequences=2)
@@ -164,6 +168,48 @@ def test_states_under_an_adapter_serve_the_same_file_only(tmp_path: Path) -> Non
     after = adapter_keys(entry)
     assert (after["a"] != before["a"], after["b"] != before["b"]) == (True, False)
     assert state_key(SETTINGS, entry) == state_key(SETTINGS, replace(entry, lora=()))
+
+
+class SlowlyFreed(FakeRuntime):
+    def close(self) -> None:
+        time.sleep(0.3)
+        super().close()
+
+
+async def test_the_dead_are_freed_first_and_those_that_could_be_made_are_counted(
+    tmp_path: Path,
+) -> None:
+    write_tiny_llama(tmp_path / "m.gguf")
+    (entry,) = build_catalog(Manifest(builtin=False), tmp_path, tmp_path)
+    made: list[SlowlyFreed] = []
+    living: list[int] = []
+
+    def make(*_: object) -> SlowlyFreed:
+        living.append(sum(not one.is_closed for one in made))
+        if len(living) == 4:
+            raise OutOfMemory("no")
+        made.append(SlowlyFreed())
+        return made[-1]
+
+    using = LlamaLoader(SETTINGS, lambda _: lambda _: None, PrefixStore(0), make)
+    resident = await load(replace(entry, replicas=2), using)
+    try:
+        engines = resident.loaded.engine
+        assert isinstance(engines, Replicas)
+        for name, runtime in zip("ab", made, strict=True):
+            runtime.fail_with = RuntimeError("gone")
+            engines.submit((SequenceSpec(name, (1, 2, 3), 4, SamplingParams()),))
+        async with asyncio.timeout(5):
+            while len(engines.dead) < 2:  # noqa: ASYNC110  # as an outsider sees it
+                await asyncio.sleep(0.001)
+        assert await resident.mend() == 1
+        assert len(engines.dead) == 1
+        assert await resident.mend() == 1
+        assert not resident.is_damaged
+        assert living[2] < 2, "the first was freed before there was another"
+        assert living[3:] == [1, 1], "the second too"
+    finally:
+        await resident.close()
 
 
 async def test_an_encoder_only_embeds(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.catalog.entries import find_parts
 from app.config.manifest import Traits
-from app.config.sidecar import sidecar_of, write_sidecar
+from app.config.sidecar import is_written_here, sidecar_of, write_sidecar
 from app.core.errors import BadRequest, InternalError
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]*(/[A-Za-z0-9_][A-Za-z0-9_.:@+-]*){0,7}")
@@ -102,7 +102,7 @@ class ModelStore:
 
     def is_made(self, paths: Sequence[Path]) -> bool:
         """Whether a model was made here, by a copy that has settings of its own."""
-        return self._holds(paths[0]) and sidecar_of(paths[0]).is_file()
+        return self._holds(paths[0]) and is_written_here(sidecar_of(paths[0]))
 
     def place_of(self, path: Path) -> Path:
         """A path as seen from the models directory."""
@@ -149,8 +149,7 @@ class ModelStore:
         if traits is None:
             sidecar.unlink(missing_ok=True)
         else:
-            note = "Written by the API. Reload the models after a change."
-            write_sidecar(sidecar, traits, note)
+            write_sidecar(sidecar, traits)
 
     def _replace_file(self, path: Path, place: Path) -> None:
         """Over another file, at once."""

@@ -15,6 +15,7 @@ from app.config.sources import SHARD
 from app.core.errors import ConfigurationError
 
 _SUFFIX = ".corral.yaml"
+_MARK = "# Written by the API. Reload the models after a change."  # the first line of ours
 
 
 def sidecar_of(path: Path) -> Path:
@@ -41,8 +42,17 @@ def read_sidecar(path: Path) -> Traits:
     return traits
 
 
-def write_sidecar(path: Path, traits: Traits, note: str) -> None:
-    """The file appears at once. `note`: one line for whoever reads it."""
+def is_written_here(path: Path) -> bool:
+    """Whether `write_sidecar` wrote it; people write theirs themselves."""
+    try:
+        with path.open("rb") as file:
+            return file.readline(len(_MARK) + 2).rstrip() == _MARK.encode()
+    except OSError:
+        return False
+
+
+def write_sidecar(path: Path, traits: Traits) -> None:
+    """The file appears at once, and says on its first line where it is from."""
     from ruamel.yaml import YAML  # noqa: PLC0415  # few starts need it
 
     writer: Any = YAML(typ="safe", pure=True)  # untyped library
@@ -51,7 +61,7 @@ def write_sidecar(path: Path, traits: Traits, note: str) -> None:
     writer.dump(traits.model_dump(exclude_unset=True, mode="json"), text)
     written = path.with_name(f".{path.name}.new")
     try:
-        written.write_text(f"# {note}\n{text.getvalue()}", encoding="utf-8")
+        written.write_text(f"{_MARK}\n{text.getvalue()}", encoding="utf-8")
         written.replace(path)
     finally:
         written.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import pytest
 from app.catalog.entries import build_catalog
 from app.catalog.store import ModelStore
 from app.config.manifest import Manifest, Traits
-from app.config.sidecar import read_sidecar, sidecar_of, write_sidecar
+from app.config.sidecar import is_written_here, read_sidecar, sidecar_of, write_sidecar
 from app.pool.templates import check_templates
 from scripts.make_gguf import write_tiny_llama
 
@@ -35,9 +35,10 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         }
     )
     path = tmp_path / "a.corral.yaml"
-    write_sidecar(path, said, "Made by a test.")
+    write_sidecar(path, said)
     assert read_sidecar(path) == said
-    assert path.read_text().startswith("# Made by a test.\n")
+    assert path.read_text().startswith("# Written by the API. ")
+    assert is_written_here(path)
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
 
 
@@ -84,3 +85,11 @@ def test_what_is_left_of_a_model_does_not_speak_of_another(tmp_path: Path) -> No
     (tmp_path / "b.corral.yaml").write_text("system_prompt: Old.\n")
     ModelStore(tmp_path).copy({"": path}, "b")
     assert not (tmp_path / "b.corral.yaml").exists()
+
+
+@pytest.mark.parametrize("text", ["", "# Written by the API.\n", "stop: [x]\n", "\xff"])
+def test_what_people_wrote_is_theirs(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.corral.yaml"
+    assert not is_written_here(path)
+    path.write_text(text, encoding="latin-1")
+    assert not is_written_here(path)

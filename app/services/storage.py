@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,14 @@ from app.pool.roster import Changes
 from app.services.ports import ModelNames
 
 _LATEST = ":latest"
+
+
+@dataclass(frozen=True, slots=True)
+class _Blob:
+    """A file that was sent, and its SHA-256."""
+
+    path: Path
+    digest: str
 
 
 class StorageService:
@@ -95,10 +104,11 @@ class StorageService:
 
         Raises BadRequest, also for files that are no model.
         """
-        found = await asyncio.to_thread(self._find_blobs, files)
+        sent = await asyncio.to_thread(self._find_blobs, files)
         traits = await asyncio.to_thread(_change, Traits(), changes)
+        found = {ending: blob.path for ending, blob in sent.items()}
         places = await self._add(name, found, traits, can_replace=True)
-        await asyncio.to_thread(self._keep_digests, files.values(), found.values(), places)
+        await asyncio.to_thread(self._keep_digests, sent.values(), places)
 
     async def _add(
         self,
@@ -139,33 +149,34 @@ class StorageService:
         except ModelNotFound:
             return None
 
-    def _find_blobs(self, files: Mapping[str, str]) -> dict[str, Path]:
-        """The parts of a model by their endings."""
-        found: dict[str, Path] = {}
-        for name, digest in sorted(files.items()):
-            path = self._blobs.find(parse_digest(digest))
+    def _find_blobs(self, files: Mapping[str, str]) -> dict[str, _Blob]:
+        """The parts of a model by their endings, in order."""
+        found: dict[str, _Blob] = {}
+        for name, text in files.items():
+            digest = parse_digest(text)
+            path = self._blobs.find(digest)
             if path is None:
                 raise BadRequest(
-                    f"There is no file {digest}: send it to /api/blobs/{digest} first.",
+                    f"There is no file {text}: send it to /api/blobs/{text} first.",
                     param="files",
                 )
             (ending,) = find_endings([Path(name)])
-            found[ending] = path
+            found[ending] = _Blob(path, digest)
             _check_model(name, path, len(files))
-        if len(found) != len(files) or (len(files) > 1 and "" in found):
+        count = len(files)
+        endings = [f"-{number:05d}-of-{count:05d}" for number in range(1, count + 1)]
+        if sorted(found) != endings and not (count == 1 and "" in found):
             raise BadRequest(
                 "'files' are the parts of one model, named -00001-of-00002.gguf and so on.",
                 param="files",
             )
-        return found
+        return dict(sorted(found.items()))
 
-    def _keep_digests(
-        self, digests: Iterable[str], blobs: Iterable[Path], places: Iterable[Path]
-    ) -> None:
-        for digest, blob, place in zip(digests, blobs, places, strict=True):
-            pinned = Pinned(place.stat().st_size, parse_digest(digest))
+    def _keep_digests(self, blobs: Iterable[_Blob], places: Iterable[Path]) -> None:
+        for blob, place in zip(blobs, places, strict=True):
+            pinned = Pinned(place.stat().st_size, blob.digest)
             self._pins.write(self._store.place_of(place), pinned)
-            self._blobs.drop(blob)
+            self._blobs.drop(blob.path)
 
 
 def _inherit(entry: ModelEntry) -> Traits:

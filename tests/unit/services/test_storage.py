@@ -1,11 +1,14 @@
 """Models on disk under other names: what is whose, and what is known of the files."""
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import gguf
 import pytest
 
 from app.catalog.entries import ModelEntry, build_catalog
+from app.catalog.file_pins import FilePins
 from app.config.manifest import Manifest
 from app.config.settings import Settings
 from app.core.errors import BadRequest, ModelNotFound
@@ -35,7 +38,7 @@ class Names:
         raise ModelNotFound(model)
 
     def _entries(self) -> tuple[ModelEntry, ...]:
-        return build_catalog(Manifest(builtin=False), self._folder, self._folder)
+        return build_catalog(Manifest(), self._folder, self._folder)
 
 
 async def reload() -> Changes:
@@ -58,3 +61,44 @@ async def test_a_model_of_somebody_is_never_replaced(tmp_path: Path) -> None:
     await service.create_from("a", "new", {"system_prompt": "One."})
     await service.create_from("a", "new", {"system_prompt": "Two."})
     assert "Two." in (tmp_path / "new.corral.yaml").read_text()
+
+
+def send(folder: Path, count: int) -> list[str]:
+    """The parts of a model among the files that were sent; their digests."""
+    digests: list[str] = []
+    (folder / ".corral/blobs").mkdir(parents=True)
+    for number in range(count):
+        part = folder / f"sent-{number}"
+        writer = gguf.GGUFWriter(part, "llama")
+        writer.add_uint16("split.no", number)
+        writer.add_uint16("split.count", count)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.close()
+        digest = hashlib.sha256(part.read_bytes()).hexdigest()
+        part.rename(folder / ".corral/blobs" / digest)
+        digests.append(f"sha256:{digest}")
+    return digests
+
+
+async def test_each_part_keeps_its_own_digest(tmp_path: Path) -> None:
+    first, second = send(tmp_path, 2)
+    files = {"m-00002-of-00002.gguf": second, "m-00001-of-00002.gguf": first}
+    await serve(tmp_path).create_from_blobs(files, "m", {})
+    for number, digest in enumerate((first, second), 1):
+        place = Path(f"m-{number:05d}-of-00002.gguf")
+        pinned = FilePins(tmp_path).find(place)
+        assert pinned is not None
+        assert f"sha256:{pinned.sha256}" == digest
+        assert hashlib.sha256((tmp_path / place).read_bytes()).hexdigest() == pinned.sha256
+
+
+@pytest.mark.parametrize("numbers", ["1 of 3, 2 of 3", "0 of 2, 1 of 2", "2 of 2, 3 of 2"])
+async def test_the_parts_are_one_to_the_last(tmp_path: Path, numbers: str) -> None:
+    names = [
+        "m-{:05d}-of-{:05d}.gguf".format(*map(int, n.split(" of "))) for n in numbers.split(", ")
+    ]
+    files = dict(zip(names, send(tmp_path, 2), strict=True))
+    with pytest.raises(BadRequest, match="parts of one model"):
+        await serve(tmp_path).create_from_blobs(files, "m", {})
+    assert FilePins(tmp_path).find(Path(names[0])) is None

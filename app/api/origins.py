@@ -5,14 +5,13 @@ every page read by default. That is for asking models; what is stored is for pag
 itself, and of origins that are named.
 """
 
-import ipaddress
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.api.hosts import is_loopback, is_same_origin
 from app.core.errors import OriginRefused
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -38,25 +37,15 @@ class OriginGuard:
         if not self.is_open:
             return
         origin, host = request.headers.get("origin"), request.headers.get("host", "")
-        if origin is not None and urlsplit(origin).netloc != host and origin not in self.origins:
+        if origin is not None and not (is_same_origin(origin, host) or origin in self.origins):
             raise OriginRefused(
                 "Pages of other sites cannot read or change what is stored here; name their "
                 "origin in LLM_CORS_ORIGINS, or set an API key."
             )
         # a name of somebody else's that leads here makes their page one of this site
-        if self.is_local and not (_is_local(host) or self._is_named(host)):
+        is_named = any(is_same_origin(named, host) for named in self.origins)
+        if self.is_local and not (is_loopback(host) or is_named):
             raise OriginRefused(
                 f"What is stored is not shown under the name '{host[:80]}'; name its origin in "
                 "LLM_CORS_ORIGINS, or set an API key."
             )
-
-    def _is_named(self, host: str) -> bool:
-        return any(urlsplit(origin).netloc == host for origin in self.origins)
-
-
-def _is_local(host: str) -> bool:
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

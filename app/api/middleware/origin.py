@@ -1,13 +1,13 @@
 """Web pages of other sites may ask for answers, and change nothing."""
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.context import context_of
 from app.api.errors import error_response
+from app.api.hosts import is_ours, is_same_origin
 from app.core.errors import OriginRefused
 
 _CHANGING = (
@@ -52,4 +52,5 @@ class OriginMiddleware:
         origin = headers.get("origin")
         if origin is None or origin in self._origins:
             return True
-        return urlsplit(origin).netloc == headers.get("host")
+        host = headers.get("host", "")
+        return is_same_origin(origin, host) and is_ours(host, self._origins)

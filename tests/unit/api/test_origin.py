@@ -3,6 +3,7 @@
 import pytest
 from pydantic import SecretStr
 
+from app.api import hosts
 from tests.unit.api.served import CHAT, MODEL, chat, serve
 from tests.unit.services.scripted import Script
 
@@ -52,4 +53,40 @@ async def test_where_there_are_keys_they_decide() -> None:
     response = await served.post(
         "/admin/reload", {}, origin="https://evil.example", authorization="Bearer k1"
     )
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example", 403),
+        ("evil.example:11434", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("evil.example.", 403),
+        ("[::1", 403),
+        ("[x]", 403),
+        ("localhost:11434", 200),
+        ("127.0.0.1:11434", 200),
+        ("[fd00::1]:11434", 200),
+        ("192.168.1.7", 200),
+        ("nas", 200),
+        ("nas.local:80", 200),
+        ("ui.example:8443", 200),
+    ],
+)
+async def test_a_name_that_was_made_to_lead_here_is_another_site(host: str, status: int) -> None:
+    served = serve(cors_origins=("*", "https://ui.example:8443"))
+    async with served.client() as client:
+        headers = {"host": host, "origin": f"http://{host}"}
+        response = await client.post("/admin/reload", headers=headers)
+    assert response.status_code == status
+
+
+async def test_the_own_name_of_the_machine_is_no_other_site(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hosts, "_own_name", lambda: "box.lab.example")
+    async with serve().client() as client:
+        headers = {"host": "Box.lab.example", "origin": "http://Box.lab.example"}
+        response = await client.post("/admin/reload", headers=headers)
     assert response.status_code == 200

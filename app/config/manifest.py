@@ -94,7 +94,8 @@ Revision = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._/-]{0,199}$")]
 StopText = Annotated[str, Field(min_length=1)]
 DeviceName = Annotated[str, Field(pattern=r"^\S{1,100}$")]
 Share = Annotated[float, Field(ge=0, le=1e6)]
-Tokens = Annotated[int, Field(ge=1, le=16_777_216)]
+MAX_TOKENS = 16_777_216  # more than any model takes
+Tokens = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
 
 
 class _Strict(BaseModel):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from app.catalog.blobs import BlobStore, parse_digest
 from app.catalog.entries import ModelEntry
 from app.catalog.file_pins import FilePins, Pinned
@@ -197,7 +199,12 @@ def _change(traits: Traits, changes: Mapping[str, Any]) -> Traits:
         said["sampling"] = sampling
     if (template := changes.get("chat_template")) is not None:
         _check_template(template)
-    return Traits.model_validate(said)
+    try:
+        return Traits.model_validate(said)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise BadRequest(f"{place}: {first['msg']}.", param="parameters") from None
 
 
 def _check_template(text: str) -> None:

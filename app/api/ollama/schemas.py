@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from app.api.sampling import SamplingFields, Stops
 from app.api.schema import Body, Part
+from app.config.manifest import MAX_TOKENS, Tokens
 from app.core.durations import parse_duration
 
 MAX_CALLS = 512
@@ -158,7 +159,8 @@ class CopyBody(Body):
 class CreateParameters(Options):
     """Options that hold for every request to a model."""
 
-    num_ctx: Annotated[int, Field(ge=1)] | None = None
+    num_ctx: Tokens | None = None
+    num_predict: Annotated[int, Field(le=MAX_TOKENS)] | None = None
 
 
 class CreateBody(NameBody):

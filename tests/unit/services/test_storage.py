@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import gguf
 import pytest
@@ -102,3 +103,14 @@ async def test_the_parts_are_one_to_the_last(tmp_path: Path, numbers: str) -> No
     with pytest.raises(BadRequest, match="parts of one model"):
         await serve(tmp_path).create_from_blobs(files, "m", {})
     assert FilePins(tmp_path).find(Path(names[0])) is None
+
+
+@pytest.mark.parametrize(
+    "changes", [{"context_window": 2**60}, {"max_output_tokens": 0}, {"stop": [""]}]
+)
+async def test_what_no_model_can_have_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    write_tiny_llama(tmp_path / "a.gguf")
+    with pytest.raises(BadRequest) as caught:
+        await serve(tmp_path).create_from("a", "b", changes)
+    assert caught.value.param == "parameters"
+    assert next(iter(changes)) in caught.value.message

@@ -80,6 +80,8 @@ def is_within(source: str, prefix: str) -> bool:
 
 def parse_remote(source: str) -> RemoteSource:
     """Raises ValueError for what is not a source of a GGUF file."""
+    if not source.isprintable():
+        raise ValueError("a source holds no control characters")
     scheme = source.split("://", 1)[0].lower()
     if scheme == "hf":
         match = _HUB.fullmatch(source)
@@ -91,12 +93,26 @@ def parse_remote(source: str) -> RemoteSource:
         url = urlsplit(source)
         if url.username is not None or url.password is not None:
             raise ValueError("a source holds no passwords: they would stand in logs")
+        _ = url.port  # raises ValueError where it is none
         if not url.hostname:
             raise ValueError(f"{source} names no host")
         found = WebSource(source)
     if not found.name.lower().endswith(".gguf"):
         raise ValueError(f"{source} does not name a .gguf file")
     return found
+
+
+def shown_source(text: str) -> str:
+    """A name or a source as logs may have it: a URL without its password and its query."""
+    if "://" not in text:
+        return text
+    scheme = text.split("://", 1)[0]
+    try:
+        url = urlsplit(text)
+        _ = url.port  # where it is none, a password may stand in its place
+    except ValueError:
+        return f"{scheme}://"
+    return f"{scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
 
 
 def part_names(name: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from app.catalog.pulls import Order
+from app.config.sources import shown_source
 from app.core.errors import CorralError, PullFailed
 from app.core.ids import make_id
 from app.core.pulls import PullJob, PullProgress
@@ -26,7 +27,7 @@ class Run:
         self.is_kept = is_kept
         self.is_forced = is_forced
         self.is_ending = False
-        self.state = PullJob(make_id(_PREFIX), model, "queued", files, time.time())
+        self.state = PullJob(make_id(_PREFIX), shown_source(model), "queued", files, time.time())
         self._task: asyncio.Task[None] | None = None
         self._watchers = 0
         self._reason: CorralError | None = None

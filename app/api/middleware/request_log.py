@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.context import RequestContext, put_context
 from app.api.disconnect import ClientGone
 from app.api.errors import error_response
+from app.config.sources import shown_source
 from app.core.errors import InternalError
 from app.core.ids import digest_of, make_id
 from app.telemetry.journal import Journal
@@ -140,7 +141,7 @@ def _line(method: str, route: str, status: int, context: RequestContext) -> dict
         "route": route,
         "status": status,
         "seconds": round(context.elapsed, 4),
-        "model": context.model[:_MAX_MODEL] if context.model else None,
+        "model": shown_source(context.model)[:_MAX_MODEL] if context.model else None,
         "key_id": context.key_id,
         "ignored": _shorten(context.ignored) or None,
         "error": context.error_code,

@@ -81,6 +81,17 @@ async def test_refusals_name_the_model_and_their_reason() -> None:
     ]
 
 
+async def test_the_log_has_no_secrets_of_a_source() -> None:
+    source = "https://u:PW@h.example:81/x.gguf?sig=SIGNED"
+    served = serve()
+    with structlog.testing.capture_logs() as lines:
+        assert (await served.post("/api/pull", {"model": source})).status_code == 400
+    (line,) = [line for line in lines if line["event"] == "request"]
+    assert line["model"] == "https://h.example:81/x.gguf"
+    assert "PW" not in str(lines)
+    assert "SIGNED" not in str(lines)
+
+
 async def test_ignored_names_are_short_in_the_log() -> None:
     with structlog.testing.capture_logs() as logs:
         await serve().post(CHAT, chat(**{"x" * 50_000: 1}))

@@ -14,7 +14,7 @@ from app.catalog.orders import find_wish, is_here, wishes_of
 from app.catalog.pulls import Order, Pulls
 from app.catalog.registry import short_names
 from app.config.manifest import Manifest
-from app.config.sources import HubSource, WebSource, parse_remote
+from app.config.sources import HubSource, WebSource, parse_remote, shown_source
 from app.core.errors import PullFailed, SourceNotFound
 from app.core.pulls import PullProgress
 from scripts.make_gguf import write_tiny_llama
@@ -209,3 +209,27 @@ async def test_what_the_manifest_pins_is_pulled_anew_when_it_changes(
     ):
         (wish,) = wishes_of(manifest(**said))
         assert is_here(wish.orders[0], tmp_path, pulls) is expected, said
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("tiny-1b:q8", "tiny-1b:q8"),
+        ("hf://Maker/m/f.gguf@v1", "hf://Maker/m/f.gguf@v1"),
+        ("https://u:pw@h.example:81/x.gguf?sig=1#f", "https://h.example:81/x.gguf"),
+        ("https://u:p/w@h.example/x.gguf", "https://"),
+        ("http://[::1]:8/x.gguf?a", "http://[::1]:8/x.gguf"),
+        ("http://[::1/x.gguf?a", "http://"),
+    ],
+)
+def test_sources_are_shown_without_secrets(text: str, shown: str) -> None:
+    assert shown_source(text) == shown
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["https://h.example:99999/x.gguf", "https://h.example:x/x.gguf", "hf://a/b/\x1b[2J.gguf"],
+)
+def test_odd_sources_are_refused(source: str) -> None:
+    with pytest.raises(ValueError, match=r"Port|control"):
+        parse_remote(source)

@@ -33,18 +33,22 @@ class UploadService:
         with await run_in_thread(lambda: self._blobs.open(name)) as writer:
             writer.reserve(size or 0)
             pieces: list[bytes] = []
+            held = 0  # bytes in them
             iterator = aiter(chunks)
             while True:
                 try:
                     async with asyncio.timeout(_SILENCE):
-                        pieces.append(await anext(iterator))
+                        piece = await anext(iterator)
                 except StopAsyncIteration:
                     break
                 except TimeoutError:
                     raise BadRequest("The upload stopped half way.") from None
-                if sum(map(len, pieces)) >= _PIECE:
+                pieces.append(piece)
+                held += len(piece)
+                if held >= _PIECE:
                     await _write(writer, pieces)
                     pieces.clear()
+                    held = 0
             await _write(writer, pieces)
             await run_in_thread(writer.commit)
 

@@ -43,8 +43,8 @@ class ModelStore:
         self._dir = models_dir
 
     def hide(self, paths: Sequence[Path]) -> Hidden:
-        """Take a model's files out of sight. Raises BadRequest where one is elsewhere; a link is
-        what is taken, never what it leads to."""
+        """Take a model's files out of sight, as far as they are there. Raises BadRequest where one
+        is elsewhere; a link is what is taken, never what it leads to."""
         for path in paths:
             if not self._holds(path):
                 raise BadRequest(
@@ -53,7 +53,7 @@ class ModelStore:
                 )
         hidden: list[Path] = []
         try:
-            for path in paths:
+            for path in filter(os.path.lexists, paths):
                 path.rename(_hidden(path))
                 hidden.append(path)
         except OSError as error:
@@ -164,10 +164,15 @@ class ModelStore:
         """Never over another file. A hard link where both are in the models directory."""
         source = path.resolve()
         if source.is_relative_to(self._dir.resolve()):
-            with suppress(PermissionError, NotImplementedError):
+            try:
                 os.link(source, place)
+            except FileExistsError:
+                raise
+            except (OSError, NotImplementedError):  # not on this disk, or not one more: a copy
+                pass
+            else:
                 return
-        if place.exists():
+        if os.path.lexists(place):
             raise FileExistsError
         beside = place.with_name(place.name + _NEW)
         try:

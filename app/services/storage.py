@@ -128,7 +128,13 @@ class StorageService:
                 raise BadRequest(f"There is already a model '{name}'.")
             replaced = old.paths if old is not None else ()
             places = await asyncio.to_thread(self._store.copy, files, plain, traits, replaced)
-            await self._reload()
+            try:
+                await self._reload()
+            except ConfigurationError as error:
+                if not replaced:  # what another one was before is gone: better this than none
+                    hidden = await asyncio.to_thread(self._store.hide, self._store.files_of(places))
+                    await asyncio.to_thread(hidden.remove)
+                raise BadRequest(f"The model '{name}' cannot be served: {error.message}.") from None
             return places
 
     def _here(self, name: str) -> ModelEntry:

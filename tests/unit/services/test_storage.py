@@ -1,6 +1,8 @@
 """Models on disk under other names: what is whose, and what is known of the files."""
 
+import errno
 import hashlib
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from app.catalog.entries import ModelEntry, build_catalog
 from app.catalog.file_pins import FilePins
 from app.config.manifest import Manifest
 from app.config.settings import Settings
-from app.core.errors import BadRequest, ModelNotFound
+from app.core.errors import BadRequest, ConfigurationError, ModelNotFound
 from app.core.models import ModelInfo
 from app.pool.describe import describe
 from app.pool.roster import Changes
@@ -114,3 +116,32 @@ async def test_what_no_model_can_have_is_refused(tmp_path: Path, changes: dict[s
         await serve(tmp_path).create_from("a", "b", changes)
     assert caught.value.param == "parameters"
     assert next(iter(changes)) in caught.value.message
+
+
+async def test_a_model_without_all_its_parts_can_be_deleted(tmp_path: Path) -> None:
+    part = write_tiny_llama(tmp_path / "m-00001-of-00002.gguf")
+    await serve(tmp_path).delete("m")
+    assert not part.exists()
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EOPNOTSUPP, errno.EMLINK, errno.EPERM])
+async def test_where_no_link_can_be_made_there_is_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    source = write_tiny_llama(tmp_path / "a.gguf")
+    monkeypatch.setattr(os, "link", refuse)
+    await serve(tmp_path).copy("a", "b")
+    assert (tmp_path / "b.gguf").read_bytes() == source.read_bytes()
+
+
+async def test_what_the_catalog_refuses_is_undone(tmp_path: Path) -> None:
+    async def fail() -> Changes:
+        raise ConfigurationError("models.yaml is wrong")
+
+    write_tiny_llama(tmp_path / "a.gguf")
+    with pytest.raises(BadRequest, match="'b' cannot be served: models"):
+        await serve(tmp_path, fail).create_from("a", "b", {"system_prompt": "Hi."})
+    assert {path.name for path in tmp_path.rglob("*")} == {"a.gguf"}  # noqa: ASYNC240  # a test

@@ -4,6 +4,7 @@ from typing import IO, Any
 
 import click
 
+from app.cli.text import echo
 from app.core.errors import ConfigurationError, CorralError
 
 
@@ -12,7 +13,7 @@ class Refusal(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         for line in self.message.splitlines():
-            click.echo(f"corral: {line}", file=file, err=file is None)
+            echo(f"corral: {line}", file, err=file is None)
 
 
 class BadConfiguration(Refusal):

@@ -7,6 +7,7 @@ import click
 
 from app.cli.table import write_count, write_size
 from app.cli.target import Where, json_option, model_argument, open_models, where_options
+from app.cli.text import echo
 
 Json = dict[str, Any]
 
@@ -28,7 +29,7 @@ def show(*, model: str, only: str | None, as_json: bool, where: Where) -> None:
     if as_json:
         click.echo(json.dumps({**card, **row}))
     elif only is not None:
-        click.echo(card[only])
+        echo(card[only])
     else:
         _print(row, card)
 
@@ -55,7 +56,7 @@ def _print(row: Json, card: Json) -> None:
     _section("Sampling", {name: value.strip() for name, _, value in lines if name != "num_ctx"})
     for title, text in (("System prompt", card["system"]), ("License", card["license"])):
         if text:
-            click.echo(f"{title}\n" + "\n".join(f"  {line}" for line in text.splitlines()[:12]))
+            echo(f"{title}\n" + "\n".join(f"  {line}" for line in text.splitlines()[:12]))
 
 
 def _write_context(window: int, trained: int) -> str:
@@ -70,4 +71,4 @@ def _section(title: str, facts: Json) -> None:
     width = max(map(len, facts))
     click.echo(title)
     for name, value in facts.items():
-        click.echo(f"  {name.ljust(width)}  {value}")
+        echo(f"  {name.ljust(width)}  {value}")

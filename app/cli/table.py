@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-import click
+from app.cli.text import echo
 
 _GAP = "   "
 _AGES = ((86_400 * 365, "year"), (86_400 * 30, "month"), (86_400, "day"), (3600, "hour"))
@@ -15,7 +15,7 @@ def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        click.echo(_GAP.join(cells).rstrip())
+        echo(_GAP.join(cells).rstrip())
 
 
 def write_size(size: float) -> str:

@@ -7,6 +7,7 @@ from typing import Protocol, TextIO
 import click
 
 from app.cli.chat.turn import Piece
+from app.cli.text import clean
 
 
 class Display(Protocol):
@@ -28,7 +29,7 @@ class Display(Protocol):
 
 
 class PlainDisplay:
-    """The text alone, as it comes, for pipes."""
+    """The text alone: as it comes for pipes, and clean for a terminal."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
@@ -38,10 +39,11 @@ class PlainDisplay:
         self._last = "\n"
 
     def show(self, piece: Piece) -> None:
-        if piece.text:
-            self._stream.write(piece.text)
+        text = clean(piece.text) if self._stream.isatty() else piece.text
+        if text:
+            self._stream.write(text)
             self._stream.flush()
-            self._last = piece.text
+            self._last = text
 
     def tick(self) -> None: ...
 

@@ -15,8 +15,9 @@ from rich.text import Text
 from rich.theme import Theme
 
 from app.cli.chat.blocks import Part, split
-from app.cli.chat.markdown import AnswerMarkdown, Line, Lines, clean, render
+from app.cli.chat.markdown import AnswerMarkdown, Line, Lines, render
 from app.cli.chat.turn import Piece
+from app.cli.text import clean
 
 _WHEEL = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _WHEEL_SECONDS = 0.1

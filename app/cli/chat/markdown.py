@@ -1,6 +1,5 @@
 """Markdown as a terminal shows it best."""
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -12,14 +11,6 @@ from rich.style import Style
 from rich.syntax import Syntax
 
 Line = list[Segment]
-
-# What a terminal would obey instead of show: an answer is text, whatever is in it.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def clean(text: str) -> str:
-    """Text without control characters; line ends and tabs stay."""
-    return _CONTROL.sub("", text)
 
 
 class _Code(CodeBlock):

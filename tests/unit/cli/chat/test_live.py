@@ -6,8 +6,9 @@ import pytest
 from rich.console import Console
 
 from app.cli.chat.live import LiveDisplay, Look
-from app.cli.chat.markdown import AnswerMarkdown, clean, render
+from app.cli.chat.markdown import AnswerMarkdown, render
 from app.cli.chat.turn import Piece
+from app.cli.text import clean
 from tests.unit.cli.chat.screen import Screen
 
 CODE = "\n".join(

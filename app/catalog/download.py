@@ -84,9 +84,9 @@ class Download:
 
     async def run(self) -> tuple[int, str]:
         """Size and SHA-256 of the file, which is at its target then. Raises PullFailed."""
-        self._partial.path.parent.mkdir(parents=True, exist_ok=True)
-        waited = await self._acquire()
         try:
+            self._partial.path.parent.mkdir(parents=True, exist_ok=True)
+            waited = await self._acquire()
             if not (waited and self._wanted.target.is_file()):
                 await self._fetch()
                 self._check_structure(self._partial.path)

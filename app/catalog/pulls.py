@@ -146,7 +146,10 @@ class Pulls:
         wanted, revision = self._resolve(order)
         size, digest = await Download(wanted, self._dir / _PARTIAL, report, self._limits).run()
         pinned = Pinned(size, digest, revision)
-        self._pins.write(order.place, pinned)
+        try:
+            self._pins.write(order.place, pinned)
+        except OSError as error:
+            raise PullFailed(f"{order.place} is here, but not noted: {error.strerror}.") from error
         return pinned
 
     def _resolve(self, order: Order) -> tuple[Wanted, str | None]:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -119,7 +120,7 @@ def parse(
     wanted `tools`, `prompt_suffix`, `chunk`, and `partial` (true: the output goes on). A line that
     cannot be read is answered with {"error"}, and the exit code is 1 in the end.
     """
-    source = sys.stdin.buffer
+    source = sys.stdin.buffer if sys.stdin is not None else BytesIO()
     if jsonl:
         _check_alone(template=template, tools=tools, prompt_suffix=prompt_suffix, chunk=chunk)
         if stream:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
@@ -26,7 +27,8 @@ def tell_where(wishes: Sequence[Wish], settings: Settings, *, is_quiet: bool) ->
     folder = settings.models_dir / PINS
     if not names or not folder.is_dir():
         return
-    folder.touch()
+    with suppress(OSError):  # a folder that is not ours: the server looks later
+        folder.touch()
     try:
         missing = _wait_for(names)
     except (

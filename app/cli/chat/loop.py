@@ -16,6 +16,7 @@ from app.cli.chat.stats import write_turn
 from app.cli.chat.talk import INTERRUPTED
 from app.cli.chat.terminal import Terminal, no_echo
 from app.cli.refusal import Refusal
+from app.cli.text import clean
 
 
 async def chat(commands: Commands) -> None:
@@ -76,7 +77,10 @@ async def _carry_out(line: str, commands: Commands, display: LiveDisplay) -> Non
     except Interrupted:
         say("interrupted")
     except Refusal as error:
-        click.secho(error.message, fg="red", err=True)
+        click.secho(clean(error.message), fg="red", err=True)
+    except Exception as error:  # whatever it is, the conversation is worth more
+        told = clean(f"that went wrong: {type(error).__name__}: {error}")
+        click.secho(" ".join(told.split()), fg="red", err=True)
 
 
 def say(text: str) -> None:
@@ -89,7 +93,7 @@ def wrap(text: str) -> str:
     width = shutil.get_terminal_size().columns
     return "\n".join(
         textwrap.fill(line, width, subsequent_indent="    ", break_on_hyphens=False)
-        for line in text.splitlines()
+        for line in clean(text).splitlines()
     )
 
 

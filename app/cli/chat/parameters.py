@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def parse_parameter(name: str, text: str) -> tuple[str, Any]:
         hint = f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(NAMES)}"
         raise BadConfiguration(f"there is no parameter '{name}'{hint}")
     try:
-        value = int(text) if plain in _COUNTS | _WHOLE else float(text)
+        value = int(text) if plain in _COUNTS | _WHOLE else _parse_finite(text)
     except ValueError:
         kind = "a whole number" if plain in _COUNTS | _WHOLE else "a number"
         raise BadConfiguration(f"{plain}: {text!r} is not {kind}") from None
@@ -43,6 +44,13 @@ def parse_parameter(name: str, text: str) -> tuple[str, Any]:
     if allowed is not None and (is_low or value > allowed.high):
         raise BadConfiguration(f"{plain}: {text} is not between {allowed.low} and {allowed.high}")
     return plain, value
+
+
+def _parse_finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
 
 
 def parse_switch(text: str) -> bool:
@@ -74,8 +82,10 @@ def parse_format(text: str) -> Json:
     if not text.lstrip().startswith("{"):
         try:
             source = Path(text).expanduser().read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        except (OSError, ValueError, RuntimeError) as error:
+            is_text = not isinstance(error, UnicodeDecodeError)
+            told = error.strerror if isinstance(error, OSError) else str(error)
+            reason = told if is_text else "it is not UTF-8"
             raise BadConfiguration(f"{text}: cannot be read as a JSON schema: {reason}") from None
     try:
         schema = json.loads(source)

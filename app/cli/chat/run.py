@@ -37,7 +37,7 @@ def run(
     answer alone. The server that runs here is asked; without one, the model is loaded into this
     process.
     """
-    question = "\n\n".join(filter(None, (" ".join(prompt), _read_pipe())))
+    question = "\n\n".join(filter(None, (_join(prompt), _read_pipe())))
     if question:
         _ask_once(model, question, output, wish, where)
         return
@@ -62,14 +62,24 @@ def chat(*, model: str, wish: Wish, where: Where) -> None:
     _talk(model, wish, where)
 
 
+def _join(prompt: tuple[str, ...]) -> str:
+    text = " ".join(prompt)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes that are no text in this locale
+        raise BadConfiguration("the PROMPT is not text in UTF-8") from None
+    return text
+
+
 def _check_terminal(remedy: str) -> None:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if sys.stdin is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise BadConfiguration(f"a chat needs a terminal: {remedy}")
 
 
 def _read_pipe() -> str:
-    """What a pipe or a file brings; nothing from a terminal or from /dev/null."""
-    if sys.stdin.isatty():
+    """What a pipe or a file brings; nothing from a terminal, from /dev/null or where standard
+    input is closed."""
+    if sys.stdin is None or sys.stdin.isatty():
         return ""
     try:
         kind = os.fstat(sys.stdin.fileno()).st_mode

@@ -206,3 +206,12 @@ def test_the_draft_of_a_model_comes_with_it(hub: Hub, tmp_path: Path) -> None:
     assert pull("m").exit_code == 0
     found = (tmp_path / "models/maker/model").iterdir()
     assert sorted(path.name for path in found) == ["d.gguf", "m.gguf"]
+
+
+def test_a_models_directory_that_cannot_be_one(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = pull(SOURCE, "--models-dir", str(tmp_path / "file" / "models"))
+    assert result.exit_code == 1
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert "Not a directory" in result.stderr
+    assert not hub.sent

@@ -74,3 +74,15 @@ def test_formats(tmp_path: Path) -> None:
     path.write_text("[]")
     with pytest.raises(BadConfiguration, match="is an object"):
         parse_format(str(path))
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999"])
+def test_only_numbers_that_are_finite(text: str) -> None:
+    with pytest.raises(BadConfiguration, match="is not a number"):
+        parse_parameter("temperature", text)
+
+
+@pytest.mark.parametrize("text", ["~nobody-of-this-name/x", "a\0b"])
+def test_a_format_from_a_path_that_is_none(text: str) -> None:
+    with pytest.raises(BadConfiguration, match="cannot be read"):
+        parse_format(text)

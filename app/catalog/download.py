@@ -131,7 +131,7 @@ class Download:
                         identity = replace(identity, has_ranges=False)
                     self._check_size(identity.size)
                     self._partial.open(identity, self._wanted.origin.url)
-                    self._check_space(identity)
+                    self._check_space(identity.size)
                     had = self._partial.done
                     await self._fill(client, identity)
                 except Changed:
@@ -192,6 +192,7 @@ class Download:
                     piece = data if limit is None else data[: limit - position]
                     self._partial.write(position, piece)
                     position += len(piece)
+                    self._check_end(position)
                     self._keep_books(identity.size)
                     if limit is not None and position >= limit:
                         return
@@ -203,6 +204,7 @@ class Download:
     def _keep_books(self, size: int | None) -> None:
         now = time.monotonic()
         if now - self._saved > _SAVE_SECONDS:
+            self._check_space(size)
             self._partial.save()
             self._saved = now
         if now - self._reported > _REPORT_SECONDS:
@@ -213,8 +215,16 @@ class Download:
         if size is not None and expected is not None and size != expected:
             raise PullFailed(f"{self._name} has {size} bytes, {expected} were expected.")
 
-    def _check_space(self, identity: Identity) -> None:
-        needed = (identity.size or 0) - self._partial.done
+    def _check_end(self, position: int) -> None:
+        """A server that tells no length may send without end."""
+        expected = self._wanted.size
+        if expected is not None and position > expected:
+            self._partial.forget()
+            raise PullFailed(f"{self._name} has more than the {expected} bytes that were expected.")
+
+    def _check_space(self, size: int | None) -> None:
+        """Others fill the disk too, and a size that is not told is needed all the same."""
+        needed = max((size or 0) - self._partial.done, 0)
         free = shutil.disk_usage(self._partial.path.parent).free
         if needed + _SPARE_BYTES > free:
             raise DiskFull(

@@ -145,6 +145,35 @@ async def test_a_cut_off_file_of_unknown_length_is_found_out(hub: Hub, tmp_path:
     assert not left(tmp_path)
 
 
+async def test_a_file_of_unknown_length_ends_where_it_has_to(hub: Hub, tmp_path: Path) -> None:
+    stored = hub.files["m.gguf"]
+    stored.has_ranges = stored.has_length = False
+    stored.data += bytes(8 * 1024 * 1024)
+    with pytest.raises(PullFailed, match="more than the 1000 bytes"):
+        await make(hub, tmp_path, size=1000)[0].run()
+    assert not left(tmp_path)
+
+
+async def test_a_disk_that_fills_up_meanwhile(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = hub.files["m.gguf"]
+    stored.has_ranges = stored.has_length = False
+    monkeypatch.setattr(module, "_SAVE_SECONDS", 0)
+    free = iter([2**40])
+
+    class Usage:
+        def __init__(self) -> None:
+            self.free = next(free, 1000)
+
+    def usage(_: Path) -> Usage:
+        return Usage()
+
+    monkeypatch.setattr(module.shutil, "disk_usage", usage)
+    with pytest.raises(DiskFull, match=r"where 0\.00 GB are free"):
+        await make(hub, tmp_path)[0].run()
+
+
 async def test_wrong_bytes_are_found_out(hub: Hub, data: bytes, tmp_path: Path) -> None:
     hub.files["m.gguf"].faults.append("twist")
     download, _ = make(hub, tmp_path, ONE, sha=hashlib.sha256(data).hexdigest())

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from app.catalog import hub
 from app.catalog.download import Download, Limits, Wanted
@@ -18,6 +18,8 @@ from app.catalog.transfer import Origin
 from app.config.sources import HubSource, RemoteSource
 from app.core.errors import CorralError, PullFailed
 from app.core.pulls import PullProgress
+
+T = TypeVar("T")
 
 _PARTIAL = ".corral/partial"
 
@@ -143,7 +145,7 @@ class Pulls:
             job.tell(progress)
 
     async def _fetch(self, order: Order, report: Callable[[PullProgress], None]) -> Pinned:
-        wanted, revision = self._resolve(order)
+        wanted, revision = await _call_apart(lambda: self._resolve(order))
         size, digest = await Download(wanted, self._dir / _PARTIAL, report, self._limits).run()
         pinned = Pinned(size, digest, revision)
         try:
@@ -168,6 +170,29 @@ class Pulls:
                 )
         sha256, size = order.sha256 or found.sha256, order.size or found.size
         return Wanted(found.origin, target, size, sha256), found.revision
+
+
+async def _call_apart(call: Callable[[], T]) -> T:
+    """The result of what may block for long. When this is cancelled nobody waits for it, as the
+    end of an event loop waits for the threads of its own."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[T] = loop.create_future()
+
+    def settle(act: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop is over
+            loop.call_soon_threadsafe(lambda: None if ended.done() else act())
+
+    def run() -> None:
+        try:
+            result = call()
+        except Exception as error:  # raised again where it is awaited
+            reason = error
+            settle(lambda: ended.set_exception(reason))
+        else:
+            settle(lambda: ended.set_result(result))
+
+    threading.Thread(target=run, name="pull-resolve", daemon=True).start()
+    return await ended
 
 
 class _Thread(threading.Thread):

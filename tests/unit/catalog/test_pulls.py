@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -233,3 +235,18 @@ def test_sources_are_shown_without_secrets(text: str, shown: str) -> None:
 def test_odd_sources_are_refused(source: str) -> None:
     with pytest.raises(ValueError, match=r"Port|control"):
         parse_remote(source)
+
+
+async def test_a_hub_that_is_silent_holds_up_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        source = HubSource("maker/model", "m.gguf")
+        pulls = Pulls(tmp_path, allows_http=True)
+        async with aclosing(pulls.pull(Order(source, Path("m.gguf")))) as told:
+            assert (await anext(told)).stage == "resolving"
+            asked, _ = await asyncio.to_thread(silent.accept)  # and it says nothing
+            before = time.monotonic()
+        assert time.monotonic() - before < 2
+        asked.close()

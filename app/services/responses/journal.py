@@ -78,21 +78,34 @@ class Journal:
 
     async def _write_dirty(self) -> bool:
         """Whether nothing is left to be written."""
-        runs, self._dirty = self._dirty, set()
+        waiting, self._dirty = self._dirty, set()
+        try:
+            if await self._save(waiting):
+                waiting = set()
+            for run in tuple(waiting):  # one that cannot be written takes no other with it
+                if not await self._save({run}):
+                    self._lost.add(run)
+                    self._running.discard(run)
+                waiting.discard(run)
+        except StoreUnavailable:
+            return False
+        finally:
+            self._dirty |= waiting
+        return True
+
+    async def _save(self, runs: set[Run]) -> bool:
+        """In one transaction. False where that fails by a mistake of ours: answers that are not
+        kept go on. Raises StoreUnavailable."""
         batch = {run: run.progress() for run in runs}
         if not batch:
             return True
         try:
             wanted = await self._store.save(batch.values())
         except StoreUnavailable:
-            self._dirty |= runs
-            return False
+            raise
         except Exception:
-            # by a mistake of ours; the answers go on without being kept
             _log.exception("responses cannot be written", count=len(runs))
-            self._lost |= runs
-            self._running -= runs
-            return True
+            return False
         for run, progress in batch.items():
             run.mark_written(progress)
             if progress.response.id in wanted:

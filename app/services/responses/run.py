@@ -36,8 +36,8 @@ class Keeps(Protocol):
 
 
 class Run:
-    """`journal` None: nothing is kept. Whoever made it calls `begin` with what starts the
-    generation; it ends by itself, or by `stop`."""
+    """`journal` None: nothing is kept. Whoever made it calls `begin` with the generation, or what
+    starts it; it ends by itself, or by `stop`."""
 
     def __init__(
         self, owner: str, response: Response, assembly: Assembly, journal: Keeps | None
@@ -54,6 +54,7 @@ class Run:
         self._end_written = response.tail
         self._stopping: Stop | None = None
         self._error: CorralError | None = None
+        self._starting: asyncio.Future[Generation] | None = None
         self._task: asyncio.Task[None] | None = None
         self._log.append(Announced("created", response))
         if response.status == "queued":
@@ -63,8 +64,12 @@ class Run:
     def output(self) -> tuple[Item, ...]:
         return self._assembly.output
 
-    def begin(self, start: Callable[[], Awaitable[Generation]]) -> None:
-        self._task = asyncio.create_task(self._run(start))
+    def begin(self, source: Generation | Callable[[], Awaitable[Generation]]) -> None:
+        if isinstance(source, Generation):
+            self.generation = source
+        else:
+            self._starting = asyncio.ensure_future(source())
+        self._task = asyncio.create_task(self._run())
 
     def stop(self, how: Stop) -> None:
         """End it within one step of the engine; what was written stays."""
@@ -73,8 +78,8 @@ class Run:
         self._stopping = how
         if self.generation is not None:
             self.generation.close()
-        elif self._task is not None:
-            self._task.cancel()
+        elif self._starting is not None:  # and not the task: that writes down the end
+            self._starting.cancel()
 
     async def wait(self) -> None:
         """Until it is over."""
@@ -116,12 +121,14 @@ class Run:
         if progress.added:
             self._end_written = progress.added[-1].id
 
-    async def _run(self, start: Callable[[], Awaitable[Generation]]) -> None:
+    async def _run(self) -> None:
         try:
-            self.generation = await start()
-            if self._stopping is not None:
-                self.generation.close()
-            await self._consume(self.generation)
+            if self._starting is not None:
+                self.generation = await self._starting
+            if self.generation is not None:
+                if self._stopping is not None:
+                    self.generation.close()
+                await self._consume(self.generation)
         except asyncio.CancelledError:
             if self._stopping is None:
                 self._stopping = INTERRUPTED

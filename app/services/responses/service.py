@@ -162,11 +162,7 @@ class ResponseService:
         except BaseException:
             generation.close()
             raise
-
-        async def take() -> Generation:
-            return generation
-
-        return self._run(owner, ask, response, take)
+        return self._run(owner, ask, response, generation)
 
     async def read(self, owner: str, identifier: str) -> tuple[Response, tuple[Item, ...]]:
         """A response and its output, as far as it is written. Raises StoredNotFound."""
@@ -323,7 +319,7 @@ class ResponseService:
         owner: str,
         ask: Ask,
         response: Response,
-        start: Callable[[], Awaitable[Generation]],
+        source: Generation | Callable[[], Awaitable[Generation]],
     ) -> Run:
         assembly = Assembly(
             ask.names,
@@ -332,7 +328,7 @@ class ResponseService:
             wants_logprobs=ask.request.logprobs is not None,
         )
         run = Run(owner, response, assembly, self._journal if ask.is_stored else None)
-        run.begin(start)
+        run.begin(source)
         if ask.is_background:
             self._gate.enter()
         if ask.is_stored:

@@ -81,7 +81,7 @@ class Journal:
         waiting, self._dirty = self._dirty, set()
         try:
             if await self._save(waiting):
-                waiting = set()
+                waiting.clear()
             for run in tuple(waiting):  # one that cannot be written takes no other with it
                 if not await self._save({run}):
                     self._lost.add(run)

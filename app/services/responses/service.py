@@ -183,7 +183,7 @@ class ResponseService:
         if run is not None and not run.is_over:
             return run.follow(start)
         response, output = await self._store.read(owner, identifier)
-        if run is not None:
+        if run is not None and _is_all_there(run, output):
             return run.follow(start)
         return self._retell(owner, response, output, after)
 
@@ -191,19 +191,19 @@ class ResponseService:
         return await self._store.inputs(owner, identifier, page)
 
     async def cancel(self, owner: str, identifier: str) -> tuple[Response, tuple[Item, ...]]:
-        """Stop a response within one step of the engine; one that is over stays as it is."""
+        """Stop a response within one step of the engine; one that is over stays as it is, and one
+        of a process that does not answer runs on. Raises StoredNotFound."""
         run = self._find_run(owner, identifier)
-        if run is not None:
+        if run is not None and not run.is_over:
             run.stop("cancelled")
             await run.wait()
-            return run.response, run.output
+            if not run.response.is_stored:
+                return run.response, run.output
         response, _ = await self._store.read(owner, identifier)
-        if response.status in RUNNING:  # another process runs it
+        if response.status in RUNNING and run is None:  # another process runs it
             await self._store.ask_cancel(owner, identifier)
-            async with asyncio.timeout(HEAD_GRACE):
-                while response.status in RUNNING:
-                    await asyncio.sleep(_POLL)
-                    response, _ = await self._store.read(owner, identifier)
+            with contextlib.suppress(TimeoutError):
+                await self._wait_over(owner, identifier)
         return await self._store.read(owner, identifier)
 
     async def delete(self, owner: str, identifier: str) -> None:
@@ -353,6 +353,13 @@ class ResponseService:
         run = self._runs.get(identifier)
         return run if run is not None and run.owner == owner else None
 
+    async def _wait_over(self, owner: str, identifier: str) -> None:
+        async with asyncio.timeout(HEAD_GRACE):
+            response, _ = await self._store.read(owner, identifier)
+            while response.status in RUNNING:
+                await asyncio.sleep(_POLL)
+                response, _ = await self._store.read(owner, identifier)
+
     async def _retell(
         self, owner: str, response: Response, output: tuple[Item, ...], after: int | None
     ) -> AsyncGenerator[list[Numbered]]:
@@ -371,3 +378,9 @@ class ResponseService:
             events += replay(output)
         last = max(response.last_event, len(events), 0 if after is None else after + 1)
         yield [*enumerate(events), (last, Ended(response, output))]
+
+
+def _is_all_there(run: Run, output: Sequence[Item]) -> bool:
+    """Whether nothing was deleted of what a run that is over has told."""
+    stored = {item.id for item in output}
+    return not run.response.is_stored or all(item.id in stored for item in run.output)

@@ -65,7 +65,7 @@ class ConversationStore:
     ) -> Conversation:
         """What is None stays. A new title or head is not a change of what was said."""
         async with self._database.writing() as connection:
-            await find(connection, owner, identifier)
+            await find(connection, owner, identifier, is_locked=True)
             values: dict[str, Any] = {}
             if metadata is not None:
                 values |= {"meta": dict(metadata), "title": metadata.get("title")}
@@ -133,7 +133,7 @@ class ConversationStore:
     ) -> tuple[StoredItem, ...]:
         """Put items behind `after`, by default behind the head, which moves to the last of them."""
         async with self._database.writing() as connection:
-            conversation = await find(connection, owner, identifier)
+            conversation = await find(connection, owner, identifier, is_locked=True)
             if after is not None:
                 await check_item(connection, owner, identifier, after, param="after")
             await append(connection, owner, identifier, items, after=after or conversation.head)
@@ -142,7 +142,7 @@ class ConversationStore:
     async def remove_item(self, owner: str, identifier: str, item: str) -> Conversation:
         """What hung on it hangs on its parent from then on; a head on it moves there too."""
         async with self._database.writing() as connection:
-            conversation = await find(connection, owner, identifier)
+            conversation = await find(connection, owner, identifier, is_locked=True)
             stored = await check_item(connection, owner, identifier, item)
             await tree.remove_items(connection, [item])
             first = Page(_FIRST_ITEMS, is_descending=False)
@@ -241,10 +241,19 @@ async def append(
 
 
 async def find(
-    connection: AsyncConnection, owner: str, identifier: str, param: str | None = None
+    connection: AsyncConnection,
+    owner: str,
+    identifier: str,
+    param: str | None = None,
+    *,
+    is_locked: bool = False,
 ) -> Conversation:
+    """`is_locked`: until the transaction ends nobody else changes it; whoever goes by its head has
+    to say so."""
     where = ConversationRow.owner == owner, ConversationRow.id == identifier
-    row = (await connection.execute(select(*_COLUMNS).where(*where))).one_or_none()
+    query = select(*_COLUMNS).where(*where)
+    query = query.with_for_update() if is_locked else query  # in SQLite one transaction writes
+    row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise missing("conversation", identifier, param=param)
     return _read(row)

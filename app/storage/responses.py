@@ -8,6 +8,7 @@ from typing import Any, cast
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.errors import BadRequest
 from app.core.items import RUNNING, Item, ResponseStatus
 from app.core.usage import Usage
 from app.storage import tree
@@ -102,15 +103,32 @@ class ResponseStore:
         *,
         after: str | None,
         worker: str | None,
+        is_at_head: bool = False,
     ) -> Response:
-        """Store a response that begins, with its input behind `after`."""
+        """Store a response that begins, with its input behind `after`.
+
+        `is_at_head`: `after` was the head of its conversation. Raises BadRequest where that has
+        moved since, or `after` is gone: the answer would be to something else.
+        """
         async with self._database.writing() as connection:
             if response.conversation_id is None:
+                if after is not None and await tree.read_item(connection, owner, after) is None:
+                    raise _moved("previous_response_id")
                 tail = await tree.add_items(
                     connection, owner, items, parent=after, response=response.id
                 )
             else:
-                await find(connection, owner, response.conversation_id, param="conversation")
+                found = await find(
+                    connection,
+                    owner,
+                    response.conversation_id,
+                    param="conversation",
+                    is_locked=True,
+                )
+                if is_at_head and found.head != after:
+                    raise _moved("conversation")
+                if after is not None and await tree.read_item(connection, owner, after) is None:
+                    raise _moved("conversation.after")
                 tail = await append(
                     connection,
                     owner,
@@ -201,6 +219,14 @@ async def remove_response(
         ids = (await connection.scalars(query.order_by(ItemRow.seq.desc()))).all()
         await tree.remove_items(connection, ids)
     await connection.execute(delete(ResponseRow).where(ResponseRow.id == identifier))
+
+
+def _moved(param: str) -> BadRequest:
+    return BadRequest(
+        f"What '{param}' names was changed meanwhile by somebody else; nothing is stored. Try "
+        "again.",
+        param=param,
+    )
 
 
 async def _save(connection: AsyncConnection, progress: Progress) -> bool:

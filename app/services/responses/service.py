@@ -295,8 +295,16 @@ class ResponseService:
         """Store it with its input. Who leaves meanwhile leaves nothing behind that seems to run."""
         if not ask.is_stored:
             return response
+        place = ask.place
         storing = asyncio.create_task(
-            self._store.create(owner, response, items, after=after, worker=self._worker)
+            self._store.create(
+                owner,
+                response,
+                items,
+                after=after,
+                worker=self._worker,
+                is_at_head=place is not None and place.after is None and not place.is_first,
+            )
         )
         try:
             return await asyncio.shield(storing)

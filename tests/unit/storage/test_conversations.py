@@ -1,5 +1,6 @@
 """Conversations: trees of items, heads, lists, searches, owners; deleted is gone."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -210,3 +211,11 @@ async def test_deleted_is_gone_from_the_files(tmp_path: Path) -> None:
 
 def _bytes_in(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.glob("store.db*"))
+
+
+async def test_nothing_is_lost_where_many_append(store: ConversationStore) -> None:
+    made = await store.create(ME, {})
+    texts_given = [str(number) for number in range(6)]
+    await asyncio.gather(*(store.add(ME, made.id, [message(text)]) for text in texts_given))
+    page = Page(limit=100, is_descending=False)
+    assert sorted(texts((await store.items(ME, made.id, page)).rows)) == texts_given

@@ -176,3 +176,23 @@ async def test_what_a_dead_process_left(database: Database, store: ResponseStore
 
 async def dead_among(first: Workers, second: Workers) -> bool:
     return await first.is_dead(second.own) or await second.is_dead(first.own)
+
+
+async def test_what_was_changed_meanwhile_is_not_gone_on_from(
+    store: ResponseStore, conversations: ConversationStore
+) -> None:
+    made = await conversations.create(ME, {}, [message("1"), message("2")])
+    placed = response(conversation_id=made.id)
+    await conversations.add(ME, made.id, [message("3")])
+    with pytest.raises(BadRequest) as caught:
+        await store.create(ME, placed, [], after=made.head, worker=None, is_at_head=True)
+    assert caught.value.param == "conversation"
+    branch = await store.create(ME, placed, [], after=made.head, worker=None)
+    assert made.head is not None
+    await conversations.remove_item(ME, made.id, made.head)
+    with pytest.raises(BadRequest) as caught:
+        await store.create(ME, replace(branch, id="r2"), [], after=made.head, worker=None)
+    assert caught.value.param == "conversation.after"
+    with pytest.raises(BadRequest) as caught:
+        await store.create(ME, response(), [message("Q")], after=made.head, worker=None)
+    assert caught.value.param == "previous_response_id"

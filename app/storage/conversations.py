@@ -16,7 +16,7 @@ from app.storage.codec import clean
 from app.storage.database import Database
 from app.storage.records import Conversation, Listed, Page, StoredItem
 from app.storage.search import find_conversations, find_snippets
-from app.storage.tables import AnyRow, ConversationRow
+from app.storage.tables import AnyRow, ConversationRow, ResponseRow
 
 PREVIEW_LENGTH = 120
 _FIRST_ITEMS = 20
@@ -81,9 +81,7 @@ class ConversationStore:
     async def delete(self, owner: str, identifier: str) -> None:
         async with self._database.writing() as connection:
             await find(connection, owner, identifier)
-            await connection.execute(
-                delete(ConversationRow).where(ConversationRow.id == identifier)
-            )
+            await remove_conversation(connection, identifier)
 
     async def all(self, owner: str, page: Page, query: str | None = None) -> Listed[Conversation]:
         """Newest change first, unless the page is ascending; of those where a search finds
@@ -216,6 +214,14 @@ async def insert_conversation(
         )
     )
     return identifier
+
+
+async def remove_conversation(connection: AsyncConnection, identifier: str) -> None:
+    """With all that hangs on it. Its responses first, in the order in which one that is being
+    written is locked: two that wait for each other would both fail."""
+    responses = delete(ResponseRow).where(ResponseRow.conversation_id == identifier)
+    await connection.execute(responses)
+    await connection.execute(delete(ConversationRow).where(ConversationRow.id == identifier))
 
 
 async def append(

@@ -146,7 +146,7 @@ def _make_engine(address: Address) -> AsyncEngine:
             address.url,
             pool_pre_ping=True,
             pool_timeout=_PATIENCE,
-            connect_args={"timeout": _BUSY_SECONDS, "command_timeout": _PATIENCE},
+            connect_args={"timeout": _BUSY_SECONDS},
             **arguments,
         )
     engine = create_async_engine(

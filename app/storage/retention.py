@@ -23,12 +23,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from app.core.items import RUNNING
+from app.storage.conversations import remove_conversation
 from app.storage.database import Database
 from app.storage.responses import remove_response
 from app.storage.tables import CompletionRow, ConversationRow, ItemRow, ResponseRow
 
 _CHUNK = 200
-"""Rows deleted in one transaction, so that nobody waits long for their turn."""
+"""Rows looked for at once."""
+_SLICE = 1024**2
+"""Bytes deleted in one transaction, so that nobody waits long for their turn."""
 _MERGED_PAGES = 256
 _CHANGES = 2
 """A merge that changed fewer rows had nothing to do, says SQLite."""
@@ -48,11 +51,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class _Old:
-    """Something that may leave: of which table, and how many bytes it has."""
+    """Something that may leave: of which table, how many bytes it has, and since when it is as it
+    is."""
 
     kind: str
     id: str
     size: int
+    at: float
 
 
 class Retention:
@@ -114,7 +119,7 @@ class Retention:
             for query, age in ages:
                 if math.isfinite(age):
                     old = query.subquery()
-                    rows = select(old.c.kind, old.c.id, old.c.size).where(old.c.at < now - age)
+                    rows = select(old).where(old.c.at < now - age)
                     found += await _fetch(connection, rows.limit(_CHUNK))
         return found
 
@@ -125,8 +130,8 @@ class Retention:
             excess = total - self._limits.size
             if excess <= 0:
                 return []
-            query = select(everything.c.kind, everything.c.id, everything.c.size)
-            oldest = await _fetch(connection, query.order_by(everything.c.at).limit(_CHUNK))
+            query = select(everything).order_by(everything.c.at)
+            oldest = await _fetch(connection, query.limit(_CHUNK))
         leaving: list[_Old] = []
         for old in oldest:
             if excess <= 0:
@@ -136,16 +141,59 @@ class Retention:
         return leaving
 
     async def _remove(self, leaving: Sequence[_Old]) -> int:
-        if not leaving:
-            return 0
-        async with self._database.writing() as connection:
-            for old in leaving:
-                if old.kind == "response":
-                    await remove_response(connection, old.id, None)
-                else:
-                    table = ConversationRow if old.kind == "conversation" else CompletionRow
-                    await connection.execute(delete(table).where(table.id == old.id))
-        return len(leaving)
+        """How many are gone; what was changed since it was found stays."""
+        removed, left = 0, list(leaving)
+        while left:
+            if left[0].kind == "conversation" and left[0].size > _SLICE:
+                await self._empty(left[0])
+            async with self._database.writing() as connection:
+                room = _SLICE
+                while left and room > 0:
+                    old = left.pop(0)
+                    room -= old.size
+                    removed += await _delete(connection, old)
+                    if left and left[0].size > room:
+                        break
+        return removed
+
+    async def _empty(self, old: _Old) -> None:
+        """Delete the items of a large conversation bit by bit, the oldest first: until all are
+        gone its head has a path."""
+        sizes = select(ItemRow.seq, _length(ItemRow.content)).where(
+            ItemRow.conversation_id == old.id
+        )
+        async with self._database.reading(_PATIENCE) as connection:
+            rows = (await connection.execute(sizes.order_by(ItemRow.seq))).all()
+        size = 0
+        for seq, length in rows:
+            size += length
+            if size < _SLICE:
+                continue
+            size = 0
+            async with self._database.writing() as connection:
+                if not await _is_as_found(connection, old):
+                    return
+                items = delete(ItemRow).where(ItemRow.conversation_id == old.id)
+                await connection.execute(items.where(ItemRow.seq <= seq))
+
+
+async def _delete(connection: AsyncConnection, old: _Old) -> bool:
+    if old.kind == "response":
+        await remove_response(connection, old.id, None)
+    elif old.kind == "completion":
+        await connection.execute(delete(CompletionRow).where(CompletionRow.id == old.id))
+    elif await _is_as_found(connection, old):
+        await remove_conversation(connection, old.id)
+    else:
+        return False
+    return True
+
+
+async def _is_as_found(connection: AsyncConnection, old: _Old) -> bool:
+    query = select(ConversationRow.id).where(
+        ConversationRow.id == old.id, ConversationRow.updated_at <= old.at
+    )
+    return await connection.scalar(query) is not None
 
 
 def _conversations() -> Any:
@@ -187,8 +235,8 @@ def _select(kind: str, identifier: Any, at: Any, size: Any) -> Any:
     return select(
         cast(literal(kind), String).label("kind"),
         identifier.label("id"),
-        cast(at, Float(53)).label("at"),
         (size + 1).label("size"),
+        cast(at, Float(53)).label("at"),
     )
 
 

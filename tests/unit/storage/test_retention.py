@@ -1,12 +1,17 @@
 """What leaves by age and by size, and what stays."""
 
 import math
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.errors import StoredNotFound
+from app.storage import retention
 from app.storage.completions import CompletionStore
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
@@ -92,3 +97,41 @@ async def test_the_oldest_leave_where_there_is_too_much(database: Database) -> N
         *(False, False, True, True, True)
     ]
     assert (await completions.all(ME, Page(), None, {})).rows == ()
+
+
+async def test_much_leaves_in_small_bits(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No transaction deletes more than a slice and an item, however much has to leave."""
+    monkeypatch.setattr(retention, "_SLICE", 10_000)
+    store = ConversationStore(database)
+    texts = [f"{number} ".ljust(3_000, "x") for number in range(20)]
+    for items in ([message(words) for words in texts], [message(texts[0])], [message(texts[1])]):
+        made = await store.create(ME, {}, items)
+        await age(database, "conversations", made.id, 2 * DAY)
+    left: list[int] = []
+    writing = database.writing
+
+    @asynccontextmanager
+    async def counting() -> AsyncGenerator[AsyncConnection]:
+        async with writing() as connection:
+            yield connection
+            left.append(await connection.scalar(text("SELECT count(*) FROM items")) or 0)
+
+    monkeypatch.setattr(database, "writing", counting)
+    limits = replace(FOR_EVER, conversation_age=DAY)
+    assert await Retention(database, limits).apply() == 3
+    assert left[-1] == 0
+    assert max(before - after for before, after in pairwise([22, *left])) <= 5
+    assert len(left) <= 8
+
+
+async def test_what_is_gone_on_with_meanwhile_stays(database: Database) -> None:
+    store = ConversationStore(database)
+    made = await store.create(ME, {}, [message("old")])
+    await age(database, "conversations", made.id, 2 * DAY)
+    old = retention.Limits(DAY, DAY, 2**40)
+    found = await Retention(database, old)._find_expired()  # pyright: ignore[reportPrivateUsage]
+    await store.add(ME, made.id, [message("new")])
+    assert await Retention(database, old)._remove(found) == 0  # pyright: ignore[reportPrivateUsage]
+    assert await is_there(store, made.id)

@@ -14,14 +14,20 @@ from app.core.errors import StoreUnavailable
 
 RETRY_AFTER = 5
 _OURS = (DataError, IntegrityError, ProgrammingError)
+_OUR_CLASSES = ("22", "54")
+"""Of PostgreSQL's error codes: values that it cannot take, and ones beyond its limits."""
 FAILURES = (SQLAlchemyError, OSError, TimeoutError, PostgresError, AsyncpgInterfaceError)
 """What a driver raises when a database is gone, full, locked, read-only or not let in to."""
 
 
 def is_outage(error: BaseException) -> bool:
     """Whether the database is to blame, and not a statement of ours."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return True
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        code = getattr(error.orig, "sqlstate", None)
+        if str(code or "").startswith(_OUR_CLASSES):
+            return False
     return isinstance(error, FAILURES) and not isinstance(error, _OURS)
 
 

@@ -26,7 +26,7 @@ _SNIPPETS = {
         "ORDER BY items_search.rank LIMIT :most"
     ),
     "postgresql": (
-        "SELECT found.conversation_id, ts_headline('simple', left(found.words, 200000), "
+        "SELECT found.conversation_id, ts_headline('simple', left(found.words, 100000), "
         "to_tsquery('simple', :terms), "
         '\'StartSel="", StopSel="", MaxWords=24, MinWords=12\') AS snippet '
         "FROM (SELECT DISTINCT ON (conversation_id) conversation_id, words FROM items "

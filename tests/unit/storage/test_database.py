@@ -11,14 +11,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from pydantic import SecretStr
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from app.core.errors import ConfigurationError, StoreUnavailable
 from app.storage.address import read_address
+from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 from app.storage.migrate import newest_version
 from app.storage.tables import Base
 from tests.support.postgres import Postgres
 from tests.unit.storage.conftest import empty, open_database
+from tests.unit.storage.samples import ME
 
 _OPEN = """
 import asyncio, sys
@@ -197,3 +200,13 @@ def test_bad_addresses(given: str) -> None:
     with pytest.raises(ConfigurationError, match="LLM_DATABASE_URL") as caught:
         read_address(SecretStr(given).get_secret_value(), Path("models"))
     assert "swordfish" not in str(caught.value)
+
+
+async def test_values_that_postgresql_cannot_take_are_no_outage(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    database = await open_database(postgres.url, tmp_path, is_empty=True)
+    with pytest.raises(DBAPIError):
+        await ConversationStore(database).read(ME, "a\0b")
+    assert not database.suspected.is_set()
+    await database.close()

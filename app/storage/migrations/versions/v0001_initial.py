@@ -34,11 +34,11 @@ _SQLITE_SEARCH = (
     END
     """,
 )
-# A tsvector has room for a megabyte; what comes after the first 200,000 characters is not found.
+# A tsvector has room for a megabyte; what comes after the first 100,000 characters is not found.
 _POSTGRESQL_SEARCH = (
     """
     ALTER TABLE items ADD COLUMN search tsvector
-    GENERATED ALWAYS AS (to_tsvector('simple', left(words, 200000))) STORED
+    GENERATED ALWAYS AS (to_tsvector('simple', left(words, 100000))) STORED
     """,
     "CREATE INDEX items_by_words ON items USING gin (search)",
 )

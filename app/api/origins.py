@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.hosts import is_loopback, is_same_origin
-from app.core.errors import OriginRefused
+from app.core.errors import BadRequest, OriginRefused
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -28,6 +28,7 @@ class OriginGuard:
     def wrap(self, handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
             self.check(request)
+            _check_address(request)
             return await handler(request)
 
         return guarded
@@ -49,3 +50,10 @@ class OriginGuard:
                 f"What is stored is not shown under the name '{host[:80]}'; name its origin in "
                 "LLM_CORS_ORIGINS, or set an API key."
             )
+
+
+def _check_address(request: Request) -> None:
+    """Raises BadRequest. No database keeps NUL characters, and PostgreSQL takes none either."""
+    for name, value in (*request.path_params.items(), *request.query_params.multi_items()):
+        if "\0" in f"{name}{value}":
+            raise BadRequest(f"'{name[:80]}' holds a NUL character.", param=name[:80])

@@ -1,6 +1,8 @@
 """The body of a response: good values reach the services, bad ones are refused by name."""
 
+import base64
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ CALLER = Caller("req_1")
 DOCS = Path(__file__).parents[3] / "docs"
 FUNCTION = {"type": "function", "name": "f"}
 RESPONSES = "/v1/responses"
+USER_ITEM = {"role": "user", "content": "Hi"}
 
 
 def decode(**fields: Any) -> Ask:
@@ -254,3 +257,13 @@ def test_the_oldest_turns_are_cut() -> None:
     assert cut_oldest(items, 0.6) == [system, *turns[6:]]
     assert cut_oldest(items, 1.0) == [system, *turns[6:]]
     assert cut_oldest([system, *turns[6:]], 0.5) is None
+
+
+def test_sealed_thoughts_are_no_bomb() -> None:
+    """Together, too: each of these is within the bound."""
+    packed = base64.b64encode(zlib.compress(b"x" * 6 * 1024**2)).decode()
+    sealed = {"type": "reasoning", "summary": [], "encrypted_content": f"corral-1:{packed}"}
+    assert len(decode(input=[sealed, sealed, USER_ITEM]).items) == 3
+    with pytest.raises(BadRequest) as caught:
+        decode(input=[sealed, sealed, sealed, USER_ITEM])
+    assert caught.value.param == "input[2].encrypted_content"

@@ -4,6 +4,7 @@ import base64
 import binascii
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from app.api.openai.encode.common import encode_logprobs
@@ -34,7 +35,14 @@ from app.core.items import (
 from app.services.responses.service import Reference
 
 _SEAL = "corral-1:"
-_MAX_THOUGHT = 16 * 1024**2
+_MAX_THOUGHTS = 16 * 1024**2
+
+
+@dataclass(slots=True)
+class _Room:
+    """Bytes that may still be unsealed in one request: a few sealed ones can hold very many."""
+
+    left: int = _MAX_THOUGHTS
 
 
 def decode_input(
@@ -47,10 +55,11 @@ def decode_input(
         return (MessageItem(make_id("msg_"), "user", (ContentPart(given),)),), set()
     items: list[Item | Reference] = []
     unknown: set[str] = set()
+    room = _Room()
     for index, value in enumerate(given):
         wire = _validate(value, f"{param}[{index}]")
         unknown |= {f"{param}.{name}" for name in find_unknown(wire)}
-        items.append(_decode(wire))
+        items.append(_decode(wire, f"{param}[{index}]", room))
     return tuple(items), unknown
 
 
@@ -140,7 +149,7 @@ def _validate(value: Any, param: str) -> AnyItem:
     return wire
 
 
-def _decode(wire: AnyItem) -> Item | Reference:
+def _decode(wire: AnyItem, param: str, room: _Room) -> Item | Reference:
     """Whatever its status was, what a client sends is whole, unless it says it is not."""
     status: ItemStatus = "incomplete" if wire.status == "incomplete" else "completed"
     match wire:
@@ -172,14 +181,18 @@ def _decode(wire: AnyItem) -> Item | Reference:
             is_custom = isinstance(wire, CustomCallOutput)
             return ResultItem(_id(ResultItem), wire.call_id, _join(wire.output), is_custom, status)
         case ReasoningInput():
-            return _decode_thought(wire, status)
+            return _decode_thought(wire, status, param, room)
         case _:
             return Reference(wire.id or "")
 
 
-def _decode_thought(wire: ReasoningInput, status: ItemStatus) -> ThoughtItem:
+def _decode_thought(
+    wire: ReasoningInput, status: ItemStatus, param: str, room: _Room
+) -> ThoughtItem:
     """The thought itself, else what was shown of it, else what is sealed."""
-    text = _join(wire.content) or _join(wire.summary) or _unseal(wire.encrypted_content or "")
+    text = _join(wire.content) or _join(wire.summary)
+    if not text and wire.encrypted_content:
+        text = _unseal(wire.encrypted_content, f"{param}.encrypted_content", room)
     is_summary = not wire.content and bool(wire.summary)
     return ThoughtItem(_id(ThoughtItem), text, is_summary, status)
 
@@ -197,12 +210,20 @@ def _seal(text: str) -> str:
     return _SEAL + base64.b64encode(zlib.compress(text.encode(errors="replace"))).decode()
 
 
-def _unseal(sealed: str) -> str:
-    """Nothing where another service has sealed it."""
+def _unseal(sealed: str, param: str, room: _Room) -> str:
+    """Nothing where another service has sealed it. Raises BadRequest where there is no room."""
     if not sealed.startswith(_SEAL):
         return ""
     try:
         packed = base64.b64decode(sealed.removeprefix(_SEAL), validate=True)
-        return zlib.decompressobj().decompress(packed, _MAX_THOUGHT).decode()
-    except (binascii.Error, zlib.error, UnicodeDecodeError):
+        thought = zlib.decompressobj().decompress(packed, room.left + 1)
+    except (binascii.Error, zlib.error):
+        return ""
+    room.left -= len(thought)
+    if room.left < 0:
+        size = _MAX_THOUGHTS // 1024**2
+        raise BadRequest(f"'{param}': the sealed thoughts hold more than {size} MiB.", param=param)
+    try:
+        return thought.decode()
+    except UnicodeDecodeError:
         return ""

@@ -108,6 +108,15 @@ class ConversationStore:
                 shown = [replace(row, snippet=snippets.get(row.id)) for row in shown]
             return Listed(tuple(shown), len(found) > page.limit)
 
+    async def identifiers(self, owner: str) -> tuple[str, ...]:
+        """Of all, oldest change first."""
+        query = select(ConversationRow.id).where(ConversationRow.owner == owner)
+        async with self._database.reading() as connection:
+            found = await connection.scalars(
+                query.order_by(ConversationRow.updated_at, ConversationRow.id)
+            )
+            return tuple(found)
+
     async def items(
         self, owner: str, identifier: str, page: Page, *, has_branches: bool = False
     ) -> Listed[StoredItem]:

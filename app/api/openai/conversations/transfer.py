@@ -1,7 +1,7 @@
 """Conversations as lines of JSON, to be kept elsewhere and read again."""
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import replace
+from contextlib import suppress
 from typing import Any, cast
 
 import orjson
@@ -11,15 +11,14 @@ from app.api.openai.conversations.encode import encode_conversation, encode_stor
 from app.api.openai.conversations.schemas import ConversationBody
 from app.api.openai.responses.items import decode_input
 from app.api.openai.validate import validate
-from app.core.errors import BadRequest
+from app.core.errors import BadRequest, StoredNotFound
 from app.core.ids import make_id
 from app.core.items import Item
 from app.services.responses.service import Reference
 from app.storage.conversations import ConversationStore
-from app.storage.records import Conversation, Page, StoredItem
+from app.storage.records import Conversation, StoredItem
 
 LINES_TYPE = "application/x-ndjson"
-_PAGE = 100
 _MAX_LINES = 10_000
 
 Imported = tuple[Conversation, list[StoredItem]]
@@ -28,18 +27,14 @@ Imported = tuple[Conversation, list[StoredItem]]
 async def export_lines(
     store: ConversationStore, owner: str, identifier: str | None
 ) -> AsyncGenerator[bytes, None]:
-    """One conversation a line, oldest change first; one of them where it is named."""
+    """One conversation a line, oldest change first; one of them where it is named. Of what is
+    changed or deleted meanwhile none aborts the others or has them left out."""
     if identifier is not None:
         yield encode_line(*await store.whole(owner, identifier))
         return
-    page = Page(_PAGE, is_descending=False)
-    while True:
-        listed = await store.all(owner, page)
-        for conversation in listed.rows:
-            yield encode_line(*await store.whole(owner, conversation.id))
-        if not listed.has_more:
-            return
-        page = replace(page, after=listed.rows[-1].id)
+    for known in await store.identifiers(owner):
+        with suppress(StoredNotFound):
+            yield encode_line(*await store.whole(owner, known))
 
 
 def encode_line(conversation: Conversation, items: Sequence[StoredItem]) -> bytes:

@@ -160,6 +160,8 @@ def _make_engine(address: Address) -> AsyncEngine:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # the driver would begin transactions by itself, and not where they begin
     connection.isolation_level = None
+    # its own one knows no letters but those of ASCII
+    connection.create_function("lower", 1, _lower, deterministic=True)
     cursor = connection.cursor()
     cursor.execute("PRAGMA page_count")
     if cursor.fetchone()[0] == 0:  # later it can neither be changed nor asked for without a lock
@@ -173,6 +175,10 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()
 
 
 def _begin_sqlite(connection: Any) -> None:

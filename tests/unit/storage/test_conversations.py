@@ -219,3 +219,13 @@ async def test_nothing_is_lost_where_many_append(store: ConversationStore) -> No
     await asyncio.gather(*(store.add(ME, made.id, [message(text)]) for text in texts_given))
     page = Page(limit=100, is_descending=False)
     assert sorted(texts((await store.items(ME, made.id, page)).rows)) == texts_given
+
+
+async def test_titles_are_found_in_any_case(tmp_path: Path) -> None:
+    """In PostgreSQL it is the locale of the database that says what that is."""
+    database = await open_database(f"sqlite:///{tmp_path}/store.db", tmp_path)
+    store = ConversationStore(database)
+    made = await store.create(ME, {"title": "ÜBER ÉTÉ"})
+    for query in ("über", "ÉTÉ", "Ber é"):
+        assert [row.id for row in (await store.all(ME, LAST, query)).rows] == [made.id]
+    await database.close()

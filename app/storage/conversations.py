@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import and_, delete, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.core.errors import BadRequest, StoredNotFound
+from app.core.errors import BadRequest, CorralError, StoredNotFound
 from app.core.ids import make_id
 from app.core.items import Item, MessageItem
 from app.storage import tree
@@ -19,6 +20,8 @@ from app.storage.search import find_conversations, find_snippets
 from app.storage.tables import AnyRow, ConversationRow, ResponseRow
 
 PREVIEW_LENGTH = 120
+_SLICE = 500
+"""Items of one from elsewhere in one transaction, so that nobody waits long for their turn."""
 _FIRST_ITEMS = 20
 """Among which a preview is looked for again."""
 
@@ -174,33 +177,39 @@ class ConversationStore:
     async def insert(
         self, owner: str, conversation: Conversation, items: Sequence[StoredItem]
     ) -> Conversation:
-        """One from elsewhere, as it is, times included; identifiers must be new."""
-        async with self._database.writing() as connection:
-            await insert_conversation(
-                connection, owner, conversation.metadata, conversation.id, conversation.created_at
-            )
-            for stored in items:
-                await tree.add_items(
-                    connection,
-                    owner,
-                    [stored.item],
-                    parent=stored.parent_id,
-                    conversation=conversation.id,
-                    is_output=stored.is_output,
-                    model=stored.model,
-                    created_at=stored.created_at,
-                )
-            await connection.execute(
-                update(ConversationRow)
-                .where(ConversationRow.id == conversation.id)
-                .values(
-                    updated_at=conversation.updated_at,
-                    head=conversation.head,
-                    model=conversation.model,
-                    preview=preview_of([stored.item for stored in items]),
-                )
-            )
-            return await find(connection, owner, conversation.id)
+        """One from elsewhere, as it is, times included; identifiers must be new. A long one takes
+        several transactions; where one fails, nothing of it stays."""
+        rows = [
+            replace(stored, conversation_id=conversation.id, response_id=None) for stored in items
+        ]
+        end = {
+            "updated_at": conversation.updated_at,
+            "head": conversation.head,
+            "model": conversation.model,
+            "preview": preview_of([stored.item for stored in items]),
+        }
+        changed = update(ConversationRow).where(ConversationRow.id == conversation.id)
+        start = 0
+        try:
+            for start in range(0, len(rows) or 1, _SLICE):
+                async with self._database.writing() as connection:
+                    if start == 0:
+                        await insert_conversation(
+                            connection,
+                            owner,
+                            conversation.metadata,
+                            conversation.id,
+                            conversation.created_at,
+                        )
+                    await tree.insert_items(connection, owner, rows[start : start + _SLICE])
+                    if start + _SLICE >= len(rows):
+                        await connection.execute(changed.values(end))
+            return await self.read(owner, conversation.id)
+        except BaseException:
+            if start > 0:
+                with suppress(CorralError):
+                    await self.delete(owner, conversation.id)
+            raise
 
 
 async def insert_conversation(

@@ -36,34 +36,25 @@ async def add_items(
     response: str | None = None,
     is_output: bool = False,
     model: str | None = None,
-    created_at: float | None = None,
 ) -> str | None:
-    """One behind the other, the first behind `parent`. The last one's identifier, or `parent`.
-
-    Words of what is still being written are found once it is whole.
-    """
+    """One behind the other, the first behind `parent`. The last one's identifier, or `parent`."""
     rows: list[dict[str, Any]] = []
+    at = time.time()
     for item in items:
-        rows.append(
-            {
-                "id": item.id,
-                "owner": owner,
-                "conversation_id": conversation,
-                "response_id": response,
-                "is_output": is_output,
-                "parent_id": parent,
-                "created_at": created_at or time.time(),
-                "kind": kind_of(item),
-                "status": item.status,
-                "model": model,
-                "words": "" if item.status == "in_progress" else clean(words_of(item)),
-                "content": encode_content(item),
-            }
-        )
+        stored = StoredItem(item, parent, at, response, is_output, model, conversation)
+        rows.append(_write(owner, stored))
         parent = item.id
     if rows:
         await connection.execute(insert(ItemRow), rows)
     return parent
+
+
+async def insert_items(
+    connection: AsyncConnection, owner: str, items: Sequence[StoredItem]
+) -> None:
+    """As they are."""
+    if items:
+        await connection.execute(insert(ItemRow), [_write(owner, stored) for stored in items])
 
 
 async def change_item(connection: AsyncConnection, item: Item) -> None:
@@ -153,6 +144,25 @@ def _walk(owner: str, leaf: str) -> Any:
         start, ItemRow.id == start.c.parent_id
     )
     return start.union_all(above)
+
+
+def _write(owner: str, stored: StoredItem) -> dict[str, Any]:
+    """Words of what is still being written are found once it is whole."""
+    item = stored.item
+    return {
+        "id": item.id,
+        "owner": owner,
+        "conversation_id": stored.conversation_id,
+        "response_id": stored.response_id,
+        "is_output": stored.is_output,
+        "parent_id": stored.parent_id,
+        "created_at": stored.created_at,
+        "kind": kind_of(item),
+        "status": item.status,
+        "model": stored.model,
+        "words": "" if item.status == "in_progress" else clean(words_of(item)),
+        "content": encode_content(item),
+    }
 
 
 def _read(rows: Iterable[AnyRow]) -> tuple[StoredItem, ...]:

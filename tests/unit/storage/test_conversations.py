@@ -1,9 +1,11 @@
 """Conversations: trees of items, heads, lists, searches, owners; deleted is gone."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import BadRequest, StoredNotFound
 from app.core.items import ContentPart, MessageItem
@@ -229,3 +231,24 @@ async def test_titles_are_found_in_any_case(tmp_path: Path) -> None:
     for query in ("über", "ÉTÉ", "Ber é"):
         assert [row.id for row in (await store.all(ME, LAST, query)).rows] == [made.id]
     await database.close()
+
+
+async def test_a_long_conversation_from_elsewhere_is_whole_or_not_there(
+    store: ConversationStore,
+) -> None:
+    rows = [StoredItem(message(str(number)), None, 1.0) for number in range(1201)]
+    rows = [replace(row, parent_id=above) for row, above in zip(rows, ids_above(rows), strict=True)]
+    given = Conversation("conv_long", 1.0, 2.0, {}, rows[-1].item.id, None)
+    await store.insert(ME, given, rows)
+    conversation, stored = await store.whole(ME, given.id)
+    assert conversation.head == rows[-1].item.id
+    assert [row.parent_id for row in stored] == ids_above(rows)
+    copies = [replace(row, item=message("copy")) for row in rows[:600]]
+    with pytest.raises(IntegrityError):  # one is there twice, in the second transaction
+        await store.insert(ME, replace(given, id="conv_bad"), [*copies, copies[-1]])
+    with pytest.raises(StoredNotFound):
+        await store.read(ME, "conv_bad")
+
+
+def ids_above(rows: list[StoredItem]) -> list[str | None]:
+    return [None, *(row.item.id for row in rows[:-1])]

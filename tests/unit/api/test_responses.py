@@ -262,7 +262,8 @@ def test_the_oldest_turns_are_cut() -> None:
 def test_sealed_thoughts_are_no_bomb() -> None:
     """Together, too: each of these is within the bound."""
     packed = base64.b64encode(zlib.compress(b"x" * 6 * 1024**2)).decode()
-    sealed = {"type": "reasoning", "summary": [], "encrypted_content": f"corral-1:{packed}"}
+    sealed: dict[str, Any] = {"type": "reasoning", "summary": []}
+    sealed |= {"encrypted_content": f"corral-1:{packed}"}
     assert len(decode(input=[sealed, sealed, USER_ITEM]).items) == 3
     with pytest.raises(BadRequest) as caught:
         decode(input=[sealed, sealed, sealed, USER_ITEM])

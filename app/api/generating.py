@@ -12,7 +12,7 @@ from app.services.running import Generation
 HEAD_GRACE = 15.0
 """Seconds that a stream's head waits for the queue, so that its refusal can be an HTTP status."""
 
-LOAD_GRACE = 0.25
+LOAD_GRACE = 1.0
 """Seconds that a stream's head waits for a model that must be loaded first. Clients give up on a
 server that says nothing for long, so after that the stream begins and says how far the load is."""
 

@@ -153,6 +153,8 @@ test("errors", async () => {
     client.chat.completions.create({ ...asked, temperature: -1 }),
     (error) => error instanceof OpenAI.BadRequestError && error.param === "temperature",
   );
+  // once the model is there; a stream that waits for it has begun before that is known
+  await client.chat.completions.create({ ...asked, model: RANDOM, max_tokens: 1 });
   const long = [{ role: "user", content: "the llama ".repeat(3000) }];
   await assert.rejects(
     client.chat.completions.create({ ...asked, model: RANDOM, messages: long, stream: true }),

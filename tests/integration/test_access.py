@@ -170,7 +170,7 @@ def deep(levels: int) -> list[Any]:
 @pytest.mark.parametrize(
     ("change", "target"),
     [
-        ({"metadata": {"deep": deep(20)}}, CHAT),
+        ({"chat_template_kwargs": {"deep": deep(20)}}, CHAT),
         ({"messages": [HELLO] * 9}, CHAT),
         ({"n": 3}, CHAT),
         ({"prompt": "x", "best_of": 3}, "/v1/completions"),
@@ -185,7 +185,7 @@ async def test_limits_of_the_operator(guarded: Server, change: Any, target: str)
 
 
 async def test_the_limits_themselves_are_allowed(guarded: Server) -> None:
-    fine = {**SHORT, "messages": [HELLO] * 8, "n": 2, "metadata": {"deep": deep(10)}}
+    fine = {**SHORT, "messages": [HELLO] * 8, "n": 2, "chat_template_kwargs": {"deep": deep(10)}}
     answers = await asyncio.gather(
         ask(guarded.port, "POST", CHAT, fine, bearer(FIRST)),
         ask(

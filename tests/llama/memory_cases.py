@@ -48,8 +48,9 @@ class Case:
 
     @property
     def tolerance(self) -> float:
-        """Without flash attention even cells of others move the last bit."""
-        return 1e-5 if self.options.get("flash_attention") == "off" else 0.0
+        """Without flash attention even cells of others move the last bits, on some processors by
+        more than on others."""
+        return 1e-4 if self.options.get("flash_attention") == "off" else 0.0
 
 
 def _cases() -> list[Case]:

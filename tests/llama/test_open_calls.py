@@ -32,6 +32,8 @@ def test_whatever_the_logits_say_the_call_becomes_valid(
     """A call is drawn, cut somewhere, and drawn on from there."""
     if spoken.bare is not None and not must:
         pytest.skip("without markers calls are held to their tools where they are demanded")
+    if spoken.outset is not None:
+        pytest.skip("calls that are messages of their own are read, and not held, once begun")
     rng = np.random.default_rng(len(spoken.name))
     for seed in range(3):
         drawn = offer(spoken, must=True, many=False)

@@ -64,40 +64,52 @@ async function expectInert(page: Page): Promise<void> {
   expect(found).toEqual({ hits: 0, banned: [], handlers: [], links: [], covers: 0 });
 }
 
-it(`${TRICKS.length} tricks are inert in answers, thoughts, tool calls, questions and files`, async () => {
-  expect(TRICKS.length).toBeGreaterThanOrEqual(40);
-  const items = TRICKS.flatMap((trick, index) => [
-    said("user", trick),
-    { type: "reasoning", summary: [], content: [{ type: "reasoning_text", text: trick }] },
-    {
-      type: "function_call",
-      call_id: `call_${index}`,
-      name: "f",
-      arguments: JSON.stringify({ trick }),
-    },
-    { type: "function_call_output", call_id: `call_${index}`, output: trick },
-    said("assistant", trick),
-  ]);
-  items.push(said("user", `File \`<img src=x onerror=top.hit()>\`:\n\`\`\`\n${TRICKS[0]}\n\`\`\``));
-  const made = await corral.import([makeConversation({ title: TRICKS[2]!, items })]);
-  const watched = await open(`#/chat/${made.data[0]?.id}`);
-  const { page } = watched;
-  const transcript = page.getByTestId("transcript");
-  await page.getByTestId("answer").first().waitFor();
-  for (let count = -1; count !== (await page.getByTestId("answer").count());) {
-    count = await page.getByTestId("answer").count();
-    await transcript.evaluate((view) => (view.scrollTop = 0));
-    await page.waitForTimeout(300);
-  }
-  expect(await page.getByTestId("answer").count()).toBe(TRICKS.length);
-  await page.evaluate(() =>
-    document.querySelectorAll("details").forEach((details) => (details.open = true)),
-  );
-  await page.locator(".katex").first().waitFor();
-  await expectInert(page);
-  expect(await transcript.innerText()).toContain("<script>top.hit()</script>");
-  await watched.close();
-});
+it("there are enough of them", () => expect(TRICKS.length).toBeGreaterThanOrEqual(40));
+
+// in two chats: of a long one only a part is laid out
+it.each([
+  [0, 25],
+  [25, TRICKS.length],
+])(
+  "tricks %i to %i are inert in answers, thoughts, tool calls, questions and files",
+  async (first, end) => {
+    const tricks = TRICKS.slice(first, end);
+    const items = tricks.flatMap((trick, index) => [
+      said("user", trick),
+      { type: "reasoning", summary: [], content: [{ type: "reasoning_text", text: trick }] },
+      {
+        type: "function_call",
+        call_id: `call_${index}`,
+        name: "f",
+        arguments: JSON.stringify({ trick }),
+      },
+      { type: "function_call_output", call_id: `call_${index}`, output: trick },
+      said("assistant", trick),
+    ]);
+    items.push(
+      said("user", `File \`<img src=x onerror=top.hit()>\`:\n\`\`\`\n${tricks[0]}\n\`\`\``),
+    );
+    const made = await corral.import([makeConversation({ title: tricks[2]!, items })]);
+    const watched = await open(`#/chat/${made.data[0]?.id}`);
+    const { page } = watched;
+    const transcript = page.getByTestId("transcript");
+    const answers = page.getByTestId("answer");
+    await answers.first().waitFor();
+    await expect
+      .poll(async () => {
+        await transcript.evaluate((view) => (view.scrollTop = 0));
+        return answers.count();
+      })
+      .toBe(tricks.length);
+    await page.evaluate(() =>
+      document.querySelectorAll("details").forEach((details) => (details.open = true)),
+    );
+    await page.waitForTimeout(1000); // mathematics and colours come a little later
+    await expectInert(page);
+    expect(await transcript.innerText()).toContain(tricks[2]);
+    await watched.close();
+  },
+);
 
 it("tricks are inert in titles and in what a search finds", async () => {
   await corral.import(TRICKS.map((trick) => makeConversation({ title: trick.slice(0, 500) })));
@@ -132,7 +144,7 @@ it("tricks are inert while they are streamed, piece by piece", async () => {
 
 it("the policy stops what would get past the sanitiser", async () => {
   const watched = await open("#/");
-  watched.allow(/Content Security Policy|TrustedHTML|Trusted Type/i);
+  watched.allow(/Content Security Policy|Trusted(HTML|Script)/);
   const { page } = watched;
   const refused = await page.evaluate(() => {
     const outcomes: string[] = [];

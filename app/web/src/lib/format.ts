@@ -37,8 +37,18 @@ export const formatClock = (unix: number): string =>
 export const formatMoment = (unix: number): string =>
   new Date(unix * 1000).toLocaleString(locale(), { dateStyle: "medium", timeStyle: "short" });
 
+// Formatting a date is slow, and a long list has many of one day.
+const days = new Map<string, string>();
+
 /** The day in words: today, yesterday, a weekday, a date. Days are the reader's. */
 export function formatDay(unix: number, now = Date.now()): string {
+  const name = `${dayNumber(now)} ${dayNumber(unix * 1000)}`;
+  const known = days.get(name) ?? describeDay(unix, now);
+  days.set(name, known);
+  return known;
+}
+
+function describeDay(unix: number, now: number): string {
   const days = dayNumber(now) - dayNumber(unix * 1000);
   if (days < 2 && days >= -1) {
     return capitalize(

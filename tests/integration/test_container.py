@@ -72,7 +72,7 @@ def test_copies_only_what_the_context_holds(name: str) -> None:
         if word == "COPY" and not rest.startswith("--from"):
             for source in rest.split()[:-1]:
                 assert (ROOT / source).exists()
-                assert source in allowed
+                assert any(Path(source).is_relative_to(one) for one in allowed)
 
 
 @pytest.mark.parametrize("name", DOCKERFILES)

@@ -235,6 +235,7 @@ def test_an_engine_in_this_process_in_a_terminal(tmp_path: Path) -> None:
         terminal.expect(" s")  # of the wheel, or of words
         terminal.type("\x03")
         terminal.expect("(stopped")
+        terminal.expect(PROMPT)
         terminal.type("\x04")
         assert terminal.wait() == 0
 

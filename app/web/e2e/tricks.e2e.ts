@@ -106,7 +106,7 @@ it.each([
     );
     await page.waitForTimeout(1000); // mathematics and colours come a little later
     await expectInert(page);
-    expect(await transcript.innerText()).toContain(tricks[2]);
+    expect(await transcript.textContent()).toContain(tricks[2]);
     await watched.close();
   },
 );

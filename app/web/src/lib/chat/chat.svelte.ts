@@ -76,6 +76,7 @@ export class Chat {
     let isShown = false;
     for (let hasMore = true; hasMore;) {
       const page = await conversations.items(conversation.id, after);
+      if (this.live !== null) return; // meanwhile an answer is listened to, and knows better
       known = [...page.data.toReversed(), ...known];
       hasMore = page.has_more;
       after = page.last_id ?? undefined;

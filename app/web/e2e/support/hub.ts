@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.hub import Stored, run_hub
 data = Path("app/catalog/builtin/corral-tiny.gguf").read_bytes()
 with run_hub() as hub:
-    hub.files = {"quick.gguf": Stored(data, pace=0.01), "slow.gguf": Stored(data, pace=0.5)}
+    hub.files = {"quick.gguf": Stored(data, pace=0.04), "slow.gguf": Stored(data, pace=0.5)}
     print(hub.port, flush=True)
     sys.stdin.read()
 `;

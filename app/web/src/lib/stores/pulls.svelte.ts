@@ -4,6 +4,7 @@ import { models } from "./models.svelte";
 import { poll } from "./poll";
 import { toasts } from "./toasts.svelte";
 
+const MOVING = 500; // milliseconds between two looks at a pull that runs
 const OVER = new Set(["done", "failed", "cancelled"]);
 
 export const isOver = (pull: Pull): boolean => OVER.has(pull.stage);
@@ -12,6 +13,7 @@ class PullStore {
   all = $state.raw<Pull[]>([]);
   /** Short names that can be pulled. */
   names = $state.raw<string[]>([]);
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #rates = new Map<string, { done: number; at: number; rate: number }>();
 
   /** Bytes a second of a running pull, once it is known. */
@@ -25,6 +27,8 @@ class PullStore {
       const all = await admin.pulls();
       all.forEach((pull) => this.#measure(pull));
       this.all = all;
+      clearTimeout(this.#timer);
+      if (!all.every(isOver)) this.#timer = setTimeout(() => void this.refresh(), MOVING);
       if (all.some((pull) => pull.stage === "done" && running.has(pull.id))) await models.refresh();
     } catch {
       // the list of models says what is wrong
@@ -38,7 +42,7 @@ class PullStore {
     );
     return poll(
       () => this.refresh(),
-      () => (this.all.every(isOver) ? 4 : 0.5),
+      () => 4,
     );
   }
 

@@ -45,6 +45,7 @@ it("a model is pulled, with progress, and can chat", async () => {
   await page.getByRole("button", { name: "Pull", exact: true }).click();
   const pull = page.getByTestId("pull").filter({ hasText: "quick.gguf" });
   await pull.getByRole("progressbar").waitFor();
+  await expect.poll(() => pull.innerText()).toMatch(/of 4\.5 MiB/);
   const id = "127.0.0.1/files/quick";
   await card(watched, id).waitFor({ timeout: 45_000 });
   await pull.waitFor({ state: "hidden" });

@@ -10,25 +10,18 @@ import pytest
 from pydantic import SecretStr
 
 from app.api.ollama.encode_pulls import PullLines
-from app.catalog import orders
 from app.core.pulls import PullJob, PullProgress
-from scripts.make_gguf import write_tiny_llama
-from tests.support.hub import REPOSITORY, Hub, Stored, run_hub
+from tests.support.hub import Hub
+from tests.support.tiny_hub import run_tiny_hub
 from tests.unit.api.served import Served, serve
 from tests.unit.services.scripted import ScriptedEngine, ScriptedPool
 
-SOURCE = f"hf://{REPOSITORY}/m.gguf"
 DIGEST = "ab" * 32
 
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    monkeypatch.setattr(orders, "short_names", lambda: {"tiny-1b": SOURCE})
-    path = tmp_path / "origin.bin"
-    write_tiny_llama(path)
-    with run_hub() as running:
-        running.files["m.gguf"] = Stored(path.read_bytes())
-        monkeypatch.setenv("HF_ENDPOINT", running.endpoint)
+    with run_tiny_hub(tmp_path, monkeypatch) as running:
         yield running
 
 

@@ -140,7 +140,7 @@ async def test_unknown_paths_and_methods(server: Server) -> None:
     assert unknown.status == 404
     assert unknown.error["code"] == "route_not_found"
     assert "/v1/chat/completions" in unknown.error["message"]
-    wrong = await ask(server.port, "GET", CHAT)
+    wrong = await ask(server.port, "GET", "/v1/embeddings")
     assert wrong.status == 405
     assert wrong.error["code"] == "method_not_allowed"
     assert wrong.headers["allow"] == "POST"

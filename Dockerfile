@@ -70,6 +70,7 @@ COPY --from=project /overlay /
 # A models.yaml in the volume is found there, because it is the working directory.
 ENV PATH=/opt/corral/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1 \
     LLM_HOST=0.0.0.0 \
     LLM_SERVER_PORT=11434 \
     LLM_MODELS_DIR=/models

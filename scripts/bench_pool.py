@@ -18,6 +18,7 @@ from statistics import median
 import click
 
 from app.catalog.entries import ModelEntry, build_catalog
+from app.cli.hugepages import begin_with_huge_pages
 from app.config.manifest import Manifest
 from app.config.settings import Settings
 from app.core.models import ModelInfo, ModelState
@@ -43,6 +44,7 @@ _PLENTY = 2**50
 @click.option("--runs", default=5, show_default=True, help="Of each; the median is shown.")
 def main(model: Path, context_size: int, max_sequences: int, threads: int, runs: int) -> None:
     """Print the times of MODEL."""
+    begin_with_huge_pages()
     library.init(lambda _level, _line: None)
     settings = Settings(
         use_gpu="off",

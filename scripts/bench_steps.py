@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from app.cli.hugepages import begin_with_huge_pages
 from app.core.requests import SamplingParams
 from app.engine.engine import Engine, OutputStream
 from app.engine.messages import EngineConfig, SequenceSpec
@@ -94,6 +95,7 @@ async def _measure(
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 def main(path: Path, streams: tuple[int, ...], tokens: int, threads: int, rounds: int) -> None:
     """Print the cost of a step for MODEL PATH."""
+    begin_with_huge_pages()
     library.init(lambda level, text: click.echo(text, err=True) if level == "error" else None)
     model = Model.load(path, ModelOptions())
     click.echo(f"{path.name}: {model.vocabulary.size} tokens in the vocabulary")

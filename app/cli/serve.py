@@ -8,6 +8,7 @@ import click
 import structlog
 from pydantic.fields import FieldInfo
 
+from app.cli.hugepages import begin_with_huge_pages
 from app.cli.refusal import refuse
 from app.config.fields import default_text, unit_of
 from app.config.settings import (
@@ -50,6 +51,8 @@ def serve(**flags: Any) -> None:
     given = {name: value for name, value in flags.items() if value is not None}
     try:
         settings = load_settings(given)
+        if settings.huge_pages:
+            begin_with_huge_pages()
         configure_logging(settings.log_format, settings.log_level)
         log = structlog.stdlib.get_logger("corral")
         for warning in find_unknown_variables(os.environ):

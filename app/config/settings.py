@@ -263,6 +263,11 @@ class Settings(EngineSettings):
     use_mmap: bool = Field(
         default=True, description="Map model files into memory instead of reading them."
     )
+    huge_pages: bool = Field(
+        default=True,
+        description="Ask Linux for huge pages under weights and caches, where it gives them to "
+        "those who ask.",
+    )
 
     # What is stored
     database_url: SecretStr | None = Field(

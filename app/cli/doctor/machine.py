@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 from app import __version__
 from app.cli.doctor.finding import Finding, fail, ok, warn
+from app.cli.hugepages import page_mode
 from app.cli.table import write_size
 from app.config.hardware import free_memory, usable_cores, usable_memory
 from app.config.settings import Settings
@@ -45,6 +46,21 @@ def check_memory(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield ok("processors", f"{threads} of {cores} physical cores are used")
+    yield from _check_pages(settings)
+
+
+def _check_pages(settings: Settings) -> Iterator[Finding]:
+    """Whether the system gives huge pages, on Linux."""
+    mode = page_mode()
+    if mode is None:
+        return
+    if mode == "never":
+        remedy = "have root write `madvise` to /sys/kernel/mm/transparent_hugepage/enabled"
+        yield warn("huge pages", "the system gives none: generating is slower", remedy)
+    elif mode == "madvise" and not settings.huge_pages:
+        yield warn("huge pages", "LLM_HUGE_PAGES=false", "unset it: generating is faster with them")
+    else:
+        yield ok("huge pages", "to all" if mode == "always" else "to those who ask, as Corral does")
 
 
 def _check_packages() -> Iterator[Finding]:

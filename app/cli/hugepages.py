@@ -9,31 +9,20 @@ Allocation Tunables"): later it is too late, so a process that began without it 
 
 import os
 import sys
-from pathlib import Path
 
-_MODE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-_VARIABLE = "GLIBC_TUNABLES"
-_TUNABLE = "glibc.malloc.hugetlb"
+from app.config.hardware import PAGE_TUNABLE, TUNABLES, page_mode
+
 _FIRST_GLIBC = (2, 35)
 
 
 def begin_with_huge_pages() -> None:
     """Begin this process again, with the same arguments and the same process id, where its memory
     would come in small pages only because nobody asked. What the environment says of it stays."""
-    tunables = os.environ.get(_VARIABLE, "")
-    if _TUNABLE in tunables or page_mode() != "madvise" or not _can_ask():
+    tunables = os.environ.get(TUNABLES, "")
+    if PAGE_TUNABLE in tunables or page_mode() != "madvise" or not _can_ask():
         return
-    os.environ[_VARIABLE] = ":".join(filter(None, (tunables, f"{_TUNABLE}=1")))
+    os.environ[TUNABLES] = ":".join(filter(None, (tunables, f"{PAGE_TUNABLE}=1")))
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
-
-
-def page_mode() -> str | None:
-    """Who gets huge pages: `always`, `madvise` or `never`; None where the system has none."""
-    try:
-        modes = _MODE.read_text(encoding="ascii")
-    except OSError:
-        return None
-    return modes.partition("[")[2].partition("]")[0] or None
 
 
 def _can_ask() -> bool:

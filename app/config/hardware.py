@@ -10,10 +10,15 @@ _OLD_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
 _OLD_PERIOD = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
 _MEMORY = Path("/proc/meminfo")
 _GROUP = Path("/sys/fs/cgroup")
+_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _MEMORY_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
+
+TUNABLES = "GLIBC_TUNABLES"
+PAGE_TUNABLE = "glibc.malloc.hugetlb"
+"""What in the variable above has glibc's allocator ask for huge pages."""
 
 
 def usable_cores() -> int:
@@ -48,6 +53,24 @@ def free_memory() -> int:
         return min(free, int(words[words.index("MemAvailable:") + 1]) * 1024)
     except (OSError, ValueError, IndexError):  # not Linux
         return free
+
+
+def page_mode() -> str | None:
+    """Whom the system gives huge pages: `always` (all), `madvise` (those who ask) or `never`; None
+    where it has none."""
+    try:
+        modes = _HUGE_PAGES.read_text(encoding="ascii")
+    except OSError:
+        return None
+    return modes.partition("[")[2].partition("]")[0] or None
+
+
+def has_huge_pages() -> bool:
+    """Whether what this process allocates comes in huge pages."""
+    mode = page_mode()
+    return mode == "always" or (
+        mode == "madvise" and f"{PAGE_TUNABLE}=1" in os.environ.get(TUNABLES, "")
+    )
 
 
 def _used_in_group() -> int:

@@ -260,8 +260,10 @@ class Settings(EngineSettings):
         description="Threads that read prompts.",
         json_schema_extra={"default_text": "as `threads`"},
     )
-    use_mmap: bool = Field(
-        default=True, description="Map model files into memory instead of reading them."
+    use_mmap: AutoSwitch = Field(
+        default="auto",
+        description="Map model files into memory instead of reading them; `auto`: but on a CPU "
+        "read them into huge pages, where there are such.",
     )
     huge_pages: bool = Field(
         default=True,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from app.catalog.entries import ModelEntry
+from app.config.hardware import has_huge_pages
 from app.config.manifest import Manifest
 from app.config.settings import Settings
 from app.core.errors import ConfigurationError
@@ -24,20 +25,29 @@ def uses_gpu(settings: Settings, entry: ModelEntry) -> bool:
     return library.has_gpu() and gpu_layers(settings, entry) != 0
 
 
+def maps_file(settings: Settings, entry: ModelEntry) -> bool:
+    """Whether the weights that the processor uses stay in the file, in the small pages it has in
+    the system's cache."""
+    if settings.use_mmap == "auto":
+        return uses_gpu(settings, entry) or not has_huge_pages()
+    return settings.use_mmap == "on"
+
+
 def model_options(settings: Settings, entry: ModelEntry) -> tuple[ModelOptions, ...]:
     """How each replica's weights are loaded; those with the same options share them."""
     layers = gpu_layers(settings, entry)
     # an encoder has no engine, and one embedder
     is_encoder = entry.header is not None and not entry.header.is_generator
     replicas = 1 if is_encoder else entry.replicas
+    use_mmap = maps_file(settings, entry)
     if not uses_gpu(settings, entry):
-        return (ModelOptions(layers, settings.use_mmap),) * replicas
+        return (ModelOptions(layers, use_mmap),) * replicas
     wanted = tuple(entry.devices or settings.devices)
     shares = [wanted] if replicas == 1 else deal(wanted or _usual_gpus(), replicas)
     return tuple(
         ModelOptions(
             layers,
-            settings.use_mmap,
+            use_mmap,
             devices=devices,
             split_mode=entry.split_mode or settings.split_mode,
             main_gpu=_main_gpu(settings, entry),
@@ -50,7 +60,10 @@ def model_options(settings: Settings, entry: ModelEntry) -> tuple[ModelOptions, 
 def draft_options(settings: Settings, draft: ModelEntry, target: ModelOptions) -> ModelOptions:
     """A draft computes where its model does, on the first device of it."""
     return ModelOptions(
-        gpu_layers(settings, draft), settings.use_mmap, devices=target.devices, split_mode="none"
+        gpu_layers(settings, draft),
+        maps_file(settings, draft),
+        devices=target.devices,
+        split_mode="none",
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.hugepages import page_mode
+from app.config.hardware import page_mode
 from tests.support.server import Server, serve
 
 VARIABLE = "GLIBC_TUNABLES"

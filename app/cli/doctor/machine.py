@@ -7,9 +7,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 from app import __version__
 from app.cli.doctor.finding import Finding, fail, ok, warn
-from app.cli.hugepages import page_mode
 from app.cli.table import write_size
-from app.config.hardware import free_memory, usable_cores, usable_memory
+from app.config.hardware import free_memory, page_mode, usable_cores, usable_memory
 from app.config.settings import Settings
 
 _PYTHONS = ((3, 11), (3, 13))

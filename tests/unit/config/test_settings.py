@@ -136,7 +136,7 @@ def test_names_units_and_defaults_in_words() -> None:
     assert unit_of(fields["drain_timeout"]) == "seconds"
     assert unit_of(fields["host"]) == ""
     assert default_text(fields["prefix_cache_bytes"]) == "2GiB"
-    assert default_text(fields["use_mmap"]) == "true"
+    assert default_text(fields["huge_pages"]) == "true"
     assert default_text(fields["api_key"]) == "none"
     assert default_text(fields["cors_origins"]) == "*"
 

@@ -17,6 +17,7 @@ from app.api.openai.schemas.tools import Tools
 from app.api.openai.tools import decode_tools
 from app.api.openai.validate import validate
 from app.api.schema import Part
+from app.chat.formats.chat_format import ChatFormat
 from app.chat.formats.registry import find_format
 from app.chat.parsers.base import StreamParser
 from app.chat.template import ChatTemplate
@@ -86,12 +87,26 @@ class _Parsing:
 
     def _make_parser(self) -> StreamParser:
         traits = self.template.traits
-        return find_format(self.template.source).make_parser(
+        form = find_format(self.template.source)
+        return form.make_parser(
             self.tools,
             thinks=traits.thinking,
             thought=traits.thought,
-            prompt_end=self.prompt_suffix,
+            prompt_end=self.prompt_suffix or self._find_lost_opener(form),
         )
+
+    def _find_lost_opener(self, form: ChatFormat) -> str:
+        """What begins a thought, where the output ends one that nothing began: the prompt did, and
+        was not told. Some markers end other things too."""
+        traits, output = self.template.traits, self.output.lstrip()
+        if not traits.thinking or form.layout or output.startswith(form.calls.openers.texts):
+            return ""
+        closers = (*form.strays, form.reply.close if form.reply else "")
+        for thought in filter(None, (traits.thought, form.thought)):
+            before, closed, _ = output.partition(thought.close)
+            if closed and thought.close not in closers and thought.open not in before:
+                return thought.open
+        return ""
 
 
 @click.command()

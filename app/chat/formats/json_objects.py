@@ -49,7 +49,7 @@ JSON_OBJECTS = (
     ChatFormat(
         "apriel",
         ("<tool_calls>", "[BEGIN FINAL RESPONSE]"),
-        _TOOL_CALLS,
+        JsonCalls("<tool_calls>", "</tool_calls>", id_keys=("id",)),
         Thought("Here are my reasoning steps:\n", "[BEGIN FINAL RESPONSE]"),
         reply=Reply("", "[END FINAL RESPONSE]"),
     ),

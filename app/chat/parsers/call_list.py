@@ -5,6 +5,12 @@ from collections.abc import Callable
 from app.chat.parsers.scanner import Scanner, Steps
 
 
+def skip_surplus(scan: Scanner) -> Steps[None]:
+    """Some models close a call's object once too often."""
+    while (yield from scan.try_take("}")):
+        yield from scan.skip_space()
+
+
 def read_calls(
     scan: Scanner,
     read_call: Callable[[], Steps[None]],
@@ -26,6 +32,7 @@ def read_calls(
         yield from read_call()
         scan.end_call()
         yield from scan.skip_space()
+        yield from skip_surplus(scan)
         scan.hold()  # what follows is text should it be no further call
         yield from scan.take_any((",", ";"))
         yield from scan.skip_space()

@@ -40,21 +40,23 @@ class Envelope:
         call_marks = (*openers, *self.call_strays) if self.toolbox else ()
         bare = self.bare.openers.texts if self.bare and self.toolbox else ()
         scan.begin_with(self.open_call)
-        thought, is_broken_off = yield from self._read_thought(scan, call_marks)
+        thought_ends = (*call_marks, self.reply.open) if self.reply else call_marks
+        thought, is_broken_off = yield from self._read_thought(scan, thought_ends)
         close = yield from self._open_reply(scan)
+        is_broken_off = is_broken_off and not close
         recurring = thought.open if thought and thought.recurs else ""
         markers = Markers(*call_marks, *bare, *self.strays, close, recurring)
         while (marker := (yield from scan.tell_until(markers))) is not None:
             was_broken_off, is_broken_off = is_broken_off, False
             if thought and marker == recurring:
-                is_broken_off = yield from thought.read(scan, call_marks)
+                is_broken_off = yield from thought.read(scan, thought_ends)
                 continue
             if marker not in (*openers, *bare):
                 scan.drop()
                 continue
             is_call = yield from self._read_call(scan, marker, in_thought=was_broken_off)
             if thought and was_broken_off and not is_call:
-                is_broken_off = yield from thought.go_on(scan, call_marks)
+                is_broken_off = yield from thought.go_on(scan, thought_ends)
 
     def find_open_call(self, text: str) -> str:
         """What of `text` belongs to a call that its end leaves open, from its opener on, or to the
@@ -85,7 +87,7 @@ class Envelope:
         return True
 
     def _read_thought(
-        self, scan: Scanner, call_marks: tuple[str, ...]
+        self, scan: Scanner, ends: tuple[str, ...]
     ) -> Steps[tuple[Thought | None, bool]]:
         """Returns the thought whose markers hold from here on, and whether a call seems to have
         closed it."""
@@ -93,10 +95,10 @@ class Envelope:
         if self.open_call:
             return first, self.begun is not None
         if first and self.begun is not None:
-            return first, (yield from first.read(scan, call_marks, self.begun))
+            return first, (yield from first.read(scan, ends, self.begun))
         for thought in self.thoughts:
             if (yield from _try(scan, thought.open)):
-                return thought, (yield from thought.read(scan, call_marks))
+                return thought, (yield from thought.read(scan, ends))
         for thought in self.thoughts:
             if (yield from _try(scan, thought.close)):
                 yield from scan.skip_space()  # the thought was left out

@@ -35,7 +35,8 @@ class GemmaCalls:
     def read(self, scan: Scanner, _opener: str, _toolbox: Toolbox, /) -> Steps[None]:
         """One call up to and with the closing marker. Raises Malformed."""
         yield from scan.skip_space()
-        yield from scan.take("call:")
+        yield from scan.try_take("call")  # some models leave the word out
+        yield from scan.take(":")
         name = yield from scan.read_word(_NAME)
         yield from scan.skip_space()
         if not name or (yield from scan.peek()) != "{":

@@ -90,9 +90,10 @@ class Harmony:
         return text[found[0] :] if found else ""
 
     def read(self, scan: Scanner) -> Steps[None]:
-        header, has_body = "", False
+        header, has_body, goes_on = "", False, False
         if self._begun is not None:
             header, has_body = self._begun.header.strip(), self._begun.has_body
+            goes_on = bool(self._begun.body.strip())
             scan.begin_with(self._begun.body if _find_tool(header) else "")
         while True:
             while not has_body:
@@ -100,14 +101,15 @@ class Harmony:
                 if not header:
                     return
                 header, has_body = yield from _finish_header(scan, header)
-            marker = yield from self._read_body(scan, header)
-            header, has_body = "" if marker in _CLOSERS else marker, False
+            marker = yield from self._read_body(scan, header, goes_on=goes_on)
+            header, has_body, goes_on = "" if marker in _CLOSERS else marker, False, False
 
-    def _read_body(self, scan: Scanner, header: str) -> Steps[str]:
-        """The text of one message and the marker after it; empty when the answer ends."""
+    def _read_body(self, scan: Scanner, header: str, *, goes_on: bool) -> Steps[str]:
+        """The text of one message and the marker after it; empty when the answer ends. `goes_on`:
+        the prompt has begun the text."""
         name = _find_tool(header)
         if name is None:
-            return (yield from _tell_message(scan, header))
+            return (yield from _tell_message(scan, header, goes_on=goes_on))
         if not self._toolbox:
             scan.malformed += 1
             return (yield from scan.stream_until(_BODY_ENDS, lambda _: None)) or ""
@@ -177,15 +179,17 @@ def _find_tool(header: str) -> str | None:
     return str(recipients[-1]).removeprefix(_NAMESPACE)
 
 
-def _tell_message(scan: Scanner, header: str) -> Steps[str]:
+def _tell_message(scan: Scanner, header: str, *, goes_on: bool) -> Steps[str]:
     channels = _CHANNEL_NAME.findall(header)
     scan.is_reasoning = channels[-1:] == ["analysis"]
-    marker = yield from _tell(scan, Reasoning if scan.is_reasoning else Text)
+    marker = yield from _tell(scan, Reasoning if scan.is_reasoning else Text, goes_on=goes_on)
     scan.is_reasoning = False
     return marker
 
 
-def _tell(scan: Scanner, kind: type[Text] | type[Reasoning]) -> Steps[str]:
-    marker = yield from scan.tell_until(_BODY_ENDS, kind)
+def _tell(
+    scan: Scanner, kind: type[Text] | type[Reasoning], *, goes_on: bool = False
+) -> Steps[str]:
+    marker = yield from scan.tell_until(_BODY_ENDS, kind, goes_on=goes_on)
     scan.drop()
     return marker or ""

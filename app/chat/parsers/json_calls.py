@@ -1,6 +1,7 @@
 """Tool calls written as JSON objects: `{"name": ..., "arguments": {...}}` between markers."""
 
 import json
+import re
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ _ID = {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,64}$"}
 _GAP = r"[ \t\r\n]*"
 _FIRST = rf'("(type|id)"{_GAP}:{_GAP}"[^"\\]*"{_GAP},{_GAP})*'
 _OPEN = rf"\{{{_GAP}"
+_FENCE = "```"  # some models put one around JSON, as in Markdown
+_LANGUAGE = re.compile(r"\w+")
 _BESIDE = frozenset({"type", "id"})  # what may stand before a name
 
 
@@ -49,6 +52,10 @@ class JsonCalls:
 
     def read(self, scan: Scanner, opener: str, _toolbox: Toolbox, /) -> Steps[None]:
         """The calls up to and with the closing marker. Raises Malformed."""
+        yield from scan.skip_space()
+        is_fenced = yield from scan.try_take(_FENCE)
+        if is_fenced:
+            yield from scan.read_word(_LANGUAGE)
         yield from read_calls(
             scan,
             lambda: self.read_call(scan),
@@ -56,6 +63,8 @@ class JsonCalls:
             is_open=opener.endswith("["),
         )
         yield from scan.skip_space()
+        if is_fenced and (yield from scan.take_close(_FENCE)):
+            yield from scan.skip_space()
         yield from scan.take_close(self.close)
 
     def write(self, lark: Lark, opener: str, tools: Sequence[Tool], /, *, many: bool) -> str:
@@ -116,18 +125,19 @@ class JsonCalls:
 
     def _read_members(self, scan: Scanner, call: "_Call") -> Steps[None]:
         yield from scan.take("{")
-        while (key := (yield from _read_key(scan))) is not None:
+        ends = tuple(filter(None, ("]", self.close)))
+        while (key := (yield from _read_key(scan, ends if call.is_complete else ()))) is not None:
             if key == _WRAPPER and call.name is None and (yield from scan.peek()) == "{":
                 yield from self._read_members(scan, call)
             elif key in self.name_keys and call.name is None:
                 call.set_name((yield from read_parsed(scan)))
             elif key in self.argument_keys and call.arguments is None:
-                yield from _read_arguments(scan, call)
+                yield from _read_arguments(scan, call, self.close)
             elif key in self.id_keys and call.id is None:
                 call.set_id(scan, str((yield from read_parsed(scan))))
             elif not self.name_keys and call.name is None:
                 call.set_name(key)
-                yield from _read_arguments(scan, call)
+                yield from _read_arguments(scan, call, self.close)
             else:
                 call.check_other(key)
                 yield from read_value(scan, _ignore)
@@ -146,6 +156,11 @@ class _Call:
         self.is_started = False
         self._known = known
         self._waits_for_id = waits_for_id
+
+    @property
+    def is_complete(self) -> bool:
+        """It was started, and its arguments are there: only its end is missing."""
+        return self.is_started and self.arguments is not None
 
     def set_id(self, scan: Scanner, call_id: str) -> None:
         self.id = call_id
@@ -177,10 +192,11 @@ class _Call:
         self.is_started = True
 
 
-def _read_key(scan: Scanner) -> Steps[str | None]:
-    """A member's name with its colon; None where the object ends."""
+def _read_key(scan: Scanner, ends: tuple[str, ...]) -> Steps[str | None]:
+    """A member's name with its colon; None where the object ends. `ends`: what may follow it, and
+    shows where its bracket was forgotten."""
     yield from scan.skip_space()
-    if (yield from scan.try_take("}")):
+    if (yield from scan.try_take("}")) or (ends and (yield from scan.looks_at(*ends))):
         return None
     if (yield from scan.peek()) != '"':
         raise Malformed
@@ -191,7 +207,7 @@ def _read_key(scan: Scanner) -> Steps[str | None]:
     return str(key)
 
 
-def _read_arguments(scan: Scanner, call: _Call) -> Steps[None]:
+def _read_arguments(scan: Scanner, call: _Call, close: str) -> Steps[None]:
     """The arguments' JSON text; told as it comes where the call was started and they are an
     object. Some models write them into a JSON string."""
     if call.name is None:
@@ -199,7 +215,7 @@ def _read_arguments(scan: Scanner, call: _Call) -> Steps[None]:
     call.arguments = ""
     call.start(scan)
     if call.is_started and (yield from scan.peek()) in {"{", "["}:
-        yield from read_value(scan, scan.add_arguments)
+        yield from read_value(scan, scan.add_arguments, (close,) if close else ())
         return
     pieces: list[str] = []
     yield from read_value(scan, pieces.append)

@@ -13,12 +13,17 @@ _CONTROL = re.compile(r"[\x00-\x1f]")
 _IN_SCALAR = re.compile(r'[^\s,:{}\[\]"]+')
 _BETWEEN = re.compile(r"[\s\w,:.+'-]+")
 _CLOSING = {"}": "{", "]": "["}
+_OPENING = {opens: closes for closes, opens in _CLOSING.items()}
 
 
-def read_value(scan: Scanner, tell: Callable[[str], None]) -> Steps[None]:
+def read_value(
+    scan: Scanner, tell: Callable[[str], None], ends: tuple[str, ...] = ()
+) -> Steps[None]:
     """Take one value. Raises Malformed where brackets do not match, or nothing begins.
 
-    Whether it is JSON otherwise is for the whole text to tell.
+    Whether it is JSON otherwise is for the whole text to tell. Where one of `ends` follows, which
+    is not taken, the last brackets were forgotten: they are told. With `ends` not for text that is
+    held.
     """
     open_brackets: list[str] = []
     while True:
@@ -36,16 +41,23 @@ def read_value(scan: Scanner, tell: Callable[[str], None]) -> Steps[None]:
                 raise Malformed
             scan.skip(1)
             tell(char)
-        elif not char:
-            raise Malformed
         elif open_brackets:
-            if not (run := scan.take_run(_BETWEEN)):
-                raise Malformed  # such as the closing marker of a call that forgot its brackets
-            tell(run)
+            if run := scan.take_run(_BETWEEN):
+                tell(run)
+            else:
+                yield from _check_forgotten(scan, ends)
+                tell("".join(_OPENING[bracket] for bracket in reversed(open_brackets)))
+                return
         elif not (yield from _read_scalar(scan, tell)):
             raise Malformed
         if not open_brackets:
             return
+
+
+def _check_forgotten(scan: Scanner, ends: tuple[str, ...]) -> Steps[None]:
+    """Raises Malformed where none of `ends` shows that brackets were forgotten."""
+    if not (yield from scan.peek()) or not (ends and (yield from scan.looks_at(*ends))):
+        raise Malformed
 
 
 def read_parsed(scan: Scanner) -> Steps[Any]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.chat.lark import Lark, one_of, quote
+from app.chat.parsers.call_list import skip_surplus
 from app.chat.parsers.json_calls import JsonCalls
 from app.chat.parsers.json_text import read_value
 from app.chat.parsers.markers import Markers
@@ -103,11 +104,16 @@ class NamedCalls:
         yield from scan.skip_space()
         closes = [close.strip() for close in self.closes]
         if (yield from scan.peek()) == "{":
-            yield from read_value(scan, scan.add_arguments)
+            yield from read_value(scan, scan.add_arguments, tuple(closes))
         elif closes and (yield from scan.try_take(closes[0])):
             del closes[0]
         else:
             raise Malformed
+        if not closes:
+            scan.end_call()
+            yield from skip_surplus(scan)
+            return
+        yield from skip_surplus(scan)
         for close in closes:
             yield from scan.skip_space()
             yield from scan.take_close(close)

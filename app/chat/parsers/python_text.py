@@ -47,17 +47,21 @@ def read_value(scan: Scanner, tell: Tell, depth: int = 0) -> Steps[None]:
 
 def _read_items(scan: Scanner, tell: Tell, bracket: str, depth: int) -> Steps[None]:
     """What stands in a list, a tuple or a dictionary, up to and with its end."""
-    is_mapping = bracket == "{"
+    is_mapping, first = (yield from _read_first(scan)) if bracket == "{" else (False, "")
     tell("{" if is_mapping else "[")
     separator = ""
     while True:
         yield from scan.skip_space()
-        if (yield from scan.try_take(_CLOSING[bracket])):
+        if not first and (yield from scan.try_take(_CLOSING[bracket])):
             break
         tell(separator)
         if is_mapping:
-            yield from _read_key(scan, tell)
-        yield from read_value(scan, tell, depth + 1)
+            yield from _read_key(scan, tell, first)
+        if is_mapping or not first:
+            yield from read_value(scan, tell, depth + 1)
+        else:
+            tell(first)
+        first = ""
         yield from scan.skip_space()
         if (yield from scan.peek()) != _CLOSING[bracket]:
             yield from scan.take(",")
@@ -65,13 +69,34 @@ def _read_items(scan: Scanner, tell: Tell, bracket: str, depth: int) -> Steps[No
     tell("}" if is_mapping else "]")
 
 
-def _read_key(scan: Scanner, tell: Tell) -> Steps[None]:
-    """JSON wants strings for keys."""
-    if quote := (yield from scan.take_any(_QUOTES)):
-        yield from _read_string(scan, tell, quote)
-    else:
-        word = _to_json((yield from scan.read_word(_IN_WORD)))
-        tell(word if word.startswith('"') else json.dumps(word))
+def _read_first(scan: Scanner) -> Steps[tuple[bool, str]]:
+    """After a brace: whether it opens a dictionary, not a set, and what was read to see that: a
+    first key, or the first value."""
+    yield from scan.skip_space()
+    char = yield from scan.peek()
+    if char in _CLOSING:
+        return False, ""
+    if char == "}":
+        return True, ""
+    first = yield from _read_scalar(scan)
+    yield from scan.skip_space()
+    return (yield from scan.peek()) == ":", first
+
+
+def _read_scalar(scan: Scanner) -> Steps[str]:
+    """A string or a word, as JSON."""
+    quote = yield from scan.take_any(_QUOTES)
+    if not quote:
+        return _to_json((yield from scan.read_word(_IN_WORD)))
+    pieces: list[str] = []
+    yield from _read_string(scan, pieces.append, quote)
+    return "".join(pieces)
+
+
+def _read_key(scan: Scanner, tell: Tell, read_before: str) -> Steps[None]:
+    """JSON wants strings for keys. The first was `read_before`."""
+    key = read_before or (yield from _read_scalar(scan))
+    tell(key if key.startswith('"') else json.dumps(key))
     yield from scan.skip_space()
     yield from scan.take(":")
     yield from scan.skip_space()
@@ -140,8 +165,9 @@ def _to_json(word: str) -> str:
         raise Malformed
     if word in _WORDS or _NUMBER.fullmatch(word):
         return _WORDS.get(word, word)
-    with suppress(ValueError):
-        return json.dumps(int(word, 0))
+    for base in (0, 10):  # Python itself takes no leading zeros
+        with suppress(ValueError):
+            return json.dumps(int(word, base))
     with suppress(ValueError):
         return json.dumps(float(word), allow_nan=False)
     return json.dumps(word, ensure_ascii=False)

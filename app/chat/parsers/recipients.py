@@ -29,9 +29,16 @@ class Recipients:
         is_call = not self._begun.startswith(_USER)
         return self._begun if is_call and self._begun.startswith(self._openers.texts) else ""
 
+    def _take_first(self, scan: Scanner) -> Steps[str]:
+        """The first recipient of an answer whose prompt is not known; empty where there is none."""
+        for opener in self._openers.texts:
+            if (yield from scan.try_take(opener.removeprefix(OPEN))):
+                return opener
+        return ""
+
     def read(self, scan: Scanner) -> Steps[None]:
         scan.begin_with(self._begun)
-        opener: str | None = ""
+        opener: str | None = "" if self._begun else (yield from self._take_first(scan))
         while opener is not None:
             if opener in {"", _USER}:
                 opener = yield from scan.tell_until(self._openers)

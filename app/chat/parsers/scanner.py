@@ -75,7 +75,9 @@ class Scanner(ArrivingText):
         """What was held was markup."""
         if self._held is not None:
             space = _SPACES.match(self._text, self._held, self._at)  # no more than was taken
-            self._gap = self._gap or (space.group() if space else "")
+            is_inside = self._is_after_call and space and space.end() < self._at
+            if space and not is_inside:  # that before what closes a call belongs to the markup
+                self._gap = self._gap or space.group()
             self._held = None
 
     def refuse(self, kind: type[Text] | type[Reasoning] = Text) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from app.chat.lark import Lark, escape, one_of
 from app.chat.lark import quote as literal
 from app.chat.parsers import string_grammar as strings
+from app.chat.parsers.json_calls import JsonCalls
 from app.chat.parsers.json_text import read_value
 from app.chat.parsers.key_text import check_names, take_name
 from app.chat.parsers.markers import Markers
@@ -105,6 +106,9 @@ class TaggedCalls:
         is_wrapped = opener == self.open
         if is_wrapped:
             yield from scan.skip_space()
+            if (yield from scan.peek()) == "{":  # some models write another format's calls there
+                yield from JsonCalls(self.open, self.close).read(scan, opener, toolbox)
+                return
             yield from scan.take(self.call.open)
         while True:
             name, _ = yield from self.call.read_name(scan)
@@ -264,6 +268,8 @@ def _unescape(name: str) -> str:
 def _types(attributes: str, schema: Schema) -> frozenset[str]:
     """What a parameter's attributes tell of its type, and what they leave to its schema."""
     match dict(_ATTRIBUTE.findall(attributes)):
+        case {"string": "true"} | {"type": "string"} if schema.types and not STRING & schema.types:
+            return schema.types  # which the request gave, and knows better
         case {"string": "true"}:
             return STRING
         case {"string": "false"}:

@@ -104,7 +104,8 @@ def to_json(text: str, types: frozenset[str], schema: Schema) -> str:
         found = type_of(parsed[0])
         wider = "number" if found == "integer" else found
         is_meant = found != "string" and bool(types & {found, wider}) and schema.admits(parsed[0])
-        if "string" not in types or is_meant:
+        is_allowed = schema.types != STRING or found == "string"
+        if ("string" not in types and is_allowed) or is_meant:
             return value
     if types == _NULLABLE_STRING and value in _NULLS and value not in schema.constants:
         return "null"

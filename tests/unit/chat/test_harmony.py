@@ -90,7 +90,7 @@ def test_who_is_no_tool(recipient: str) -> None:
     ("suffix", "text", "expected"),
     [
         ("<|channel|>analysis<|message|>", "hm<|end|>", Read(reasoning="hm")),
-        ("<|channel|>analysis<|message|>So", " hm", Read(reasoning="hm")),
+        ("<|channel|>analysis<|message|>So", " hm", Read(reasoning=" hm")),
         ("<|channel|>", "final<|message|>Hi", Read(content="Hi")),
         ("<|channel|>final<|message|>Hi, ", "you", Read(content="you")),
         ("<|channel|>analysis<|message|>hm<|end|>", NEXT + FINAL + "Hi", Read(content="Hi")),

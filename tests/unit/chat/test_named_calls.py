@@ -233,10 +233,10 @@ def test_mistral_as_an_older_model_writes_it() -> None:
     )
 
 
-def test_a_call_that_forgot_its_brackets_does_not_swallow_the_next() -> None:
-    text = SAMPLES["kimi"].write(("f", '{"a": 1'), ("get-it_2", "{}"))
+def test_a_call_that_forgot_a_value_does_not_swallow_the_next() -> None:
+    text = SAMPLES["kimi"].write(("f", '{"a": '), ("get-it_2", "{}"))
     assert read_every_way(SAMPLES["kimi"].make, text) == Read(
-        calls=[["f", '{"a": 1', "functions.f:0"], ["get-it_2", "{}", "functions.get-it_2:0"]],
+        calls=[["f", '{"a": }', "functions.f:0"], ["get-it_2", "{}", "functions.get-it_2:0"]],
         ended=[False, True],
         malformed=1,
     )

@@ -112,7 +112,7 @@ def test_what_else_models_write_for_values(literal: str, value: Any) -> None:
         (f"{OPEN}[f(a=1] x", "] x", '{"a": 1'),
         (f"{OPEN}[f(a=)]", ")]", '{"a": '),
         (f"{OPEN}[f(a=g(1))]", "(1))]", '{"a": "g"'),
-        (f"{OPEN}[f(a={{1}})]", "})]", '{"a": {"1"'),
+        (f"{OPEN}[f(a={{'b': 1, 2}})]", "})]", '{"a": {"b": 1, "2"'),
         (f"{OPEN}[f(a='b", "", '{"a": "b'),
         (f"{OPEN}[f(a={'[' * 66}", "[", '{"a": ' + "[" * 65),
     ],

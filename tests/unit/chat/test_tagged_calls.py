@@ -141,7 +141,7 @@ def test_a_block_keeps_any_name() -> None:
     [
         "<tool_call>",
         "Use <tool_call> for this.",
-        '<tool_call>{"name": "f"}</tool_call>',
+        '<tool_call>{"n": "f"}</tool_call>',
         "<tool_call><function=></function></tool_call>",
         "<tool_call>\n<function=f\n<parameter=s>1</parameter>",
         "<tool_call>\n<func",
@@ -283,11 +283,14 @@ def test_every_family(form: ChatFormat, text: str) -> None:
     assert all(tag in text for tag in form.calls.markers if tag not in {"<![CDATA[", "]]>"})
 
 
-def test_an_attribute_that_tells_the_type_counts_more_than_the_schema() -> None:
-    text = SAMPLES[3][1].replace('"n" string="false">1', '"n" string="true">1')
-    assert arguments(read(partial(make, DEEPSEEK_V4), text)) == [{"s": "a\n", "n": "1"}]
-    text = SAMPLES[3][1].replace('"s" string="true">a', '"s" string="false">null')
-    assert arguments(read(partial(make, DEEPSEEK_V4), text)) == [{"s": None, "n": 1}]
+@pytest.mark.parametrize("told", ["s", "n"])
+def test_a_schema_counts_more_than_an_attribute_that_tells_the_type(told: str) -> None:
+    text = SAMPLES[3][1].replace("a\n", "null")
+    if told == "n":
+        text = text.replace('"n" string="false"', '"n" string="true"')
+    else:
+        text = text.replace('"s" string="true"', '"s" string="false"')
+    assert arguments(read(partial(make, DEEPSEEK_V4), text)) == [{"s": "null", "n": 1}]
 
 
 def test_cdata_holds_look_alikes_and_is_taken_off_once() -> None:

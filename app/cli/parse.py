@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -10,35 +9,32 @@ from typing import IO, Annotated, Any
 
 import click
 import orjson
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from app.api.openai.encode.chat import ROLE_DELTA, ChatAnswer, encode_delta
 from app.api.openai.schemas.tools import Tools
 from app.api.openai.tools import decode_tools
 from app.api.openai.validate import validate
 from app.api.schema import Part
-from app.chat.formats.chat_format import ChatFormat
-from app.chat.formats.registry import find_format
-from app.chat.parsers.base import StreamParser
 from app.chat.template import ChatTemplate
+from app.cli.raw_output import RawOutput
 from app.cli.refusal import refuse
 from app.core.errors import BadRequest, CorralError
-from app.core.events import Event
 from app.core.messages import Tool
-from app.services.parts import PartReader
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _JINJA = ("{{", "{%")
-# These are control tokens, without text in the API; an output that was copied may end with one.
-_TURN_ENDS = (
-    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|eot|>", "<|endoftext|>"),
-    *("<end_of_turn>", "<turn|>", "<|end_of_text|>", "<|END_OF_TURN_TOKEN|>", "<|end_of_msg|>"),
-    *("<｜end▁of▁sentence｜>", "<end_of_sentence>", "[e~[", "<|endofassistant|>", "</s>"),
-)
+_FUNCTION_TYPES = (None, "function")
 
 
 class _Tools(Part):
     tools: Tools | None = None
+
+    @field_validator("tools", mode="before")
+    @classmethod
+    def _wrap_functions(cls, given: Any) -> Any:
+        """A function may stand there without what the API wants around it."""
+        return [_wrap(one) for one in given] if isinstance(given, list) else given
 
     def decode_tools(self) -> tuple[Tool, ...]:
         return decode_tools(self.tools)
@@ -52,61 +48,6 @@ class _Line(_Tools):
     prompt_suffix: str = ""
     chunk: Annotated[int, Field(ge=1)] | None = None
     partial: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Parsing:
-    """One output to read. `chunk`: it arrives in pieces of so many characters, else all at once.
-    `is_partial`: the model has not ended yet."""
-
-    template: ChatTemplate
-    tools: tuple[Tool, ...]
-    prompt_suffix: str
-    output: str
-    chunk: int | None
-    is_partial: bool = False
-
-    def read(self) -> Iterator[list[Event]]:
-        """The events that each piece brings, and those of the end."""
-        parser = self._make_parser()
-        reader = PartReader(choice=0, make_id=str)
-        output = self.output if self.is_partial else self._without_end()
-        size = self.chunk or max(len(output), 1)
-        for start in range(0, len(output), size):
-            yield reader.read(parser.feed(output[start : start + size]))
-        if not self.is_partial:
-            yield reader.read(parser.finish())
-
-    def _without_end(self) -> str:
-        """The output without the end of the turn, of those that the template may write."""
-        source, text = self.template.source, self.output.rstrip()
-        for end in _TURN_ENDS:
-            if text.endswith(end) and (end in source or "eos_token" in source):
-                return text.removesuffix(end)
-        return self.output
-
-    def _make_parser(self) -> StreamParser:
-        traits = self.template.traits
-        form = find_format(self.template.source)
-        return form.make_parser(
-            self.tools,
-            thinks=traits.thinking,
-            thought=traits.thought,
-            prompt_end=self.prompt_suffix or self._find_lost_opener(form),
-        )
-
-    def _find_lost_opener(self, form: ChatFormat) -> str:
-        """What begins a thought, where the output ends one that nothing began: the prompt did, and
-        was not told. Some markers end other things too."""
-        traits, output = self.template.traits, self.output.lstrip()
-        if not traits.thinking or form.layout or output.startswith(form.calls.openers.texts):
-            return ""
-        closers = (*form.strays, form.reply.close if form.reply else "")
-        for thought in filter(None, (traits.thought, form.thought)):
-            before, closed, _ = output.partition(thought.close)
-            if closed and thought.close not in closers and thought.open not in before:
-                return thought.open
-        return ""
 
 
 @click.command()
@@ -145,7 +86,7 @@ def parse(
     if template is None:
         raise click.UsageError("Missing option '--template' (or '--jsonl').")
     try:
-        parsing = _Parsing(
+        parsing = RawOutput(
             template=_load_template(_read_text(template)),
             tools=_read_tools(tools) if tools else (),
             prompt_suffix=prompt_suffix or "",
@@ -158,6 +99,13 @@ def parse(
         _print_all(_stream(parsing))
     else:
         _print_all([_answer(parsing)])
+
+
+def _wrap(tool: Any) -> Any:
+    if not isinstance(tool, dict) or "name" not in tool or "function" in tool:
+        return tool
+    kept = {key: tool[key] for key in tool if key != "type"}
+    return {"type": "function", "function": kept} if tool.get("type") in _FUNCTION_TYPES else tool
 
 
 def _check_alone(**others: object) -> None:
@@ -182,13 +130,13 @@ def _parse_lines(source: IO[bytes]) -> None:
         raise SystemExit(1)
 
 
-def _read_line(line: bytes) -> _Parsing:
+def _read_line(line: bytes) -> RawOutput:
     given = _load_json(line, "The line")
     if not isinstance(given, dict):
         raise BadRequest("The line is not a JSON object.")
     wire = validate(_Line, given)  # pyright: ignore[reportUnknownArgumentType]
     is_text = any(sign in wire.template for sign in _JINJA)
-    return _Parsing(
+    return RawOutput(
         template=_load_template(wire.template if is_text else _read_text(Path(wire.template))),
         tools=wire.decode_tools(),
         prompt_suffix=wire.prompt_suffix,
@@ -198,7 +146,7 @@ def _read_line(line: bytes) -> _Parsing:
     )
 
 
-def _answer(parsing: _Parsing) -> dict[str, Any]:
+def _answer(parsing: RawOutput) -> dict[str, Any]:
     answer = ChatAnswer()
     for events in parsing.read():
         for event in events:
@@ -208,7 +156,7 @@ def _answer(parsing: _Parsing) -> dict[str, Any]:
     return message
 
 
-def _stream(parsing: _Parsing) -> Iterator[dict[str, Any]]:
+def _stream(parsing: RawOutput) -> Iterator[dict[str, Any]]:
     yield ROLE_DELTA
     for events in parsing.read():
         for event in events:

@@ -109,6 +109,8 @@ def to_json(text: str, types: frozenset[str], schema: Schema) -> str:
             return value
     if types == _NULLABLE_STRING and value in _NULLS and value not in schema.constants:
         return "null"
+    if not types and not schema.types and value.startswith(tuple(_BRACKETS)):
+        return _from_python(value) or quote(text)
     if types and "string" not in types:
         written = _WORDS.get(value.lower()) or _from_python(value) or _from_escaped(value)
         if written is not None:

@@ -194,8 +194,41 @@ def test_a_call_that_the_prompt_has_begun_is_printed_whole(files: list[str]) -> 
 def test_the_end_of_a_turn_is_no_text(files: list[str]) -> None:
     for text, content in (
         ("Hello.<|im_end|>\n", "Hello."),
-        ("Hello.<|eot_id|>", "Hello.<|eot_id|>"),  # which this template does not write
+        ("Hello.<|im_end|>\n<|endoftext|>", "Hello."),
+        ("Hello.</s>", "Hello."),
+        ("<s>Hello.</s>", "<s>Hello.</s>"),  # as HTML has it
         ("<|im_end|> it is.", "<|im_end|> it is."),
     ):
         _, (message,), _ = run(*files, given=text)
         assert message["content"] == content
+
+
+@pytest.mark.parametrize(
+    ("output", "suffix", "thought", "content"),
+    [
+        ("so\n</think>\n\nHi", "", "so", "Hi"),  # the prompt began the thought, and is not told
+        ("so\n</think>\n\nHi", "<think>\n", "so", "Hi"),
+        ("so </think> is\n</think>Hi", "</think>\n\n", None, "so </think> is\n</think>Hi"),
+        ("<think>so</think>Hi </think>", "", "so", "Hi </think>"),
+    ],
+)
+@pytest.mark.parametrize("chunk", [1, 100])
+def test_a_thought_whose_opener_is_not_there(
+    output: str, suffix: str, thought: str | None, content: str, chunk: int
+) -> None:
+    line = {"template": THINKING, "output": output, "prompt_suffix": suffix, "chunk": chunk}
+    _, (message,) = run_lines(line)
+    assert (message.get("reasoning_content"), message["content"]) == (thought, content)
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        TOOL,
+        TOOL["function"],
+        {"type": "function", **TOOL["function"]},
+    ],
+)
+def test_a_tool_may_be_a_bare_function(tool: dict[str, Any]) -> None:
+    _, (message,) = run_lines({"template": THINKING, "tools": [tool], "output": CALL})
+    assert message["tool_calls"][0]["function"]["name"] == "get_time"

@@ -8,11 +8,13 @@ from app.chat.parsers.json_calls import JsonCalls
 HERMES = ChatFormat("hermes", ("<tool_call>",), JsonCalls("<tool_call>", "</tool_call>"))
 
 _TOOL_CALLS = JsonCalls("<tool_calls>", "</tool_calls>")
+_COHERE_NAMES = ("tool_name", "name")
+_COHERE_ARGUMENTS = ("parameters", "arguments")
 _ACTIONS = JsonCalls(
     "<|START_ACTION|>",
     "<|END_ACTION|>",
-    name_keys=("tool_name",),
-    argument_keys=("parameters",),
+    name_keys=_COHERE_NAMES,
+    argument_keys=_COHERE_ARGUMENTS,
     id_keys=("tool_call_id",),
 )
 _COHERE_THOUGHT = Thought("<|START_THINKING|>", "<|END_THINKING|>")
@@ -40,8 +42,8 @@ JSON_OBJECTS = (
         JsonCalls(
             "Action:\n```json",
             "```",
-            name_keys=("tool_name",),
-            argument_keys=("parameters",),
+            name_keys=_COHERE_NAMES,
+            argument_keys=_COHERE_ARGUMENTS,
             other_opens=("Action: ```json",),
         ),
         strays=("<|CHATBOT_TOKEN|>", "<|END_OF_TURN_TOKEN|>"),
@@ -82,6 +84,7 @@ JSON_OBJECTS = (
         JsonCalls("<|tool_call|>", other_opens=("<tool_call>",)),
         reply=Reply("<response>", "</response>", follows_thought=True),
     ),
+    ChatFormat("granite-20b", ("<function_call>",), JsonCalls("<function_call>")),
     ChatFormat("gigachat-3.1", ("<|function_call|>",), JsonCalls("<|function_call|>")),
     ChatFormat(
         "gigachat-3",
@@ -100,7 +103,11 @@ JSON_OBJECTS = (
     ChatFormat(
         "internlm2",
         ("<|plugin|>",),
-        JsonCalls("<|action_start|><|plugin|>", "<|action_end|>", argument_keys=("parameters",)),
+        JsonCalls(
+            "<|action_start|><|plugin|>",
+            "<|action_end|>",
+            argument_keys=("parameters", "arguments"),
+        ),
     ),
     ChatFormat(
         "longcat",

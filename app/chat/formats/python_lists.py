@@ -9,6 +9,7 @@ _LLAMA_MARKED = PythonCalls("<|python_tag|>", objects=_LLAMA_OBJECTS)
 _LLAMA_BARE = BareCalls(is_json=True, objects=_LLAMA_OBJECTS)
 _LLAMA_4_MARKED = PythonCalls("<|python_start|>", "<|python_end|>")
 _PYTHONIC_MARKED = PythonCalls("<|python_tag|>")
+_XLAM_BARE = BareCalls(is_json=True)
 _PYTHON_BARE = BareCalls(is_json=False)
 
 PYTHON_LISTS = (
@@ -34,6 +35,13 @@ PYTHON_LISTS = (
         _PYTHONIC_MARKED,
         bare=_PYTHON_BARE,
         held=MarkedOrBare(_PYTHONIC_MARKED, _PYTHON_BARE),
+    ),
+    ChatFormat(
+        "xlam",
+        ("make calls in a single JSON array",),
+        _PYTHONIC_MARKED,
+        bare=_XLAM_BARE,
+        held=MarkedOrBare(_PYTHONIC_MARKED, _XLAM_BARE),
     ),
     ChatFormat(
         "llama-3",

@@ -3,7 +3,7 @@
 from app.chat.formats.argument_pairs import ARGUMENT_PAIRS
 from app.chat.formats.channels import CHANNELS
 from app.chat.formats.chat_format import ChatFormat
-from app.chat.formats.gemma import GEMMA_4
+from app.chat.formats.gemma import FUNCTION_GEMMA, GEMMA_4
 from app.chat.formats.json_objects import HERMES, JSON_OBJECTS
 from app.chat.formats.named_arguments import NAMED_ARGUMENTS
 from app.chat.formats.nested_xml import MINIMAX_M3
@@ -15,6 +15,7 @@ from app.chat.formats.tagged_parameters import TAGGED_PARAMETERS
 FORMATS: tuple[ChatFormat, ...] = (
     *CHANNELS,
     GEMMA_4,
+    FUNCTION_GEMMA,
     *NAMED_ARGUMENTS,
     *TAGGED_PARAMETERS,
     *ARGUMENT_PAIRS,

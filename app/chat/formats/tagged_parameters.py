@@ -47,8 +47,8 @@ MINIMAX_M2 = ChatFormat(
 )
 
 
-def _dsml(name: str, block: str) -> ChatFormat:
-    mark = "｜DSML｜"
+def _marked(name: str, block: str, mark: str = "｜DSML｜") -> ChatFormat:
+    """`mark` stands before the name of every tag, `block` is the name of that around all calls."""
     return ChatFormat(
         name,
         (mark, block, "invoke name="),
@@ -63,8 +63,9 @@ def _dsml(name: str, block: str) -> ChatFormat:
     )
 
 
-DEEPSEEK_V3_2 = _dsml("deepseek-v3.2", "function_calls")
-DEEPSEEK_V4 = _dsml("deepseek-v4", "tool_calls")
+DEEPSEEK_V3_2 = _marked("deepseek-v3.2", "function_calls")
+DEEPSEEK_V4 = _marked("deepseek-v4", "tool_calls")
+GIGACHAT_3_5 = _marked("gigachat-3.5", "tool_calls", "｜GCML｜")
 MINICPM5 = ChatFormat(
     "minicpm5",
     ('<function name="', '<param name="'),
@@ -106,6 +107,7 @@ TAGGED_PARAMETERS = (
     MINIMAX_M2,
     DEEPSEEK_V3_2,
     DEEPSEEK_V4,
+    GIGACHAT_3_5,
     MINICPM5,
     KIMI_K3,
 )

@@ -1,4 +1,4 @@
-"""Gemma 4's calls: `call:NAME{key:<|"|>text<|"|>,other:1}`, told as JSON while they come."""
+"""Gemma's calls: `call:NAME{key:<|"|>text<|"|>,other:1}`, told as JSON while they come."""
 
 import json
 import re
@@ -14,23 +14,27 @@ from app.chat.parsers.toolbox import Toolbox
 from app.chat.parsers.typed_text import escape
 from app.core.messages import Tool
 
-OPEN, CLOSE, QUOTE = "<|tool_call>", "<tool_call|>", '<|"|>'
 _NAME = re.compile(r"[^\s{}<>]+")
 _KEY = re.compile(r"[^:{}\[\],<]+")
 _BARE = re.compile(r"[^{}\[\],<]+")
 _NULLS = {"null", "None", "none", "nil"}
-_QUOTES = Markers(QUOTE)
 
 
 @dataclass(frozen=True, slots=True)
 class GemmaCalls:
+    """`open` and `close` stand around a call, `quote` around its strings."""
+
+    open: str
+    close: str
+    quote: str
+
     @property
     def openers(self) -> Markers:
-        return Markers(OPEN)
+        return Markers(self.open)
 
     @property
     def markers(self) -> tuple[str, ...]:
-        return (OPEN, CLOSE, QUOTE)
+        return (self.open, self.close, self.quote)
 
     def read(self, scan: Scanner, _opener: str, _toolbox: Toolbox, /) -> Steps[None]:
         """One call up to and with the closing marker. Raises Malformed."""
@@ -42,10 +46,10 @@ class GemmaCalls:
         if not name or (yield from scan.peek()) != "{":
             raise Malformed
         scan.start_call(name)
-        yield from _read_value(scan, MAX_DEPTH)
+        yield from _read_value(scan, self.quote, MAX_DEPTH)
         scan.end_call()
         yield from scan.skip_space()
-        yield from scan.take_close(CLOSE)
+        yield from scan.take_close(self.close)
 
     def write(
         self,
@@ -57,24 +61,24 @@ class GemmaCalls:
         many: bool,  # noqa: ARG002 - every call has an opener of its own
     ) -> str:
         """How a call is spelled: see `chat.lark`."""
-        writer = GemmaWriter(lark, QUOTE)
+        writer = GemmaWriter(lark, self.quote)
         calls = (
             f"{quote(f'call:{tool.name}')} {writer.arguments(tool.parameters or {})}"
             for tool in tools
         )
-        return f"{one_of(*calls)} {lark.text(CLOSE)}"
+        return f"{one_of(*calls)} {lark.text(self.close)}"
 
 
-def _read_value(scan: Scanner, depth: int) -> Steps[None]:
+def _read_value(scan: Scanner, mark: str, depth: int) -> Steps[None]:
     """Take one value and tell it as JSON. Text that stands without quotes is a string."""
     if not depth:
         raise Malformed
     if (yield from scan.try_take("{")):
-        yield from _read_members(scan, depth, "{", "}")
+        yield from _read_members(scan, mark, depth, "{", "}")
     elif (yield from scan.try_take("[")):
-        yield from _read_members(scan, depth, "[", "]")
-    elif (yield from scan.try_take(QUOTE)):
-        yield from _read_string(scan)
+        yield from _read_members(scan, mark, depth, "[", "]")
+    elif (yield from scan.try_take(mark)):
+        yield from _read_string(scan, mark)
     else:
         bare = (yield from scan.read_word(_BARE)).strip()
         if not bare or not (yield from scan.peek()):
@@ -82,7 +86,7 @@ def _read_value(scan: Scanner, depth: int) -> Steps[None]:
         scan.add_arguments(_as_json(bare))
 
 
-def _read_members(scan: Scanner, depth: int, opener: str, closer: str) -> Steps[None]:
+def _read_members(scan: Scanner, mark: str, depth: int, opener: str, closer: str) -> Steps[None]:
     scan.add_arguments(opener)
     separator = ""
     while True:
@@ -98,13 +102,13 @@ def _read_members(scan: Scanner, depth: int, opener: str, closer: str) -> Steps[
         scan.add_arguments(separator)
         separator = ", "
         if opener == "{":
-            yield from _read_key(scan)
-        yield from _read_value(scan, depth - 1)
+            yield from _read_key(scan, mark)
+        yield from _read_value(scan, mark, depth - 1)
 
 
-def _read_key(scan: Scanner) -> Steps[None]:
-    if (yield from scan.try_take(QUOTE)):
-        yield from _read_string(scan)
+def _read_key(scan: Scanner, mark: str) -> Steps[None]:
+    if (yield from scan.try_take(mark)):
+        yield from _read_string(scan, mark)
     else:
         key = (yield from scan.read_word(_KEY)).strip().strip('"')
         scan.add_arguments(f'"{escape(key)}"')
@@ -114,10 +118,11 @@ def _read_key(scan: Scanner) -> Steps[None]:
     scan.add_arguments(": ")
 
 
-def _read_string(scan: Scanner) -> Steps[None]:
+def _read_string(scan: Scanner, mark: str) -> Steps[None]:
     scan.add_arguments('"')
-    marker = yield from scan.stream_until(_QUOTES, lambda piece: scan.add_arguments(escape(piece)))
-    if marker is None:
+    end = Markers(mark)
+    found = yield from scan.stream_until(end, lambda piece: scan.add_arguments(escape(piece)))
+    if found is None:
         raise Malformed
     scan.add_arguments('"')
 

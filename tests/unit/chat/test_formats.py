@@ -1,10 +1,12 @@
 """Which parser an answer gets."""
 
+import pytest
+
 from app.chat.formats.json_objects import HERMES
 from app.chat.formats.registry import BY_NAME, FORMATS, find_format
 from app.chat.parsers.base import PlainParser
 from app.core.messages import Tool
-from tests.unit.chat.reading import read
+from tests.unit.chat.reading import read, read_every_way
 
 TOOLS = (Tool("f"),)
 
@@ -29,6 +31,52 @@ def test_instructions_alone_may_tell_the_format() -> None:
     form = find_format(template)
     result = read(lambda: form.make_parser(TOOLS, thinks=False), "Well. [f(a=1)]")
     assert (result.content, result.calls) == ("Well.", [["f", '{"a": 1}']])
+
+
+GCML = "｜GCML｜"
+
+
+@pytest.mark.parametrize(
+    ("template", "name", "written"),
+    [
+        (
+            "Make calls: make calls in a single JSON array: ",
+            "xlam",
+            '[{"name": "f", "arguments": {"a": 1}}, {"name": "f", "arguments": {}}]',
+        ),
+        (
+            "<function_call> {{ call }}",
+            "granite-20b",
+            (
+                '<function_call> {"name": "f", "arguments": {"a": 1}} <function_call> '
+                '{"name": "f", "arguments": {}}'
+            ),
+        ),
+        (
+            "<start_function_call>call:{{ name }}{ {{ key }}:<escape>",
+            "functiongemma",
+            (
+                "<start_function_call>call:f{a:1}<end_function_call>"
+                "<start_function_call>call:f{}<end_function_call><start_function_response>"
+            ),
+        ),
+        (
+            f"<{GCML}tool_calls> <{GCML}invoke name= <|role_sep|> function call",
+            "gigachat-3.5",
+            (
+                f'<{GCML}tool_calls>\n<{GCML}invoke name="f">\n'
+                f'<{GCML}parameter name="a" string="false">1</{GCML}parameter>\n</{GCML}invoke>\n'
+                f'<{GCML}invoke name="f">\n</{GCML}invoke>\n</{GCML}tool_calls>'
+            ),
+        ),
+    ],
+)
+def test_a_template_tells_the_format(template: str, name: str, written: str) -> None:
+    form = find_format(template)
+    result = read_every_way(lambda: form.make_parser(TOOLS, thinks=False), f"Well.\n{written}")
+    calls = [(called, arguments.replace(" ", "")) for called, arguments in result.calls]
+    assert (form.name, result.content) == (name, "Well.")
+    assert calls == [("f", '{"a":1}'), ("f", "{}")]
 
 
 def test_the_turn_s_own_markers_say_nothing() -> None:

@@ -34,6 +34,7 @@ ONE = {
     "phi-4": '<|tool_call|>[{"name": "f", "arguments": ARGS}]<|/tool_call|>',
     "granite-3.2": '<|tool_call|>[{"name": "f", "arguments": ARGS}]',
     "granite-3": '<|tool_call|>[{"name": "f", "arguments": ARGS}]',
+    "granite-20b": '<function_call> {"name": "f", "arguments": ARGS}',
     "gigachat-3.1": '<|function_call|>{"name": "f", "arguments": ARGS}',
     "gigachat-3": '<|message_sep|>\n\nfunction call<|role_sep|>\n{"name": "f", "arguments": ARGS}',
     "apertus": '<|tools_prefix|>[{"f": ARGS}]<|tools_suffix|>',

@@ -84,6 +84,12 @@ def test_json_in_its_markers(form: ChatFormat, first: str) -> None:
             '<tool_calls>[{"name": "f", "arguments": {"a": 1}, "id": "c1"}]</tool_calls>',
             ["f", '{"a": 1}', "c1"],
         ),
+        (
+            BY_NAME["internlm2"],
+            f"<|action_start|><|plugin|>{CALL}<|action_end|>",
+            ["f", '{"a": 1}'],
+        ),
+        (BY_NAME["cohere2"], f"<|START_ACTION|>[{CALL}]<|END_ACTION|>", ["f", '{"a": 1}']),
         (GEMMA_4, "<|tool_call>:f{a:1}<tool_call|>", ["f", '{"a": 1}']),
         (LFM2, "<|tool_call_start|>[f(a=01)]<|tool_call_end|>", ["f", '{"a": 1}']),
         (LFM2, "<|tool_call_start|>[f(a={1, 'x'})]<|tool_call_end|>", ["f", '{"a": [1, "x"]}']),

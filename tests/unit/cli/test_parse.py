@@ -14,7 +14,8 @@ from app.cli import main
 
 ROOT = Path(__file__).parents[3]
 THINKING = CHATML + "{# <think> #}"
-TOOL = {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object"}}}
+FUNCTION: dict[str, Any] = {"name": "get_time", "parameters": {"type": "object"}}
+TOOL: dict[str, Any] = {"type": "function", "function": FUNCTION}
 CALL = '<tool_call>\n{"name": "get_time", "arguments": {"city": "Łódź"}}\n</tool_call>'
 OUTPUT = f"<think>\nWhich city?\n</think>\n\nLet me look.\n{CALL}"
 
@@ -221,14 +222,7 @@ def test_a_thought_whose_opener_is_not_there(
     assert (message.get("reasoning_content"), message["content"]) == (thought, content)
 
 
-@pytest.mark.parametrize(
-    "tool",
-    [
-        TOOL,
-        TOOL["function"],
-        {"type": "function", **TOOL["function"]},
-    ],
-)
+@pytest.mark.parametrize("tool", [TOOL, FUNCTION, {"type": "function", **FUNCTION}])
 def test_a_tool_may_be_a_bare_function(tool: dict[str, Any]) -> None:
     _, (message,) = run_lines({"template": THINKING, "tools": [tool], "output": CALL})
     assert message["tool_calls"][0]["function"]["name"] == "get_time"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated, Any, cast
 
 import click
 import orjson
@@ -34,7 +34,9 @@ class _Tools(Part):
     @classmethod
     def _wrap_functions(cls, given: Any) -> Any:
         """A function may stand there without what the API wants around it."""
-        return [_wrap(one) for one in given] if isinstance(given, list) else given
+        if not isinstance(given, list):
+            return given
+        return [_wrap(one) for one in cast("list[Any]", given)]
 
     def decode_tools(self) -> tuple[Tool, ...]:
         return decode_tools(self.tools)
@@ -102,10 +104,13 @@ def parse(
 
 
 def _wrap(tool: Any) -> Any:
-    if not isinstance(tool, dict) or "name" not in tool or "function" in tool:
+    if not isinstance(tool, dict):
         return tool
-    kept = {key: tool[key] for key in tool if key != "type"}
-    return {"type": "function", "function": kept} if tool.get("type") in _FUNCTION_TYPES else tool
+    function = cast("dict[str, Any]", tool)
+    is_bare = "name" in function and "function" not in function
+    if not is_bare or function.get("type") not in _FUNCTION_TYPES:
+        return function
+    return {"type": "function", "function": {k: v for k, v in function.items() if k != "type"}}
 
 
 def _check_alone(**others: object) -> None:

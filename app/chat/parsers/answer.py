@@ -71,8 +71,8 @@ class Layout(Protocol):
 class Thought:
     """The markers of a thinking block.
 
-    `label`: a word that may stand after `open`. `ends_at_call`: also what opens a call closes it.
-    `recurs`: there may be thoughts after the first text too.
+    `label`: a word that may stand after `open`. `ends_at_call`: also what opens a call, or the
+    reply, closes it. `recurs`: there may be thoughts after the first text too.
     """
 
     open: str

@@ -3,15 +3,12 @@ of markup: a real validator judges what the parsers read."""
 
 import json
 import random
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator, FormatChecker
 
 from app.chat.formats.chat_format import ChatFormat
 from app.chat.formats.nested_xml import MINIMAX_M3
@@ -22,17 +19,7 @@ from tests.llama.nasty_schemas import SCHEMAS
 from tests.llama.test_tool_calls import HEADERS, SPOKEN, offer
 from tests.unit.chat.reading import read
 
-PYTHON = Path(sys.prefix) / "clients" / "bin" / "python"
 TOOLS = tuple(Tool(f"f{at}", parameters=schema) for at, schema in enumerate(SCHEMAS.values()))
-VALIDATOR = """
-import json, sys
-from jsonschema import Draft202012Validator, FormatChecker
-for line in sys.stdin:
-    schema, value = json.loads(line)
-    judge = Draft202012Validator(schema, format_checker=FormatChecker())
-    told = [f"{list(e.path)}: {e.message[:200]}" for e in judge.iter_errors(value)]
-    print(json.dumps(told), flush=True)
-"""
 # what a value may look like, beside a format's own markup
 SNIPPETS = (
     *(
@@ -62,28 +49,16 @@ SNIPPETS = (
 _HURRY, _MOST = 120, 1200  # steps
 SEEDS = 6
 
-Judge = Callable[[Any, Any], list[str]]
-"""What is wrong with a value, under a schema."""
+JUDGES = {
+    tool.name: Draft202012Validator(tool.parameters or {}, format_checker=FormatChecker())
+    for tool in TOOLS
+}
 
 
-@pytest.fixture(scope="module")
-def judge() -> Iterator[Judge]:
-    assert PYTHON.exists(), "`make test` installs the clients, and a validator with them"
-    command = [str(PYTHON), "-c", VALIDATOR]
-    process = subprocess.Popen(command, stdin=-1, stdout=-1, text=True, encoding="utf-8")
-    assert process.stdin is not None
-    assert process.stdout is not None
-    told, heard = process.stdin, process.stdout
-
-    def ask(schema: Any, value: Any) -> list[str]:
-        told.write(json.dumps([schema, value]) + "\n")
-        told.flush()
-        return json.loads(heard.readline())
-
-    yield ask
-    told.close()
-    heard.close()
-    process.wait(10)
+def find_faults(name: str, arguments: str) -> list[str]:
+    """What is wrong with a call's arguments, under its tool's schema."""
+    told = JUDGES[name].iter_errors(json.loads(arguments))  # pyright: ignore[reportUnknownMemberType]
+    return [f"{list(error.path)}: {error.message[:200]}" for error in told]
 
 
 class _Writer:
@@ -141,7 +116,7 @@ class _Writer:
             self._text += self._vocabulary.piece(token, special=True)
 
 
-def check(spoken: ChatFormat, said: str, judge: Judge, *, is_over: bool) -> int:
+def check(spoken: ChatFormat, said: str, *, is_over: bool) -> int:
     """The number of calls. They must be valid, and the same however the text arrives."""
 
     def make() -> Any:
@@ -154,29 +129,28 @@ def check(spoken: ChatFormat, said: str, judge: Judge, *, is_over: bool) -> int:
         assert read(make, *(said[a:b] for a, b in pairwise([0, *cuts, len(said)]))) == heard, said
     assert read(make, *said) == heard, said
     assert heard.malformed == 0 or not is_over, (heard, said)
-    schemas = {tool.name: tool.parameters or {} for tool in TOOLS}
     for (name, arguments, *_), is_whole in zip(heard.calls, heard.ended, strict=True):
         assert is_whole or not is_over, said
         if not is_whole:
             break
-        assert judge(schemas[name], json.loads(arguments)) == [], (name, said)
+        assert find_faults(name, arguments) == [], (name, said)
     return len(heard.calls)
 
 
 @pytest.mark.parametrize("spoken", SPOKEN, ids=[one.name for one in SPOKEN])
 def test_demanded_calls(
-    compiler: ConstraintCompiler, builtin_model: Model, judge: Judge, spoken: ChatFormat
+    compiler: ConstraintCompiler, builtin_model: Model, spoken: ChatFormat
 ) -> None:
     for seed in range(SEEDS):
         frame = Frame(calls=offer(spoken, TOOLS, must=True))
         writer = _Writer(spoken, builtin_model, seed)
         said = writer.write(compiler.compile(None, frame))
-        assert check(spoken, said, judge, is_over=writer.is_over), said
+        assert check(spoken, said, is_over=writer.is_over), said
 
 
 @pytest.mark.parametrize("spoken", SPOKEN, ids=[one.name for one in SPOKEN])
 def test_calls_that_were_opened(
-    compiler: ConstraintCompiler, builtin_model: Model, judge: Judge, spoken: ChatFormat
+    compiler: ConstraintCompiler, builtin_model: Model, spoken: ChatFormat
 ) -> None:
     header = HEADERS.get(spoken.name, "")
     # code for a tool named python goes on to the end of the answer
@@ -195,6 +169,6 @@ def test_calls_that_were_opened(
             constraint.accept(token)
         writer = _Writer(spoken, builtin_model, seed)
         said = start + writer.write(constraint)
-        count = check(spoken, said, judge, is_over=writer.is_over)
+        count = check(spoken, said, is_over=writer.is_over)
         # arguments without names are no call
         assert count == 1 or (not count and opener.startswith("[f")), said

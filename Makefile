@@ -11,12 +11,18 @@ UI := app/web
 NPM := $(shell command -v npm 2>/dev/null)
 NPM_CI := npm ci --ignore-scripts --no-audit --no-fund
 IMAGE ?= corral:dev
+# Processes that tests run in. Each has servers, and models in memory, of its own.
+WORKERS ?= 2
 # A CMAKE_ARGS that differs from the installed build's asks for another build.
 REBUILD := $(if $(filter undefined,$(origin CMAKE_ARGS)),,$(shell \
 	printf '%s' '$(CMAKE_ARGS)' | cmp -s - $(VENV)/cmake-args || echo FORCE))
 export PYTHON
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+# Tests start hundreds of Python processes: each would compile Corral anew.
+test: export PYTHONDONTWRITEBYTECODE :=
+# Threads of llama.cpp that wait for each other leave the processor to the other workers.
+test: export GOMP_SPINCOUNT := 0
 
 .PHONY: help serve ui test check format bench lock image image-cuda clean environment FORCE
 
@@ -24,6 +30,7 @@ help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo '  ARGS="..." is passed on by serve, test and bench:  make serve ARGS="--server-port 8080"'
+	@echo '  WORKERS=N is how many processes test runs in:      make test WORKERS=4'
 	@echo '  CMAKE_ARGS chooses the llama.cpp build:            CMAKE_ARGS=-DGGML_CUDA=on make serve'
 
 serve: $(VENV)/.project ## Install what is missing and start Corral on 127.0.0.1:11434
@@ -35,7 +42,7 @@ ui: $(UI)/dist/index.html ## Build the browser UI (needs Node 20.19 or newer)
 
 test: $(VENV)/.dev $(VENV)/templates/.fetched $(CLIENTS)/.installed $(NODE)/node_modules/.installed
 test: $(if $(NPM),$(UI)/node_modules/.dev ui) ## Run all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev $(if $(NPM),$(UI)/node_modules/.dev) ## Check locks, format, lint, types and import rules
 	$(BIN)/python scripts/lock.py --check

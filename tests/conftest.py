@@ -23,6 +23,18 @@ models:
     aliases: [random]
 """
 
+FOLDER = Path(__file__).parent
+# What has the longest files goes first, so that no worker is left with one of them at the end.
+ORDER = ("web", "clients", "integration", "llama")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(FOLDER).parts[0]
+        return ORDER.index(folder) if folder in ORDER else len(ORDER)
+
+    items.sort(key=rank)
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

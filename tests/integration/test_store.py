@@ -10,7 +10,7 @@ import pytest
 
 from scripts.make_gguf import write_tiny_llama
 from tests.conftest import Start
-from tests.support.server import Server, wait_until
+from tests.support.server import Server, serve, wait_until
 
 KEPT = """
 models:
@@ -18,21 +18,42 @@ models:
 """
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Where the first server of a test runs."""
-    made = tmp_path / "server-0"
+GIVEN = {"kept", "lab/one", "corral-tiny"}
+
+
+def make_folder(place: Path) -> Path:
+    """Where a server runs: with two models, and a file beside it that is none of its business."""
+    made = place / "server-0"
     (made / "models" / "lab").mkdir(parents=True)
     for name in ("kept", "lab/one"):
         write_tiny_llama(made / "models" / f"{name}.gguf")
-    write_tiny_llama(tmp_path / "outside.gguf")
+    write_tiny_llama(place / "outside.gguf")
     (made / "models.yaml").write_text(KEPT)
     return made
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the shared server runs."""
+    return make_folder(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def shared(folder: Path) -> Iterator[Server]:
+    with serve(folder, LLM_PRELOAD="none") as running:
+        yield running
+    running.assert_no_alarm()
+
+
 @pytest.fixture
-def server(folder: Path, start: Start) -> Server:
-    return start(LLM_PRELOAD="none")
+def server(shared: Server, folder: Path) -> Iterator[Server]:
+    """With the models that are given; what a test makes is deleted after it."""
+    assert names(shared) == GIVEN
+    yield shared
+    for name in names(shared) - GIVEN:
+        assert ask(shared, "DELETE", "/api/delete", model=name).status_code == 200
+    for blob in (folder / "models" / ".corral" / "blobs").glob("*"):
+        blob.unlink()
 
 
 def ask(server: Server, method: str, path: str, **body: Any) -> httpx.Response:
@@ -51,7 +72,7 @@ def answer(server: Server, model: str) -> httpx.Response:
 
 
 def test_a_model_comes_and_goes(server: Server, folder: Path) -> None:
-    assert names(server) == {"kept", "lab/one", "corral-tiny"}
+    assert names(server) == GIVEN
     copied = ask(server, "POST", "/api/copy", source="lab/one", destination="lab/two:q8")
     assert (copied.status_code, copied.content) == (200, b"")
     assert answer(server, "lab/two:q8").status_code == 200
@@ -68,7 +89,7 @@ def test_a_model_comes_and_goes(server: Server, folder: Path) -> None:
     assert told == {"success": True, "data": "Model three deleted successfully"}
     assert ask(server, "DELETE", "/api/delete", model="four:latest").status_code == 200
     assert ask(server, "DELETE", "/api/delete", model="four").status_code == 404
-    assert names(server) == {"kept", "lab/one", "corral-tiny"}
+    assert names(server) == GIVEN
     assert answer(server, "lab/one").status_code == 200
     assert not [path for path in folder.rglob("*") if path.suffix in {".deleted", ".new"}]
 
@@ -86,13 +107,14 @@ def test_what_is_not_deleted(server: Server, folder: Path, name: str, words: str
     assert refused.status_code == 400
     assert words in refused.json()["error"]
     assert (folder / "models" / "kept.gguf").is_file()
-    assert names(server) == {"kept", "lab/one", "corral-tiny"}
+    assert names(server) == GIVEN
 
 
-def test_nothing_outside_is_read_or_written(server: Server, folder: Path, tmp_path: Path) -> None:
-    (folder / "models" / "way-out").symlink_to(tmp_path)
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    for place in ("../../outside.gguf", str(tmp_path / "outside.gguf"), "way-out/outside.gguf"):
+def test_nothing_outside_is_read_or_written(server: Server, folder: Path) -> None:
+    outside = folder.parent
+    (folder / "models" / "way-out").symlink_to(outside)
+    before = {path: path.stat().st_mtime_ns for path in outside.iterdir()}
+    for place in ("../../outside.gguf", str(outside / "outside.gguf"), "way-out/outside.gguf"):
         refused = ask(server, "POST", "/api/create", name="stolen", modelpath=place)
         assert refused.status_code == 400
         assert refused.json()["status"] == "failed to create model"
@@ -110,8 +132,9 @@ def test_nothing_outside_is_read_or_written(server: Server, folder: Path, tmp_pa
         assert refused.status_code == 400, name
     taken = ask(server, "POST", "/api/copy", source="lab/one", destination="kept")
     assert "already" in taken.json()["error"]
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
-    assert names(server) == {"kept", "lab/one", "corral-tiny"}
+    assert {path: path.stat().st_mtime_ns for path in outside.iterdir()} == before
+    (folder / "models" / "way-out").unlink()
+    assert names(server) == GIVEN
 
 
 def send(server: Server, data: bytes, digest: str | None = None) -> httpx.Response:
@@ -246,7 +269,7 @@ def test_what_is_sent_is_checked(server: Server, folder: Path) -> None:
     digest = "sha256:" + hashlib.sha256(data).hexdigest()
     parts = {"a.gguf": digest, "b.gguf": digest}
     assert ask(server, "POST", "/api/create", model="b", files=parts).status_code == 400
-    assert names(server) == {"kept", "lab/one", "corral-tiny"}
+    assert names(server) == GIVEN
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(server: Server, folder: Path) -> None:
@@ -260,14 +283,15 @@ def test_an_upload_that_breaks_off_leaves_nothing(server: Server, folder: Path) 
     wait_until(lambda: blobs.is_dir() and not list(blobs.iterdir()), "the upload to be dropped")
 
 
-def test_a_large_upload_is_no_large_body(folder: Path, start: Start) -> None:
+def test_a_large_upload_is_no_large_body(start: Start, tmp_path: Path) -> None:
     small = start(LLM_PRELOAD="none", LLM_MAX_BODY_BYTES="1KiB")
-    data = write_tiny_llama(folder / "sent.bin").read_bytes()
+    data = write_tiny_llama(tmp_path / "sent.bin").read_bytes()
     assert send(small, data).status_code == 201
     assert ask(small, "POST", "/api/show", model="x" * 2000).status_code == 413
 
 
-def test_a_key_is_needed_where_there_is_one(folder: Path, start: Start) -> None:
+def test_a_key_is_needed_where_there_is_one(start: Start, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
     locked = start(LLM_PRELOAD="none", LLM_API_KEY="secret")
     for method, path in (
         ("DELETE", "/api/delete"),

@@ -25,9 +25,10 @@ test: export PYTHONDONTWRITEBYTECODE :=
 test: export GOMP_SPINCOUNT := 0
 
 .PHONY: help serve ui test check format bench lock image image-cuda clean environment FORCE
+.PHONY: test-environment
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo '  ARGS="..." is passed on by serve, test and bench:  make serve ARGS="--server-port 8080"'
 	@echo '  WORKERS=N is how many processes test runs in:      make test WORKERS=4'
@@ -40,8 +41,7 @@ serve: $(VENV)/.project ## Install what is missing and start Corral on 127.0.0.1
 
 ui: $(UI)/dist/index.html ## Build the browser UI (needs Node 20.19 or newer)
 
-test: $(VENV)/.dev $(VENV)/templates/.fetched $(CLIENTS)/.installed $(NODE)/node_modules/.installed
-test: $(if $(NPM),$(UI)/node_modules/.dev ui) ## Run all tests
+test: test-environment $(if $(NPM),ui) ## Run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev $(if $(NPM),$(UI)/node_modules/.dev) ## Check locks, format, lint, types and import rules
@@ -75,6 +75,11 @@ clean: ## Remove everything the other commands made
 
 environment: $(VENV)/.dev ## Install everything for development
 
+# Downloads and the compiler do not wait for each other: `make -j 3 test-environment`.
+test-environment: $(VENV)/.dev $(VENV)/templates/.fetched $(CLIENTS)/.installed
+test-environment: $(NODE)/node_modules/.installed $(if $(NPM),$(UI)/node_modules/.dev)
+test-environment: ## Install what all tests need
+
 # Each step leaves a stamp in the environment, so that a second start does nothing.
 $(VENV)/.base: requirements/build.txt
 	@sh scripts/venv.sh $(VENV)
@@ -102,7 +107,8 @@ $(CLIENTS)/.installed: requirements/clients.txt | $(VENV)/.dev
 	@$(BIN)/python -m pip --python $(CLIENTS)/bin/python install -q --no-compile --require-hashes -r $<
 	@touch $@
 
-$(VENV)/templates/.fetched: requirements/runtime.txt $(VENV)/.base
+# The source package that they are in is then in pip's cache.
+$(VENV)/templates/.fetched: requirements/runtime.txt $(VENV)/.base | $(VENV)/.runtime
 	@if $(BIN)/python scripts/fetch_templates.py $(@D); then touch $@; else \
 		echo "llama.cpp's chat templates are not here: their tests will be skipped."; fi
 

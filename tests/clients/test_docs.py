@@ -41,7 +41,7 @@ def test_block_runs(block: Block, server: Server, tmp_path: Path) -> None:
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
     assert done.returncode == 0, done.stderr

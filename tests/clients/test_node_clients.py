@@ -22,6 +22,7 @@ def count(word: str, report: str) -> int:
 
 
 @pytest.mark.skipif(not HAS_NODE, reason="node or npm is missing: the Node clients are not tried")
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("file", FILES)
 def test_node_client(file: str, server: Server, scripted: Server) -> None:
     assert NODE is not None
@@ -36,7 +37,7 @@ def test_node_client(file: str, server: Server, scripted: Server) -> None:
         },
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

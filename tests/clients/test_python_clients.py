@@ -14,6 +14,7 @@ PYTHON = Path(sys.prefix) / "clients" / "bin" / "python"
 FILES = sorted(path.name for path in FOLDER.glob("test_*.py"))
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("file", FILES)
 def test_python_client(file: str, server: Server, scripted: Server, tmp_path: Path) -> None:
     assert PYTHON.exists(), "`make test` installs the clients"
@@ -31,7 +32,7 @@ def test_python_client(file: str, server: Server, scripted: Server, tmp_path: Pa
         },
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,6 +1,10 @@
-"""Hostile requests to a model of every family of formats: corral-tiny under their templates."""
+"""Hostile requests to a model of every family of formats: corral-tiny under their templates.
+
+With `CORRAL_HOSTILE=1` every family gets every odd text, which takes minutes.
+"""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +41,10 @@ FAMILIES = {
 }
 families = pytest.mark.parametrize("family", FAMILIES)
 ODD = ("", "\u3000", "\ufffe]]>", '"\\}{{ x }}', "a" * 900)
+# Arguments are JSON, text between tags, or code: a family of each kind gets every odd text. What
+# differs in the others are their markers and what has to be escaped.
+WHOLE = ("hermes", "qwen3-coder", "lfm2")
+FEW = ('"\\}{{ x }}\ufffe]]>',)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +77,8 @@ def stretch(family: str) -> Iterator[dict[str, Any]]:
     markers = "".join((*spoken.calls.markers, spoken.thought.open, spoken.thought.close))
     user = {"role": "user", "content": "Hi"}
     tools: list[Any] = []
-    for odd in (*ODD, markers):
+    is_whole = family in WHOLE or "CORRAL_HOSTILE" in os.environ
+    for odd in (*(ODD if is_whole else FEW), markers):
         name = odd[:64] or "x"
         parameters = {"type": "object", "properties": {odd: {"enum": [odd, 1, None]}}}
         function = {"name": name, "description": odd, "parameters": parameters}

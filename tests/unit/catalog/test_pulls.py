@@ -248,5 +248,5 @@ async def test_a_hub_that_is_silent_holds_up_no_end(
             assert (await anext(told)).stage == "resolving"
             asked, _ = await asyncio.to_thread(silent.accept)  # and it says nothing
             before = time.monotonic()
-        assert time.monotonic() - before < 2
+        assert time.monotonic() - before < 5  # the hub would be given much longer
         asked.close()

@@ -268,7 +268,7 @@ def test_a_disk_that_does_not_answer_is_not_waited_for(
     started = time.monotonic()
     assert fetched(model(store), SYSTEM) == []
     assert model(store).read(model(store).match(SYSTEM), lambda: None) is None, "nobody else waits"
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5  # twice 0.1, on a machine that is busy
     os.close(os.open(path, os.O_WRONLY))  # lets the thread go
 
 

@@ -1,5 +1,6 @@
 """`corral serve`: every setting is a flag, made from the settings' own fields."""
 
+import gc
 import os
 from collections.abc import Callable
 from typing import Any
@@ -58,8 +59,12 @@ def serve(**flags: Any) -> None:
         for warning in find_unknown_variables(os.environ):
             log.warning(warning)
         # Only now: numpy, llama.cpp and the rest need half a second, and a typo should not.
+        # It stays for good: searching it for garbage would be a third of the start and of the end.
+        gc.disable()
         from app.cli.server import run_server  # noqa: PLC0415
 
+        gc.freeze()
+        gc.enable()
         run_server(settings)
     except CorralError as error:
         raise refuse(error) from None

@@ -34,6 +34,7 @@ def items(output: str, kind: str) -> Iterator[dict[str, Any]]:
             yield event["item"]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(
     not IS_MADE_FOR_HERE or shutil.which("npm") is None,
     reason="no npm, or not Linux with x86-64: Codex is not tried",
@@ -59,7 +60,7 @@ def test_a_task_with_two_commands(scripted: Server, tmp_path: Path) -> None:
         env={"PATH": os.environ["PATH"], "HOME": str(home)},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -37,6 +37,7 @@ def events(output: str, kind: str) -> Iterator[Json]:
             yield event["part"]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(
     not IS_MADE_FOR_HERE or shutil.which("npm") is None,
     reason="no npm, or not Linux with x86-64: OpenCode is not tried",
@@ -62,7 +63,7 @@ def test_a_task_with_two_tools(scripted: Server, tmp_path: Path) -> None:
         },
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -7,11 +7,19 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from app.api import generating
 from app.core.errors import ModelLoadFailed
 from tests.unit.api.served import CHAT, Served, chat, listen, serve
 from tests.unit.services.scripted import INFO
 
 COLD = replace(INFO, state="loading", load_progress=0.42)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody here waits for whole seconds."""
+    monkeypatch.setattr(generating, "LOAD_GRACE", 0.3)
+    monkeypatch.setattr(generating, "TELL_SECONDS", 0.3)
 
 
 def serve_cold(seconds: float) -> Served:
@@ -22,7 +30,7 @@ def serve_cold(seconds: float) -> Served:
 
 def test_the_head_and_the_progress_come_before_the_model() -> None:
     with (
-        listen(serve_cold(3.5).app) as url,
+        listen(serve_cold(1.2).app) as url,
         httpx.stream("POST", url + CHAT, json=chat(stream=True)) as response,
     ):
         assert response.status_code == 200
@@ -35,7 +43,7 @@ def test_the_head_and_the_progress_come_before_the_model() -> None:
 
 
 def test_lines_of_json_have_no_comments() -> None:
-    with listen(serve_cold(2.0).app) as url, httpx.Client(base_url=url) as client:
+    with listen(serve_cold(0.7).app) as url, httpx.Client(base_url=url) as client:
         answer = client.post("/api/chat", json=chat(stream=True))
     lines = [json.loads(line) for line in answer.text.splitlines()]
     assert lines[-1]["done"] is True
@@ -51,7 +59,7 @@ async def test_a_quick_load_leaves_the_status_to_its_refusal() -> None:
 
 @pytest.mark.parametrize(("path", "prefix"), [(CHAT, "data: "), ("/api/chat", "")])
 async def test_a_refusal_after_a_long_load_is_the_last_frame(path: str, prefix: str) -> None:
-    served = serve_cold(1.3)
+    served = serve_cold(0.6)
     served.pool.refusal = ModelLoadFailed("It is damaged.")
     response = await served.post(path, chat(stream=True))
     assert response.status_code == 200
@@ -61,13 +69,13 @@ async def test_a_refusal_after_a_long_load_is_the_last_frame(path: str, prefix: 
 
 
 async def test_whoever_leaves_while_the_model_loads_starts_nothing() -> None:
-    served = serve_cold(1.5)
+    served = serve_cold(1.0)
     with listen(served.app) as url:
         async with (
             httpx.AsyncClient(base_url=url) as client,
             client.stream("POST", CHAT, json=chat(stream=True)) as response,
         ):
             assert response.status_code == 200
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(1.2)
     assert served.engine.specs == []
     assert served.pool.leases == 0

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { BlockSplitter, readOpenFence } from "./blocks";
+import { BlockSplitter, readOpenFence, sourceOf } from "./blocks";
 import { markdown } from "./grammar";
 
 const TEXT = `# Title
@@ -9,6 +9,7 @@ of two lines.
 
 - one
 - two
+- three
 
 \`\`\`python
 print("hi")
@@ -19,6 +20,7 @@ print("there")
 | a | b |
 |---|---|
 | 1 | 2 |
+| 3 | 4 |
 
 $$
 x^2
@@ -30,32 +32,43 @@ describe("BlockSplitter", () => {
   it("splits into blocks that make up the whole text", () => {
     const blocks = new BlockSplitter().split(TEXT);
     expect(blocks).toHaveLength(7);
-    expect(blocks.map((block) => block.raw).join("")).toBe(TEXT);
+    expect(blocks.map(sourceOf).join("")).toBe(TEXT);
+    expect(blocks.map((block) => block.parts.length)).toEqual([1, 1, 3, 1, 2, 1, 1]);
   });
 
-  it("comes to the same blocks however the text arrives", () => {
-    const whole = new BlockSplitter().split(TEXT);
-    for (const step of [1, 3, 7, 50]) {
+  it.each([
+    TEXT,
+    "1. one\n2. two\n\n   more of it\n\n   ```js\n   f();\n\n   g();\n   ```\n3. three\n\nText",
+    "1. a\n\n2. b\n\n3. c\n\n* d\n\n* e\n\n4",
+    "- a\n- b\n- - -\n- c\n* d\n  * e\n    - f\n\n- g\n\n\n1. h\n2) i",
+    "- a\n- b\n---\n> - c\n> - d\n\n   - e\n    - f\n\n    code",
+    "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 |\nfour\n> five\n\n| a |\n|---|\n\n| b |\n",
+    " | a | b |\n | - | - |\n | 1 | 2 |\n | 3 | 4 |\n- x\n- [ ] y\n# z",
+  ])("comes to the same blocks however the text arrives: %j", (text) => {
+    const whole = new BlockSplitter().split(text);
+    expect(whole.map(sourceOf).join("")).toBe(text);
+    for (const step of [1, 2, 3, 7, 50]) {
       const splitter = new BlockSplitter();
       let blocks = splitter.split("");
-      for (let end = 0; end < TEXT.length + step; end += step)
-        blocks = splitter.split(TEXT.slice(0, end));
+      for (let end = 0; end < text.length + step; end += step)
+        blocks = splitter.split(text.slice(0, end));
       expect(blocks).toEqual(whole);
     }
   });
 
   it("keeps finished blocks as they are", () => {
     const splitter = new BlockSplitter();
-    const before = splitter.split(TEXT.slice(0, 60));
+    const before = splitter.split(TEXT.slice(0, 80));
     const after = splitter.split(TEXT);
     expect(after[0]).toBe(before[0]);
     expect(after[1]).toBe(before[1]);
+    expect(after[2]).toBe(before[2]);
   });
 
   it("begins anew with another text", () => {
     const splitter = new BlockSplitter();
     splitter.split("# One\n\nTwo\n\nThree");
-    expect(splitter.split("Other").map((block) => block.raw)).toEqual(["Other"]);
+    expect(splitter.split("Other").map(sourceOf)).toEqual(["Other"]);
   });
 });
 

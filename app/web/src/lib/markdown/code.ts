@@ -1,9 +1,8 @@
 // What surrounds a block of code: its language, and a button that copies it.
 
 import { copy } from "$lib/clipboard";
-import { highlight } from "./highlight";
 
-export function frameCode(pre: HTMLPreElement, isOpen: boolean): HTMLElement {
+export function frameCode(pre: HTMLPreElement): void {
   const language = pre.dataset.language ?? "";
   const code = pre.querySelector("code") ?? pre;
   const frame = document.createElement("div");
@@ -17,8 +16,6 @@ export function frameCode(pre: HTMLPreElement, isOpen: boolean): HTMLElement {
   pre.setAttribute("role", "region");
   pre.replaceWith(frame);
   frame.append(header, pre);
-  if (!isOpen) void highlight(code, language);
-  return code;
 }
 
 function makeButton(code: HTMLElement): HTMLButtonElement {

@@ -1,25 +1,54 @@
 // Mathematics, loaded when the first formula is shown. KaTeX builds elements; it gets no trust.
 
-let loading: Promise<typeof import("katex").default> | undefined;
+import { later } from "$lib/slices";
 
-export async function renderMath(root: ParentNode): Promise<void> {
+type Katex = typeof import("katex").default;
+
+const MOST_KEPT = 200;
+
+let loading: Promise<Katex> | undefined;
+let katex: Katex | undefined;
+/** Formulas as they were built, for a stream shows the same ones again and again. */
+const built = new Map<string, DocumentFragment>();
+
+/** Shows the formulas in `root`: at once where they are shown again, or else when there is time. */
+export async function renderMath(root: ParentNode, isOpen: boolean): Promise<void> {
   const formulas = root.querySelectorAll<HTMLElement>("span.math:not([data-done])");
   if (formulas.length === 0) return;
-  loading ??= import("./katex").then((module) => module.katex);
-  const katex = await loading;
+  loading ??= import("./katex").then((module) => (katex = module.katex));
+  if (katex === undefined) await loading;
   for (const formula of formulas) {
-    const tex = formula.textContent ?? "";
-    formula.dataset.done = "";
-    try {
-      katex.render(tex, formula, {
-        displayMode: formula.dataset.shown !== undefined,
-        trust: false,
-        strict: "ignore",
-        maxSize: 20,
-        maxExpand: 200,
-      });
-    } catch {
-      formula.textContent = tex; // what is no formula is shown as it was written
-    }
+    if (isOpen) show(formula);
+    else later(() => show(formula));
   }
+}
+
+function show(formula: HTMLElement): void {
+  const tex = formula.textContent ?? "";
+  const isShown = formula.dataset.shown !== undefined;
+  formula.dataset.done = "";
+  const name = `${isShown} ${tex}`;
+  const known = built.get(name) ?? build(tex, isShown);
+  built.delete(name); // the newest last
+  built.set(name, known);
+  if (built.size > MOST_KEPT) built.delete(built.keys().next().value ?? "");
+  formula.replaceChildren(known.cloneNode(true));
+}
+
+function build(tex: string, displayMode: boolean): DocumentFragment {
+  const fragment = document.createDocumentFragment();
+  const place = document.createElement("span");
+  try {
+    katex?.render(tex, place, {
+      displayMode,
+      trust: false,
+      strict: "ignore",
+      maxSize: 20,
+      maxExpand: 200,
+    });
+    fragment.append(...place.childNodes);
+  } catch {
+    fragment.append(tex); // what is no formula is shown as it was written
+  }
+  return fragment;
 }

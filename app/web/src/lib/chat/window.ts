@@ -6,19 +6,17 @@ export interface Window {
   end: number | null;
 }
 
-const PORTION = 12;
+const PORTION = 6; // as many turns as are made without keeping the page from answering
 const MOST = 72;
-
-export const atEnd = (total: number): Window => ({
-  start: Math.max(0, total - PORTION * 2),
-  end: null,
-});
 
 /** A window counted from the end, where it stays while earlier turns are read in. */
 export interface Place {
   before: number;
   after: number;
 }
+
+/** Where a chat is opened. More is added above until there is enough to scroll through. */
+export const AT_END: Place = { before: PORTION, after: 0 };
 
 export const placeOf = ({ start, end }: Window, total: number): Place => ({
   before: total - start,

@@ -2,7 +2,7 @@
 
 import type { Browser, BrowserContextOptions } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { launch, Watched } from "./support/browser";
+import { openBrowser, Watched } from "./support/browser";
 import { Corral, FIRST } from "./support/corral";
 import { makeConversation, said } from "./support/made";
 
@@ -27,7 +27,8 @@ let browser: Browser;
 let pages: Record<string, string>;
 
 beforeAll(async () => {
-  [corral, browser] = await Promise.all([Corral.make().start(), launch()]);
+  corral = Corral.shared();
+  browser = await openBrowser();
   const call = {
     type: "function_call",
     call_id: "call_1",
@@ -58,7 +59,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await browser?.close();
-  await corral?.close();
 });
 
 const VIEWS: [string, BrowserContextOptions][] = [

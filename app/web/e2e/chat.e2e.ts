@@ -2,7 +2,7 @@
 
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { launch, Watched } from "./support/browser";
+import { openBrowser, Watched } from "./support/browser";
 import { Corral, ENDLESS, FIRST, SECOND, until } from "./support/corral";
 import { Wire } from "./support/proxy";
 
@@ -10,7 +10,7 @@ let corral: Corral;
 let browser: Browser;
 
 beforeAll(async () => {
-  [corral, browser] = await Promise.all([Corral.make().start(), launch()]);
+  [corral, browser] = await Promise.all([Corral.make().start(), openBrowser()]);
 });
 afterAll(async () => {
   await browser?.close();

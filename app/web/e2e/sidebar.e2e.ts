@@ -1,9 +1,9 @@
 // The list of sessions: of all models, by day, searched and kept in order.
 
-import { readFileSync } from "node:fs";
-import type { Browser } from "playwright-core";
+import { text } from "node:stream/consumers";
+import type { Browser, Download } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { launch, Watched } from "./support/browser";
+import { openBrowser, Watched } from "./support/browser";
 import { Corral } from "./support/corral";
 import { makeConversation, said } from "./support/made";
 
@@ -12,7 +12,9 @@ let corral: Corral;
 let browser: Browser;
 
 beforeAll(async () => {
-  [corral, browser] = await Promise.all([Corral.make().start(), launch()]);
+  corral = Corral.shared();
+  browser = await openBrowser();
+  await corral.clear();
   const now = Date.now() / 1000;
   await corral.import([
     makeConversation({ title: "Old wool", at: now - 40 * DAY }),
@@ -26,12 +28,13 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await browser?.close();
-  await corral?.close();
 });
 
 const sessions = (watched: Watched) => watched.page.getByTestId("sessions");
 const row = (watched: Watched, title: string) =>
   sessions(watched).getByRole("listitem").filter({ hasText: title });
+
+const read = async (download: Download): Promise<string> => text(await download.createReadStream());
 
 async function choose(watched: Watched, title: string, action: string): Promise<void> {
   await row(watched, title).hover();
@@ -108,18 +111,20 @@ it("one session is exported as Markdown, all as lines of JSON that can be import
     choose(watched, "Feeding", "Export"),
   ]);
   expect(one.suggestedFilename()).toBe("Feeding.md");
-  const text = readFileSync(await one.path(), "utf8");
-  expect(text).toContain("## You\n\nWhat do they eat?");
-  expect(text).toContain("Mostly **hay** and alfalfa.");
+  const written = await read(one);
+  expect(written).toContain("## You\n\nWhat do they eat?");
+  expect(written).toContain("Mostly **hay** and alfalfa.");
 
   await page.getByRole("link", { name: "Settings" }).click();
   const [all] = await Promise.all([
     page.waitForEvent("download"),
     page.getByRole("button", { name: "Export" }).click(),
   ]);
-  const path = await all.path();
-  expect(readFileSync(path, "utf8").trim().split("\n")).toHaveLength(2);
-  await page.getByLabel("File of chats").setInputFiles(path);
+  const lines = await read(all);
+  expect(lines.trim().split("\n")).toHaveLength(2);
+  const buffer = Buffer.from(lines);
+  const file = { name: "chats.jsonl", mimeType: "application/x-ndjson", buffer };
+  await page.getByLabel("File of chats").setInputFiles(file);
   await page.getByText("The chats were imported.").waitFor();
   await expect.poll(() => row(watched, "Feeding").count()).toBe(2);
   await watched.close();

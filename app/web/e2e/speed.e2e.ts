@@ -3,7 +3,7 @@
 
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { launch, Watched } from "./support/browser";
+import { openBrowser, Watched } from "./support/browser";
 import { Corral } from "./support/corral";
 import { makeConversation, said } from "./support/made";
 import { traceTasks } from "./support/trace";
@@ -17,11 +17,11 @@ let corral: Corral;
 let browser: Browser;
 
 beforeAll(async () => {
-  [corral, browser] = await Promise.all([Corral.make().start(), launch()]);
+  corral = Corral.shared();
+  browser = await openBrowser();
 });
 afterAll(async () => {
   await browser?.close();
-  await corral?.close();
 });
 
 const words = (count: number): string => "wool and hay for every llama ".repeat(count / 6);

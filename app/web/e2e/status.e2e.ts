@@ -2,7 +2,7 @@
 
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { launch, Watched } from "./support/browser";
+import { openBrowser, Watched } from "./support/browser";
 import { Corral, ENDLESS, FIRST } from "./support/corral";
 
 const KEY = "a key for tests";
@@ -11,13 +11,12 @@ let guarded: Corral;
 let browser: Browser;
 
 beforeAll(async () => {
-  corral = Corral.make({ LLM_MAX_QUEUE: "99" });
+  corral = Corral.shared();
   guarded = Corral.make({ LLM_API_KEY: KEY });
-  [, , browser] = await Promise.all([corral.start(), guarded.start(), launch()]);
+  [, browser] = await Promise.all([guarded.start(), openBrowser()]);
 });
 afterAll(async () => {
   await browser?.close();
-  await corral?.close();
   await guarded?.close();
 });
 
@@ -115,7 +114,7 @@ it("a server with keys is asked with one, for this tab or for good", async () =>
   await page.getByRole("button", { name: "Enter key" }).click();
   await page.locator("input[type=password]").fill("wrong");
   await page.getByRole("button", { name: "Use key" }).click();
-  await expect.poll(() => page.locator("body").innerText()).toContain("The server asks for a key.");
+  await expect.poll(() => page.locator("body").innerText()).toContain("did not take this key");
   await page.locator("input[type=password]").fill(KEY);
   await page.getByRole("button", { name: "Use key" }).click();
   await page.getByText("The server took the key.").waitFor();

@@ -2,7 +2,7 @@
 
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { launch, Watched } from "./support/browser";
+import { openBrowser, Watched } from "./support/browser";
 import { Corral } from "./support/corral";
 import { makeConversation, said } from "./support/made";
 import { TRICKS } from "./support/tricks";
@@ -11,7 +11,7 @@ let corral: Corral;
 let browser: Browser;
 
 beforeAll(async () => {
-  [corral, browser] = await Promise.all([Corral.makeScripted().start(), launch()]);
+  [corral, browser] = await Promise.all([Corral.makeScripted().start(), openBrowser()]);
 });
 afterAll(async () => {
   await browser?.close();

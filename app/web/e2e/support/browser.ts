@@ -1,16 +1,28 @@
 // Chromium without a screen, and what every test expects of a page.
 
 import { seriousFindings } from "./axe";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
-import { expect } from "vitest";
+import {
+  type Browser,
+  type BrowserContextOptions,
+  type BrowserServer,
+  chromium,
+  type Page,
+} from "playwright-core";
+import { expect, inject } from "vitest";
 
 const FLAGS = [
   ...["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
   ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
 ];
 
-export const launch = (): Promise<Browser> =>
-  chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+export const serveBrowser = (): Promise<BrowserServer> =>
+  chromium.launchServer({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: FLAGS,
+  });
+
+/** The browser that all files share. Closing it closes only what was opened with it. */
+export const openBrowser = (): Promise<Browser> => chromium.connect(inject("browser"));
 
 /** A page that notes what should never happen on it. */
 export class Watched {

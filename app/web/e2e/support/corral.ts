@@ -1,10 +1,11 @@
 // A real Corral for a test: its own directory, port and models.
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inject } from "vitest";
 
 export const ROOT = new URL("../../../../", import.meta.url).pathname;
 export const PYTHON = process.env.CORRAL_PYTHON ?? join(ROOT, ".venv/bin/python");
@@ -35,8 +36,12 @@ next(tensor for tensor in reader.tensors if tensor.name == "token_embd.weight").
 `;
 const START_SECONDS = 150;
 
+export function writeEndless(file: string): void {
+  execFileSync(PYTHON, ["-c", WRITE_ENDLESS, file], { cwd: ROOT });
+}
+
 export class Corral {
-  readonly folder = mkdtempSync(join(tmpdir(), "corral-web-"));
+  readonly folder: string;
   readonly #settings: Record<string, string>;
   #process: ChildProcess | undefined;
   #log = "";
@@ -45,17 +50,24 @@ export class Corral {
   readonly #arguments: string[];
 
   private constructor(settings: Record<string, string>, command: string[]) {
+    this.folder = command.length ? mkdtempSync(join(tmpdir(), "corral-web-")) : "";
     this.#settings = settings;
     this.#arguments = command;
   }
 
-  /** A server that is about to start with these settings. */
-  static make(settings: Record<string, string> = {}): Corral {
+  /** The server that all files share: none of them ends it. */
+  static shared(): Corral {
+    const shared = new Corral({}, []);
+    shared.port = Number(new URL(inject("corral")).port);
+    return shared;
+  }
+
+  /** A server of one's own, about to start with these settings. */
+  static make(settings: Record<string, string> = {}, endless = inject("endless")): Corral {
     const made = new Corral(settings, ["-c", "from app.cli import main; main()", "serve"]);
     writeFileSync(join(made.folder, "models.yaml"), MANIFEST);
     mkdirSync(join(made.folder, "models"));
-    const file = join(made.folder, "models", "endless.gguf");
-    execFileSync(PYTHON, ["-c", WRITE_ENDLESS, file], { cwd: ROOT });
+    copyFileSync(endless, join(made.folder, "models", "endless.gguf"));
     return made;
   }
 
@@ -126,6 +138,17 @@ export class Corral {
     const response = await fetch(this.url + path, init);
     if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
     return (await response.json()) as T;
+  }
+
+  /** Forgets all conversations. */
+  async clear(): Promise<void> {
+    type Listed = { data: { id: string }[] };
+    for (;;) {
+      const { data } = await this.call<Listed>("/v1/conversations?limit=100");
+      if (data.length === 0) return;
+      for (const { id } of data)
+        await fetch(`${this.url}/v1/conversations/${id}`, { method: "DELETE" });
+    }
   }
 
   /** Conversations from lines of JSON. */

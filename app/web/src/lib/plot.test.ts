@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { linePath, topOf } from "./plot";
+import { areaPath, linePath, topOf } from "./plot";
 
 it.each([
   [[], 1, 1],
@@ -17,4 +17,6 @@ it("linePath draws from left to right, upwards, and breaks at gaps", () => {
     { time: 10, value: 20 },
   ];
   expect(linePath(points, 0, 10, 10)).toBe("M0 100L50 0M100 0");
+  expect(areaPath(points, 0, 10, 10)).toBe("M0 100L50 0V100H0ZM100 0V100H100Z");
+  expect(areaPath([], 0, 10, 10)).toBe("");
 });

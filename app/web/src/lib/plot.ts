@@ -29,6 +29,13 @@ export function linePath(points: Point[], start: number, end: number, top: numbe
   return path;
 }
 
+/** The path of what lies below a line, each unbroken part of it closed. */
+export const areaPath = (points: Point[], start: number, end: number, top: number): string =>
+  linePath(points, start, end, top)
+    .split(/(?=M)/)
+    .map((part) => part && `${part}V100H${parseFloat(part.slice(1))}Z`)
+    .join("");
+
 export function place(
   time: number,
   value: number,

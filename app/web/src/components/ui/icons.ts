@@ -18,7 +18,7 @@ export const ICONS = {
   check: "M5 12.5l4.5 4.5L19 7.5",
   refresh: "M19 12a7 7 0 1 1-2-5M19.5 4v4h-4",
   send: "M12 19V6M6.5 11 12 5.5 17.5 11",
-  stop: "M7.5 7.5h9v9h-9z",
+  stop: "M8 8h8v8H8zM8 12h8M12 8v8M9.5 9.5h5v5h-5z",
   left: "M14.5 6 8.5 12l6 6",
   right: "M9.5 6l6 6-6 6",
   down: "M6 9.5l6 6 6-6",

@@ -54,6 +54,15 @@ const TITLES: Record<string, string> = {
   template_error: "The model cannot take this conversation",
   request_too_large: "This message is too large",
   pull_failed: "The model could not be downloaded",
+  pull_refused: "This server does not pull from there",
+  source_not_found: "There is no such model to pull",
+  disk_full: "The server's disk is full",
+  store_unavailable: "Chats cannot be read or kept right now",
+  internal_error: "Something went wrong in the server",
+  http_429: "The server is busy",
+  http_502: "The server cannot be reached",
+  http_503: "The server is not ready",
+  http_504: "The server took too long to answer",
 };
 const HINTS: Record<string, string> = {
   context_length_exceeded:
@@ -64,6 +73,8 @@ const HINTS: Record<string, string> = {
   model_loading: "Try again in a moment.",
   model_not_found: "Choose another model below the message.",
   draining: "It will be back when it has been restarted.",
+  disk_full: "Make room on it, for example by deleting a model.",
+  internal_error: "Its log says what it was.",
   invalid_api_key: "Enter it in the settings, then try again.",
 };
 const FINAL = new Set(["context_length_exceeded", "request_too_large", "template_error"]);
@@ -80,7 +91,9 @@ export function explain(error: unknown): Explanation {
     };
   }
   const title = TITLES[error.code] ?? "The server could not do this";
-  const hint = HINTS[error.code];
+  let hint = HINTS[error.code];
+  const wait = error.retryAfter;
+  if (wait) hint = hint?.replace("in a moment", `in ${wait} ${wait === 1 ? "second" : "seconds"}`);
   return {
     title,
     detail: hint ? `${hint} (${error.message})` : error.message,

@@ -4,6 +4,7 @@ import * as conversations from "$lib/api/conversations";
 import { explain, type Explanation } from "$lib/api/errors";
 import * as responses from "$lib/api/responses";
 import type { ChatSettings, Conversation, Item, ResponseObject } from "$lib/api/types";
+import { models } from "$lib/stores/models.svelte";
 import { sessions } from "$lib/stores/sessions.svelte";
 import { tell } from "$lib/stores/tabs";
 import { type TextFile, writeParts } from "./files";
@@ -223,6 +224,7 @@ export class Chat {
     setTimeout(() => {
       this.#tell();
       void sessions.refresh();
+      void models.refresh(); // one that is being loaded for it says so
     }, 300); // by then the conversation has its first item
   }
 

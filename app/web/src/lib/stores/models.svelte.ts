@@ -14,9 +14,11 @@ export const canChat = (model: Model): boolean =>
 export type Fit = "fits" | "swaps" | "never";
 
 /** Whether a model that is not in memory has room there: at once, in another's place, or never. */
-export function fitOf(model: Model, list: Pick<ModelList, "memory">): Fit {
+export function fitOf(model: Model, list: ModelList): Fit {
   const needed = model.memory ?? model.size;
   if (needed > list.memory.budget) return "never";
+  const loaded = list.models.filter(({ state }) => ["hot", "warm", "loading"].includes(state));
+  if (list.max_loaded_models && loaded.length >= list.max_loaded_models) return "swaps";
   return needed <= list.memory.budget - list.memory.used ? "fits" : "swaps";
 }
 

@@ -7,12 +7,20 @@ import { toasts } from "./toasts.svelte";
 const MOVING = 500; // milliseconds between two looks at a pull that runs
 const OVER = new Set(["done", "failed", "cancelled"]);
 
-export const isOver = (pull: Pull): boolean => OVER.has(pull.stage);
+const isOver = (pull: Pull): boolean => OVER.has(pull.stage);
 
 class PullStore {
   all = $state.raw<Pull[]>([]);
   /** Short names that can be pulled. */
   names = $state.raw<string[]>([]);
+  /** Those that failed and have been read. */
+  #dismissed = $state.raw<string[]>([]);
+  /** Those that run or have failed. */
+  shown = $derived(
+    this.all.filter(({ id, stage }) =>
+      stage === "failed" ? !this.#dismissed.includes(id) : !OVER.has(stage),
+    ),
+  );
   #timer: ReturnType<typeof setTimeout> | undefined;
   #rates = new Map<string, { done: number; at: number; rate: number }>();
 
@@ -64,6 +72,10 @@ class PullStore {
       toasts.fail(error);
     }
     await this.refresh();
+  }
+
+  dismiss(id: string): void {
+    this.#dismissed = [...this.#dismissed, id];
   }
 
   #measure(pull: Pull): void {

@@ -3,6 +3,7 @@
 import * as api from "$lib/api/conversations";
 import type { Conversation } from "$lib/api/types";
 import { formatDay } from "$lib/format";
+import { inTab, read, write } from "$lib/storage";
 import { onNews, tell } from "./tabs";
 import { toasts } from "./toasts.svelte";
 
@@ -30,6 +31,8 @@ export function groupByDay(sessions: Conversation[], now?: number): Group[] {
   return groups;
 }
 
+const LEFT = "corral.left";
+
 class SessionStore {
   all = $state.raw<Conversation[]>([]);
   query = $state("");
@@ -41,11 +44,16 @@ class SessionStore {
   #request = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  shown = $derived(this.all.filter((session) => !this.#hidden.has(session.id)));
+  /** Deleted as the page was left: the server may list them for a moment more. */
+  readonly #left = new Set(read(inTab, LEFT).split(" "));
+
+  shown = $derived(this.all.filter(({ id }) => !this.#hidden.has(id) && !this.#left.has(id)));
 
   constructor() {
     onNews(() => void this.refresh());
+    write(inTab, LEFT, "");
     addEventListener("pagehide", () => {
+      write(inTab, LEFT, [...this.#hidden].join(" "));
       for (const id of this.#hidden) void this.#drop(id, true);
     });
   }

@@ -69,7 +69,6 @@ export class Typist {
     }
     const content = [{ type: "output_text", text: this.#text }];
     tell("response.output_item.done", { output_index: 0, item: { ...item, content } });
-    tell("response.completed", { response: { ...response, status: "completed" } });
-    answer.end();
+    // Never the end of the response: it is kept nowhere, and the page would ask for what is.
   }
 }

@@ -16,6 +16,7 @@ export async function renderMath(root: ParentNode, isOpen: boolean): Promise<voi
   const formulas = root.querySelectorAll<HTMLElement>("span.math:not([data-done])");
   if (formulas.length === 0) return;
   loading ??= import("./katex").then((module) => (katex = module.katex));
+  loading.catch(() => (loading = undefined)); // the server was away: the next formula asks again
   if (katex === undefined) await loading;
   for (const formula of formulas) {
     if (isOpen) show(formula);
@@ -24,6 +25,7 @@ export async function renderMath(root: ParentNode, isOpen: boolean): Promise<voi
 }
 
 function show(formula: HTMLElement): void {
+  if (formula.dataset.done !== undefined) return; // asked for twice while KaTeX was loaded
   const tex = formula.textContent ?? "";
   const isShown = formula.dataset.shown !== undefined;
   formula.dataset.done = "";

@@ -26,7 +26,7 @@ export class BlockView {
   show(block: Block, isOpen: boolean): void {
     if (!this.#growCode(block) && !this.#growParts(block)) this.#build(block);
     this.#shown = block;
-    void renderMath(this.#node, isOpen);
+    void renderMath(this.#node, isOpen).catch(() => undefined); // it can be read as it is
     this.#colour(isOpen);
   }
 
@@ -72,7 +72,7 @@ export class BlockView {
       if (isOpen && growing?.contains(pre)) continue;
       pre.dataset.done = "";
       const code = pre.querySelector("code");
-      if (code) void highlight(code, pre.dataset.language ?? "");
+      if (code) void highlight(code, pre.dataset.language ?? "").catch(() => undefined);
     }
   }
 }

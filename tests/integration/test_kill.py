@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.postgres import find_programs, run_postgres
 from tests.support.server import MODEL, SCRIPTED, Server, is_ready, launch, stop, wait_until
 
 KILLS = int(os.environ.get("CORRAL_KILLS", "4"))
@@ -76,9 +77,20 @@ def make_text(number: int, words: int) -> str:
     return " ".join(f"w{number}x{index}" for index in range(words))
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    if request.param == "sqlite":
+        yield {}
+        return
+    if find_programs() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with run_postgres() as postgres:
+        yield {"LLM_DATABASE_URL": postgres.url}
+
+
 @contextmanager
-def running(folder: Path) -> Generator[Server]:
-    server = launch(folder, SCRIPTED)
+def running(folder: Path, settings: dict[str, str]) -> Generator[Server]:
+    server = launch(folder, SCRIPTED, **settings)
     try:
         wait_until(lambda: is_ready(server), "the server to be ready", 90, pause=0.05)
         yield server
@@ -107,7 +119,7 @@ def check(server: Server, talk: Talk, killed: float) -> str:
 
 
 @pytest.mark.timeout(120 + 60 * KILLS)
-def test_what_was_said_outlives_a_kill(tmp_path: Path) -> None:
+def test_what_was_said_outlives_a_kill(tmp_path: Path, settings: dict[str, str]) -> None:
     chance, numbers = random.Random(7), itertools.count()
     talks: list[Talk] = []
     checked: list[tuple[Talk, float]] = []
@@ -115,7 +127,7 @@ def test_what_was_said_outlives_a_kill(tmp_path: Path) -> None:
     client = httpx.Client(trust_env=False, timeout=60, limits=httpx.Limits(max_connections=None))
     statuses: list[str] = []
     for life in range(KILLS + 1):
-        with running(tmp_path) as server:
+        with running(tmp_path, settings) as server:
             told = [talk for talk in talks if talk.response is not None]
             statuses += [check(server, talk, killed) for talk in told]
             checked += [(talk, killed) for talk in told]

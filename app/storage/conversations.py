@@ -1,7 +1,7 @@
 """Conversations and their items, each owner's own."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.errors import BadRequest, CorralError, StoredNotFound
 from app.core.ids import make_id
-from app.core.items import Item, MessageItem
+from app.core.items import RUNNING, Item, MessageItem
 from app.storage import tree
 from app.storage.codec import clean
 from app.storage.database import Database
@@ -83,7 +83,7 @@ class ConversationStore:
 
     async def delete(self, owner: str, identifier: str) -> None:
         async with self._database.writing() as connection:
-            await find(connection, owner, identifier)
+            await find(connection, owner, identifier, is_locked=True)
             await remove_conversation(connection, identifier)
 
     async def all(self, owner: str, page: Page, query: str | None = None) -> Listed[Conversation]:
@@ -150,10 +150,15 @@ class ConversationStore:
             return tuple(await tree.read_items(connection, [item.id for item in items]))
 
     async def remove_item(self, owner: str, identifier: str, item: str) -> Conversation:
-        """What hung on it hangs on its parent from then on; a head on it moves there too."""
+        """What hung on it hangs on its parent from then on; a head on it moves there too. A
+        response that came with it and still runs is to be cancelled."""
         async with self._database.writing() as connection:
             conversation = await find(connection, owner, identifier, is_locked=True)
             stored = await check_item(connection, owner, identifier, item)
+            running = update(ResponseRow).where(
+                ResponseRow.id == stored.response_id, ResponseRow.status.in_(RUNNING)
+            )
+            await connection.execute(running.values(is_cancelled=True))
             await tree.remove_items(connection, [item])
             first = Page(_FIRST_ITEMS, is_descending=False)
             left = await tree.list_all(connection, identifier, first)
@@ -235,8 +240,7 @@ async def insert_conversation(
 
 
 async def remove_conversation(connection: AsyncConnection, identifier: str) -> None:
-    """With all that hangs on it. Its responses first, in the order in which one that is being
-    written is locked: two that wait for each other would both fail."""
+    """With all that hangs on it; it must be locked."""
     responses = delete(ResponseRow).where(ResponseRow.conversation_id == identifier)
     await connection.execute(responses)
     await connection.execute(delete(ConversationRow).where(ConversationRow.id == identifier))
@@ -281,6 +285,12 @@ async def find(
     if row is None:
         raise missing("conversation", identifier, param=param)
     return _read(row)
+
+
+async def lock(connection: AsyncConnection, identifiers: Iterable[str]) -> None:
+    """Nobody else changes these conversations until the transaction ends."""
+    query = select(ConversationRow.id).where(ConversationRow.id.in_(identifiers))
+    await connection.execute(query.order_by(ConversationRow.id).with_for_update())
 
 
 async def check_item(

@@ -13,7 +13,7 @@ from app.core.items import RUNNING, Item, ResponseStatus
 from app.core.usage import Usage
 from app.storage import tree
 from app.storage.codec import clean
-from app.storage.conversations import append, check_item, find, missing
+from app.storage.conversations import append, check_item, find, lock, missing
 from app.storage.database import Database
 from app.storage.records import Listed, Page, Response, ResponseError, StoredItem, Timings
 from app.storage.tables import AnyRow, ConversationRow, ItemRow, ResponseRow
@@ -148,8 +148,10 @@ class ResponseStore:
     async def save(self, batch: Iterable[Progress]) -> set[str]:
         """Write what many responses have to write. Those that somebody wants cancelled."""
         wanted: set[str] = set()
+        ordered = sorted(batch, key=lambda progress: progress.response.id)
         async with self._database.writing() as connection:
-            for progress in batch:
+            await _lock(connection, [progress.response.conversation_id for progress in ordered])
+            for progress in ordered:
                 if await _save(connection, progress):
                     wanted.add(progress.response.id)
         return wanted
@@ -193,32 +195,38 @@ class ResponseStore:
 
     async def interrupt(self, worker: str) -> int:
         """Mark what a dead process was writing as incomplete. How many responses those were."""
+        running = ResponseRow.worker == worker, ResponseRow.status.in_(RUNNING)
+        query = select(ResponseRow.id, ResponseRow.conversation_id).where(*running)
+        changed = update(ResponseRow).values(
+            status="incomplete", reason=INTERRUPTED, completed_at=time.time()
+        )
+        count = 0
         async with self._database.writing() as connection:
-            query = select(ResponseRow.id, ResponseRow.conversation_id).where(
-                ResponseRow.worker == worker, ResponseRow.status.in_(RUNNING)
-            )
-            rows = (await connection.execute(query)).all()
+            rows = (await connection.execute(query.order_by(ResponseRow.id))).all()
+            await _lock(connection, [row.conversation_id for row in rows])
             for row in rows:
+                done = await connection.execute(changed.where(ResponseRow.id == row.id, *running))
+                count += done.rowcount  # none where another process was faster
                 for stored in await _list(connection, row.id, is_output=True):
                     if stored.item.status == "in_progress":
                         whole = replace(stored.item, status="incomplete")
                         await tree.change_item(connection, whole)
-                await connection.execute(
-                    update(ResponseRow)
-                    .where(ResponseRow.id == row.id)
-                    .values(status="incomplete", reason=INTERRUPTED, completed_at=time.time())
-                )
-            return len(rows)
+        return count
 
 
 async def remove_response(
     connection: AsyncConnection, identifier: str, conversation: str | None
 ) -> None:
+    await connection.execute(delete(ResponseRow).where(ResponseRow.id == identifier))
     if conversation is None:
         query = select(ItemRow.id).where(ItemRow.response_id == identifier)
         ids = (await connection.scalars(query.order_by(ItemRow.seq.desc()))).all()
         await tree.remove_items(connection, ids)
-    await connection.execute(delete(ResponseRow).where(ResponseRow.id == identifier))
+
+
+async def _lock(connection: AsyncConnection, conversations: Iterable[str | None]) -> None:
+    if places := {identifier for identifier in conversations if identifier is not None}:
+        await lock(connection, places)
 
 
 def _moved(param: str) -> BadRequest:
@@ -230,7 +238,8 @@ def _moved(param: str) -> BadRequest:
 
 
 async def _save(connection: AsyncConnection, progress: Progress) -> bool:
-    """Whether it should go on no longer: somebody has said so, or has deleted it."""
+    """Whether it should go on no longer: somebody has said so, or has deleted it, or what it is
+    writing, or what that hangs on."""
     response = progress.response
     said = _encode(response)
     changed = (
@@ -242,7 +251,11 @@ async def _save(connection: AsyncConnection, progress: Progress) -> bool:
     if is_cancelled is None:
         return True
     for item in progress.changed:
-        await tree.change_item(connection, item)
+        if not await tree.change_item(connection, item):
+            return True
+    end = progress.end
+    if progress.added and end is not None and not await tree.has_item(connection, end):
+        return True
     last = await tree.add_items(
         connection,
         progress.owner,

@@ -190,10 +190,11 @@ async def _delete(connection: AsyncConnection, old: _Old) -> bool:
 
 
 async def _is_as_found(connection: AsyncConnection, old: _Old) -> bool:
+    """And stays so until the transaction ends. What somebody is changing now is not."""
     query = select(ConversationRow.id).where(
         ConversationRow.id == old.id, ConversationRow.updated_at <= old.at
     )
-    return await connection.scalar(query) is not None
+    return await connection.scalar(query.with_for_update(skip_locked=True)) is not None
 
 
 def _conversations() -> Any:

@@ -3,6 +3,10 @@
 Every item has a parent, and so all of them form trees: a conversation is the path from a root to
 its `head`, a branch another path. What a response was made from is the path to its `tail`. Rows are
 found by owner first: nobody is shown another's.
+
+Who writes takes locks in one order, so that no two wait for each other: of conversations, by their
+identifiers, then of each response, by theirs, and of its items. Items of a conversation are changed
+only under its lock.
 """
 
 from typing import Any

@@ -57,12 +57,17 @@ async def insert_items(
         await connection.execute(insert(ItemRow), [_write(owner, stored) for stored in items])
 
 
-async def change_item(connection: AsyncConnection, item: Item) -> None:
-    """What is written of an item so far, or all of it."""
+async def change_item(connection: AsyncConnection, item: Item) -> bool:
+    """What is written of an item so far, or all of it. False where it was deleted meanwhile."""
     values: dict[str, Any] = {"status": item.status, "content": encode_content(item)}
     if item.status != "in_progress":
         values["words"] = clean(words_of(item))
-    await connection.execute(update(ItemRow).where(ItemRow.id == item.id).values(values))
+    changed = await connection.execute(update(ItemRow).where(ItemRow.id == item.id).values(values))
+    return changed.rowcount > 0
+
+
+async def has_item(connection: AsyncConnection, identifier: str) -> bool:
+    return await connection.scalar(select(ItemRow.seq).where(ItemRow.id == identifier)) is not None
 
 
 async def read_path(

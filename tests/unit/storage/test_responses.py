@@ -1,12 +1,9 @@
 """Responses: their place, what they write, how they end, what is left of a dead process."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from app.core.errors import BadRequest, StoredNotFound
 from app.core.items import Item, MessageItem, ThoughtItem
@@ -16,8 +13,6 @@ from app.storage.database import Database
 from app.storage.records import Page, ResponseError, StoredItem, Timings
 from app.storage.responses import Progress, ResponseStore
 from app.storage.workers import Workers, make_workers
-from tests.support.postgres import Postgres
-from tests.unit.storage.conftest import open_database
 from tests.unit.storage.samples import ME, YOU, answer, message, response, thought
 
 ALL = Page(limit=100, is_descending=False)
@@ -203,24 +198,25 @@ async def test_what_was_changed_meanwhile_is_not_gone_on_from(
     assert caught.value.param == "previous_response_id"
 
 
-async def test_a_conversation_in_which_one_is_written_can_be_deleted(
-    postgres: Postgres, tmp_path: Path
+async def test_an_answer_ends_with_what_it_is_written_to(
+    conversations: ConversationStore, store: ResponseStore
 ) -> None:
-    """Neither waits for what the other one holds."""
-    database = await open_database(postgres.url, tmp_path, is_empty=True)
-    conversations, store = ConversationStore(database), ResponseStore(database)
-    made = await conversations.create(ME, {}, [message("1")])
-    begun = await store.create(
-        ME, response(conversation_id=made.id), [message("2")], after=made.head, worker=None
+    """Nothing hangs on an item that was deleted, and nothing of that comes back."""
+    made = await conversations.create(ME, {})
+    placed = response(conversation_id=made.id, status="in_progress")
+    question, draft = message("Q"), answer("Hel", "in_progress")
+    begun = await store.create(ME, placed, [question], after=None, worker="w")
+    await store.save([Progress(ME, begun, begun.tail, [draft])])
+    await conversations.remove_item(ME, made.id, draft.id)
+    grown = Progress(ME, begun, draft.id, [answer("more")], [replace(draft, parts=())])
+    assert await store.save([grown]) == {begun.id}
+    left = await conversations.items(ME, made.id, ALL, has_branches=True)
+    assert [row.item for row in left.rows] == [question]
+    # and so where what it answers to is deleted
+    other = await store.create(
+        ME, replace(placed, id="r2"), [message("Q2")], after=question.id, worker="w"
     )
-    async with database.writing() as connection:  # as `save` does, step by step
-        touch = text("UPDATE responses SET last_event = 1 WHERE id = :id")
-        await connection.execute(touch, {"id": begun.id})
-        deleting = asyncio.create_task(conversations.delete(ME, made.id))
-        await asyncio.sleep(0.5)
-        move = text("UPDATE conversations SET updated_at = 1 WHERE id = :id")
-        await connection.execute(move, {"id": made.id})
-    await deleting
-    with pytest.raises(StoredNotFound):
-        await store.read(ME, begun.id)
-    await database.close()
+    assert other.tail is not None
+    await conversations.remove_item(ME, made.id, other.tail)
+    assert await store.save([Progress(ME, other, other.tail, [answer("A")])]) == {"r2"}
+    assert (await conversations.read(ME, made.id)).head == question.id

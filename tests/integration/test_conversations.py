@@ -287,3 +287,11 @@ def test_an_unreachable_server_is_told(tmp_path: Path) -> None:
         error = error_of(server.get("/v1/conversations"), 503)
         assert "refused" in error["message"].lower() or "connect" in error["message"].lower()
         assert "swordfish" not in server.log
+
+
+def test_an_answer_that_is_to_fill_its_room_does(server: Server) -> None:
+    short = respond(server, input=QUESTION, max_output_tokens=64)
+    assert short["status"] == "completed"
+    made = respond(server, input=QUESTION, max_output_tokens=64, ignore_eos=True)
+    assert (made["status"], made["usage"]["output_tokens"]) == ("incomplete", 64)
+    assert made["incomplete_details"] == {"reason": "max_output_tokens"}

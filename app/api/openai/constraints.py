@@ -11,9 +11,10 @@ from app.core.requests import Choice, Constraint, Grammar, JsonObject, JsonSchem
 _GBNF_RULE = re.compile(r"^[ \t]*[A-Za-z0-9_-]+[ \t]*::=", re.MULTILINE)
 
 
-def decode_constraint(wire: ConstraintFields) -> Constraint | None:
-    """Raises BadRequest where several fields ask for a format."""
-    asked = list(_constraints(wire))
+def decode_constraint(wire: ConstraintFields, other: Constraint | None = None) -> Constraint | None:
+    """`other`: what a field of one route alone asks for. Raises BadRequest where several fields
+    ask for a format."""
+    asked = [*([other] if other else ()), *_constraints(wire)]
     if len(asked) > 1:
         first, second = asked[0].source, asked[1].source
         raise BadRequest(

@@ -1,11 +1,10 @@
 """From wire bodies to neutral requests."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from app.api.openai.constraints import decode_constraint
-from app.api.openai.schemas.base import GenerationFields, LoraChoice
+from app.api.openai.schemas.base import EngineFields, GenerationFields
 from app.api.openai.schemas.chat import ChatBody, ChatMessage, Prediction
 from app.api.openai.schemas.completions import CompletionBody
 from app.api.openai.schemas.embeddings import EmbeddingBody
@@ -85,7 +84,7 @@ def decode_chat(body: dict[str, Any], caller: Caller, limits: Limits) -> Decoded
         thought_tokens=wire.budget,
         logprobs=logprobs,
         constraint=decode_constraint(wire),
-        prediction=_decode_prediction(wire.prediction),
+        prediction=decode_prediction(wire.prediction),
     )
     keep = Keep(tuple(body["messages"]), wire.metadata or {}) if wire.store else None
     return replace(_decoded(wire, request), thought_field=wire.thought_field, keep=keep)
@@ -147,8 +146,17 @@ def _decoded(wire: GenerationFields, request: GenerationRequest) -> Decoded:
 
 
 def _make_request(wire: GenerationFields, caller: Caller, limits: Limits) -> GenerationRequest:
-    """What both routes have in common; the prompts are put in afterwards."""
+    """What both routes of completions have in common; the prompts are put in afterwards."""
     _check_count(wire.n, limits, "n")
+    return replace(
+        make_request(wire, caller),
+        max_tokens=None if wire.max_tokens == -1 else wire.max_tokens,
+        n=wire.n or 1,
+    )
+
+
+def make_request(wire: EngineFields, caller: Caller) -> GenerationRequest:
+    """What every generating route has in common; the prompts are put in afterwards."""
     if wire.end_user:
         caller = replace(caller, end_user=digest_of(wire.end_user))
     return GenerationRequest(
@@ -156,21 +164,17 @@ def _make_request(wire: GenerationFields, caller: Caller, limits: Limits) -> Gen
         prompts=(),
         caller=caller,
         sampling=decode_sampling(wire),
-        max_tokens=None if wire.max_tokens == -1 else wire.max_tokens,
         min_tokens=wire.min_tokens or 0,
         stop=tuple(wire.stop or ()),
         stop_token_ids=tuple(wire.stop_token_ids or ()),
         ignore_eos=bool(wire.ignore_eos),
-        n=wire.n or 1,
         priority=choose_priority(wire.priority, wire.service_tier, caller),
         speculation=wire.speculation,
-        lora=_decode_lora(wire.lora),
+        # an empty list is none at all; None is what the name of the model says
+        lora=None
+        if wire.lora is None
+        else tuple(AdapterChoice(one.id, one.scale) for one in wire.lora),
     )
-
-
-def _decode_lora(chosen: Sequence[LoraChoice] | None) -> tuple[AdapterChoice, ...] | None:
-    """None where the name of the model says it; an empty list is none at all."""
-    return None if chosen is None else tuple(AdapterChoice(one.id, one.scale) for one in chosen)
 
 
 def choose_priority(wanted: int | None, tier: str | None, caller: Caller) -> int:
@@ -217,7 +221,7 @@ def _decode_parts(message: ChatMessage) -> tuple[str, ...]:
     return tuple(part.words or "" for part in parts) if len(parts) > 1 else ()
 
 
-def _decode_prediction(wanted: Prediction | None) -> str | None:
+def decode_prediction(wanted: Prediction | None) -> str | None:
     if wanted is None:
         return None
     return "".join(part.words or "" for part in wanted.content) or None

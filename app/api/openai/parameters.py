@@ -33,6 +33,11 @@ NO_EFFECT_IN_RESPONSES: Mapping[str, str] = {
 
 REFUSED_IN_RESPONSES: Mapping[str, str] = {
     "context_management": "Nothing is compacted; send 'truncation': 'auto'.",
+    "logprobs": "It is 'top_logprobs' here, or 'message.output_text.logprobs' in 'include'.",
+    "max_completion_tokens": "It is 'max_output_tokens' here.",
+    "max_tokens": "It is 'max_output_tokens' here.",
+    "messages": "They are 'input' here.",
     "moderation": "This service does not moderate.",
     "prompt": "No prompts are stored here; send 'instructions' and 'input'.",
+    "response_format": "It is 'text.format' here.",
 }

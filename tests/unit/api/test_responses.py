@@ -9,12 +9,26 @@ from typing import Any
 import pytest
 
 from app.api.openai.conversations.schemas import ChangeBody, ConversationBody, ItemsBody
-from app.api.openai.parameters import NO_EFFECT_IN_RESPONSES, REFUSED_IN_RESPONSES
+from app.api.openai.parameters import (
+    NO_EFFECT,
+    NO_EFFECT_IN_RESPONSES,
+    REFUSED_IN_RESPONSES,
+)
 from app.api.openai.responses.decode import decode_response
 from app.api.openai.responses.schemas import FREE_TOOLS, ResponseBody, ResponseOnly
+from app.api.openai.schemas.chat import ChatBody
 from app.core.errors import BadRequest, UnsupportedParameter
 from app.core.messages import Message, ToolCall
-from app.core.requests import Caller, ChatPrompt, JsonObject, JsonSchema
+from app.core.requests import (
+    AdapterChoice,
+    Caller,
+    ChatPrompt,
+    Choice,
+    Grammar,
+    JsonObject,
+    JsonSchema,
+    Regex,
+)
 from app.services.responses.messages import cut_oldest, read_messages
 from app.services.responses.service import Ask
 from tests.unit.api.served import MODEL, serve
@@ -186,6 +200,46 @@ def test_what_cannot_go_together() -> None:
         with pytest.raises(BadRequest) as caught:
             decode(**fields)
         assert caught.value.param in fields
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "attribute", "expected"),
+    [
+        ("ignore_eos", True, "ignore_eos", True),
+        ("min_tokens", 3, "min_tokens", 3),
+        ("stop_token_ids", [5], "stop_token_ids", (5,)),
+        ("lora", [{"id": "sql", "scale": 0.5}], "lora", (AdapterChoice("sql", 0.5),)),
+        ("lora", [], "lora", ()),
+        ("speculation", "ngram", "speculation", "ngram"),
+        ("priority", "batch", "priority", 100),
+        ("prediction", {"type": "content", "content": "Hello"}, "prediction", "Hello"),
+        ("grammar", 'start: "a"', "constraint", Grammar('start: "a"', "lark", "grammar")),
+        ("guided_regex", "[0-9]+", "constraint", Regex("[0-9]+", "guided_regex")),
+        ("guided_choice", ["a"], "constraint", Choice(("a",), "guided_choice")),
+        ("json_schema", {}, "constraint", JsonSchema({}, "json_schema")),
+        (
+            *("structured_outputs", {"choice": ["a"]}, "constraint"),
+            Choice(("a",), "structured_outputs.choice"),
+        ),
+    ],
+)
+def test_what_chats_take_beyond_sampling(
+    name: str, value: object, attribute: str, expected: object
+) -> None:
+    assert getattr(decode(**{name: value}).request, attribute) == expected
+    assert ignored(**{name: value}) == ()
+
+
+def test_no_parameter_of_chats_is_ignored() -> None:
+    """What only has another name here is refused, and the name told."""
+    chats = {*ChatBody.model_fields, *NO_EFFECT}
+    unknown = chats - set(ResponseBody.model_fields) - set(REFUSED_IN_RESPONSES)
+    assert unknown == {"modalities", "verbosity"}
+    text = {"format": {"type": "json_object"}}
+    with pytest.raises(BadRequest, match=re.escape("'text.format' and 'grammar' exclude")):
+        decode(text=text, grammar='start: "a"')
+    with pytest.raises(BadRequest, match="'n'"):
+        decode(n=2)
 
 
 async def test_null_is_absent(tmp_path: Path) -> None:

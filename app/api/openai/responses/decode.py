@@ -3,16 +3,15 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.api.openai.decode import choose_priority, name_tier
+from app.api.openai.constraints import decode_constraint
+from app.api.openai.decode import choose_priority, decode_prediction, make_request, name_tier
 from app.api.openai.parameters import REFUSED_IN_RESPONSES
 from app.api.openai.responses.items import decode_input
 from app.api.openai.responses.schemas import ENCRYPTED, LOGPROBS, Format, ResponseBody
 from app.api.openai.responses.tools import Offered, decode_tools
 from app.api.openai.tools import decode_tool_choice
 from app.api.openai.validate import validate
-from app.api.sampling import decode_sampling
 from app.api.schema import find_unknown
-from app.core.ids import digest_of
 from app.core.requests import (
     Caller,
     ChatPrompt,
@@ -64,8 +63,6 @@ def decode_response(body: dict[str, Any], caller: Caller) -> Decoded:
 
 
 def _make_request(wire: ResponseBody, offered: Offered, caller: Caller) -> GenerationRequest:
-    if wire.end_user:
-        caller = replace(caller, end_user=digest_of(wire.end_user))
     is_mute = wire.tool_choice is not None and wire.tool_choice.type == "none"
     names = {tool.name for tool in offered.tools}
     choice = decode_tool_choice(wire.tool_choice, names, is_parallel=wire.parallel_tool_calls)
@@ -79,23 +76,19 @@ def _make_request(wire: ResponseBody, offered: Offered, caller: Caller) -> Gener
         template_kwargs=wire.chat_template_kwargs or {},
     )
     wants_logprobs = wire.top_logprobs is not None or LOGPROBS in (wire.include or [])
-    return GenerationRequest(
-        model=wire.model,
+    return replace(
+        make_request(wire, caller),
         prompts=(prompt,),
-        caller=caller,
-        sampling=decode_sampling(wire),
         max_tokens=wire.max_output_tokens,
         thought_tokens=wire.budget,
-        stop=tuple(wire.stop or ()),
         logprobs=(wire.top_logprobs or 0) if wants_logprobs else None,
-        constraint=_decode_format(wire.text.format) if wire.text and wire.text.format else None,
-        priority=choose_priority(wire.priority, wire.service_tier, caller),
-        speculation=wire.speculation,
+        constraint=decode_constraint(wire, _decode_format(wire.text and wire.text.format)),
+        prediction=decode_prediction(wire.prediction),
     )
 
 
-def _decode_format(wanted: Format) -> Constraint | None:
-    if wanted.type == "text":
+def _decode_format(wanted: Format | None) -> Constraint | None:
+    if wanted is None or wanted.type == "text":
         return None
     if wanted.schema_ is not None:
         return JsonSchema(wanted.schema_, "text.format.schema", strict=bool(wanted.strict))

@@ -4,13 +4,13 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from app.api.openai.schemas.base import Priority, ServiceTier
+from app.api.openai.schemas.base import EngineFields
+from app.api.openai.schemas.chat import Prediction
+from app.api.openai.schemas.constraints import ConstraintFields
 from app.api.openai.schemas.metadata import Metadata
 from app.api.openai.schemas.reasoning import Reasoning, ReasoningFields
 from app.api.openai.schemas.tools import MAX_TOOLS, AnyToolChoice, FunctionName
-from app.api.sampling import SamplingFields, Stops
 from app.api.schema import Body, Part
-from app.core.options import DraftMethod
 
 MAX_INPUTS = 16_384
 MAX_INCLUDES = 32
@@ -146,17 +146,15 @@ class ResponseOnly(Body):
     prompt_cache_retention: str | None = None
 
 
-class ResponseBody(ResponseOnly, ReasoningFields, SamplingFields):
-    """`input` is looked at item by item: see `items`."""
+class ResponseBody(ResponseOnly, ReasoningFields, ConstraintFields, EngineFields):
+    """`input` is looked at item by item: see `items`. There is one answer, so `n` is 1."""
 
-    model: Annotated[str, Field(min_length=1, max_length=512)]
     input: str | Annotated[list[Any], Field(max_length=MAX_INPUTS)] | None = None
     instructions: str | None = None
     conversation: Annotated[Conversation, BeforeValidator(_as_conversation)] | None = None
     previous_response_id: Identifier | None = None
     store: bool | None = None
     background: bool | None = None
-    stream: bool | None = None
     stream_options: StreamOptions | None = None
     tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
     tool_choice: Annotated[AnyToolChoice, BeforeValidator(_nest_custom)] | None = None
@@ -164,17 +162,14 @@ class ResponseBody(ResponseOnly, ReasoningFields, SamplingFields):
     text: Text | None = None
     reasoning: ResponseReasoning | None = None  # pyright: ignore[reportIncompatibleVariableOverride]  # a body is only read
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    n: Annotated[int, Field(ge=1, le=1)] | None = None
+    prediction: Prediction | None = None
     truncation: Literal["auto", "disabled"] | None = None
     metadata: Metadata | None = None
     include: Includes | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    stop: Stops | None = None
     chat_template_kwargs: dict[str, Any] | None = None
-    speculation: DraftMethod | None = None
-    priority: Priority | None = None
-    service_tier: ServiceTier | None = None
     safety_identifier: str | None = None
-    user: str | None = None
 
     @property
     def end_user(self) -> str | None:

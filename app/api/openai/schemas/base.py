@@ -51,18 +51,15 @@ class LoraChoice(Part):
 LoraChoices = Annotated[list[LoraChoice], Field(max_length=MAX_ADAPTERS, fail_fast=True)]
 
 
-class GenerationFields(SamplingFields):
-    """What both generating routes take."""
+class EngineFields(SamplingFields):
+    """What every generating route takes, responses among them."""
 
     model: Annotated[str, Field(min_length=1, max_length=512)]
-    max_tokens: Annotated[int, Field(ge=-1)] | None = None
     min_tokens: Count | None = None
     stop: Stops | None = None
     stop_token_ids: StopTokens | None = None
     ignore_eos: bool | None = None
-    n: Annotated[int, Field(ge=1)] | None = None
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
     user: str | None = None
     priority: Priority | None = None
     service_tier: ServiceTier | None = None
@@ -73,3 +70,11 @@ class GenerationFields(SamplingFields):
     def end_user(self) -> str | None:
         """Whom the caller asks for."""
         return self.user
+
+
+class GenerationFields(EngineFields):
+    """What both routes of completions take."""
+
+    max_tokens: Annotated[int, Field(ge=-1)] | None = None
+    n: Annotated[int, Field(ge=1)] | None = None
+    stream_options: StreamOptions | None = None

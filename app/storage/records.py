@@ -1,6 +1,6 @@
 """What is stored, as the services see it. Times are Unix seconds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -75,7 +75,9 @@ class Response:
 
     `tail`: the last item that it answers to, None for nothing. `reason`: why it is incomplete.
     `echo`: what it says of its request, as the API wrote it. `last_event`: the number of the last
-    event of its stream. `is_stored`: it can be found again.
+    event of its stream. `is_stored`: it can be found again. `pieces`: of each item of its output
+    the number of the first event about it, then how many characters each piece of its text had;
+    kept of those in the background, and there only where it was read from the store.
     """
 
     id: str
@@ -94,6 +96,7 @@ class Response:
     last_event: int = 0
     usage: Usage | None = None
     timings: Timings = field(default_factory=Timings)
+    pieces: Mapping[str, Sequence[int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ _COLUMNS = (
     ResponseRow.last_event,
     ResponseRow.usage,
     ResponseRow.timings,
+    ResponseRow.pieces,
 )
 
 
@@ -45,13 +46,14 @@ _CHANGING = ("status", "reason", "error", "completed_at", "last_event", "usage",
 @dataclass(slots=True)
 class Progress:
     """What a running response has to write. `added` items come behind `end`, the last that was
-    there before; `changed` ones have grown."""
+    there before; `changed` ones have grown. `pieces` as in Response."""
 
     owner: str
     response: Response
     end: str | None
     added: list[Item] = field(default_factory=list[Item])
     changed: list[Item] = field(default_factory=list[Item])
+    pieces: Mapping[str, Sequence[int]] | None = None
 
 
 class ResponseStore:
@@ -79,7 +81,10 @@ class ResponseStore:
         async with self._database.reading() as connection:
             found = await _find(connection, owner, identifier, param="previous_response_id")
             if found.status in RUNNING:
-                raise missing("finished response", identifier, param="previous_response_id")
+                raise BadRequest(
+                    f"The response '{identifier[:80]}' has not ended yet.",
+                    param="previous_response_id",
+                )
             outputs = await _list(connection, identifier, is_output=True)
             return outputs[-1].item.id if outputs else found.tail
 
@@ -245,7 +250,7 @@ async def _save(connection: AsyncConnection, progress: Progress) -> bool:
     changed = (
         update(ResponseRow)
         .where(ResponseRow.id == response.id)
-        .values({name: said[name] for name in _CHANGING})
+        .values({name: said[name] for name in _CHANGING} | {"pieces": progress.pieces})
     )
     is_cancelled = await connection.scalar(changed.returning(ResponseRow.is_cancelled))
     if is_cancelled is None:
@@ -338,4 +343,5 @@ def _decode(row: AnyRow) -> Response:
         last_event=row.last_event,
         usage=Usage(**row.usage) if row.usage else None,
         timings=Timings(**cast("dict[str, float | None]", row.timings or {})),
+        pieces=row.pieces,
     )

@@ -74,7 +74,8 @@ class ItemRow(Base):
 
 
 class ResponseRow(Base):
-    """`echo`: what the response says of its request. `worker`: the process that runs it."""
+    """`echo`: what the response says of its request. `worker`: the process that runs it.
+    `pieces`: how its stream was numbered, see `records.Response`."""
 
     __tablename__ = "responses"
     __table_args__ = (
@@ -103,6 +104,7 @@ class ResponseRow(Base):
     usage: Mapped[dict[str, Any] | None]
     timings: Mapped[dict[str, Any] | None]
     echo: Mapped[dict[str, Any]]
+    pieces: Mapped[dict[str, Any] | None]
 
 
 class CompletionRow(Base):

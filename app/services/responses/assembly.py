@@ -1,7 +1,7 @@
 """From the events of an answer to the items of a response."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -141,7 +141,7 @@ class Assembly:
         made: list[ResponseEvent] = []
         if isinstance(item, CallItem) and item.is_custom:
             made.append(Added(draft.index, draft.opened, item.arguments))
-        return [*made, *_closing(draft.index, item)]
+        return [*made, *close_item(draft.index, item)]
 
     def _go_on(self, kind: type[Item], make: Callable[[], Item]) -> list[ResponseEvent]:
         """Have an item of this kind open."""
@@ -151,7 +151,7 @@ class Assembly:
 
     def _open(self, item: Item) -> list[ResponseEvent]:
         self.draft = Draft(len(self.closed), item)
-        return _opening(self.draft.index, item)
+        return open_item(self.draft.index, item)
 
     def _add(self, text: str, logprobs: tuple[TokenLogprob, ...] = ()) -> list[ResponseEvent]:
         draft = self.draft
@@ -184,27 +184,6 @@ class Assembly:
         )
 
 
-def replay(items: Sequence[Item]) -> list[ResponseEvent]:
-    """The events of items that are whole, each with its text in one piece."""
-    made: list[ResponseEvent] = []
-    for index, item in enumerate(items):
-        match item:
-            case MessageItem():
-                opened, text = replace(item, parts=(ContentPart(""),)), item.text
-            case ThoughtItem():
-                opened, text = replace(item, text=""), item.text
-            case CallItem():
-                opened, text = replace(item, arguments=""), item.arguments
-            case _:
-                continue
-        opened = replace(opened, status="in_progress")
-        made += _opening(index, opened)
-        if text:
-            made.append(Added(index, opened, text))
-        made += _closing(index, item)
-    return made
-
-
 def read_input(arguments: str) -> str:
     """The text that a custom tool is given."""
     try:
@@ -214,12 +193,14 @@ def read_input(arguments: str) -> str:
         return arguments
 
 
-def _opening(index: int, item: Item) -> list[ResponseEvent]:
+def open_item(index: int, item: Item) -> list[ResponseEvent]:
+    """The events before its text; `item` is empty."""
     opened: list[ResponseEvent] = [ItemOpened(index, item)]
     return opened if isinstance(item, CallItem) else [*opened, PartOpened(index, item)]
 
 
-def _closing(index: int, item: Item) -> list[ResponseEvent]:
+def close_item(index: int, item: Item) -> list[ResponseEvent]:
+    """The events behind its text; `item` is whole."""
     filled: list[ResponseEvent] = [Filled(index, item)]
     if not isinstance(item, CallItem):
         filled.append(PartClosed(index, item))

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from dataclasses import replace
 from typing import Literal, Protocol
 
@@ -12,7 +12,14 @@ from app.core.errors import CorralError, InternalError
 from app.core.events import Event, Failed, Finished
 from app.core.items import Item, ItemStatus, ResponseStatus, size_of
 from app.services.responses.assembly import Assembly
-from app.services.responses.events import Announced, Ended, ItemClosed, ResponseEvent
+from app.services.responses.events import (
+    Added,
+    Announced,
+    Ended,
+    ItemClosed,
+    ItemOpened,
+    ResponseEvent,
+)
 from app.services.running import Generation
 from app.storage.records import Response, ResponseError, Timings
 from app.storage.responses import INTERRUPTED, Progress
@@ -36,8 +43,8 @@ class Keeps(Protocol):
 
 
 class Run:
-    """`journal` None: nothing is kept. Whoever made it calls `begin` with the generation, or what
-    starts it; it ends by itself, or by `stop`."""
+    """`journal` None: nothing is kept. Whoever made it calls `begin` with what starts the
+    generation; it ends by itself, or by `stop`."""
 
     def __init__(
         self, owner: str, response: Response, assembly: Assembly, journal: Keeps | None
@@ -50,6 +57,7 @@ class Run:
         self._journal = journal
         self._log: list[ResponseEvent] = []
         self._news = asyncio.Event()
+        self._pieces: dict[str, list[int]] = {}
         self._written: dict[str, tuple[ItemStatus, int]] = {}
         self._end_written = response.tail
         self._stopping: Stop | None = None
@@ -64,12 +72,21 @@ class Run:
     def output(self) -> tuple[Item, ...]:
         return self._assembly.output
 
-    def begin(self, source: Generation | Callable[[], Awaitable[Generation]]) -> None:
-        if isinstance(source, Generation):
-            self.generation = source
-        else:
-            self._starting = asyncio.ensure_future(source())
+    @property
+    def has_begun(self) -> bool:
+        """Whether the engine has its prompt, or never will."""
+        return self._starting is not None and self._starting.done()
+
+    def begin(self, source: Awaitable[Generation]) -> None:
+        self._starting = asyncio.ensure_future(source)
+        if self._starting.done():
+            self.generation = self._starting.result()
         self._task = asyncio.create_task(self._run())
+
+    async def wait_begun(self, seconds: float) -> None:
+        """Until it has begun, and at most so long."""
+        if self._starting is not None:
+            await asyncio.wait({self._starting}, timeout=seconds)
 
     def stop(self, how: Stop) -> None:
         """End it within one step of the engine; what was written stays."""
@@ -107,6 +124,8 @@ class Run:
     def progress(self) -> Progress:
         """What is not written yet."""
         made = Progress(self.owner, self.response, self._end_written)
+        if self.response.is_background:
+            made.pieces = {item: tuple(numbers) for item, numbers in self._pieces.items()}
         for item in self.output:
             known, now = self._written.get(item.id), _measure(item)
             if known is None:
@@ -155,6 +174,7 @@ class Run:
     async def _take(self, batch: Sequence[Event]) -> None:
         last = batch[-1]
         events = self._assembly.feed(batch)
+        self._count(events)
         if isinstance(last, Finished) and last.reason == "length":
             self.response = replace(self.response, reason="max_output_tokens")
         if any(isinstance(event, ItemClosed) for event in events):
@@ -169,6 +189,7 @@ class Run:
         error = self._error
         whole: ItemStatus = "completed" if status == "completed" else "incomplete"
         events = self._assembly.finish(whole)
+        self._count(events)
         self.response = replace(
             self.response,
             status=status,
@@ -208,6 +229,15 @@ class Run:
         if self._journal is None:
             return True
         return await self._journal.flush(self)
+
+    def _count(self, events: Sequence[ResponseEvent]) -> None:
+        """Notes the numbers that these events are going to have, before anything is written: who
+        asks later, or elsewhere, gets the same ones."""
+        for number, event in enumerate(events, len(self._log)):
+            if isinstance(event, ItemOpened):
+                self._pieces[event.item.id] = [number]
+            elif isinstance(event, Added):
+                self._pieces[event.item.id].append(len(event.text))
 
     def _tell(self, events: Sequence[ResponseEvent]) -> None:
         self._log += events

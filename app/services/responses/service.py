@@ -3,26 +3,29 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 from app.core.errors import (
-    BadRequest,
     ContextLengthExceeded,
     CorralError,
+    ModelNotFound,
     StoredNotFound,
     StoreUnavailable,
 )
 from app.core.ids import make_id
 from app.core.items import RUNNING, Item
-from app.core.requests import ChatPrompt, GenerationRequest
+from app.core.requests import ChatPrompt
 from app.services.generation import GenerationService
 from app.services.ports import ModelPool, WorkGate
-from app.services.responses.assembly import Assembly, ToolName, replay
-from app.services.responses.events import Announced, Ended, ResponseEvent
+from app.services.responses.ask import Ask
+from app.services.responses.assembly import Assembly
+from app.services.responses.events import Ended
+from app.services.responses.histories import Histories
 from app.services.responses.journal import Journal
-from app.services.responses.messages import cut_oldest, read_messages
+from app.services.responses.messages import cut_oldest
+from app.services.responses.retell import retell
 from app.services.responses.run import Numbered, Run
 from app.services.running import Generation
 from app.services.texts import TextService
@@ -36,45 +39,6 @@ LINGER = 300.0
 _MOST_LOGS = 256
 _MOST_CUTS = 8
 _POLL = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """An item that is stored already stands here."""
-
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """In a conversation: behind the item `after`, at its very beginning, or (None) at its head."""
-
-    conversation: str
-    after: str | None = None
-    is_first: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What is asked for. `request` has one chat prompt whose messages are put in here.
-
-    `echo`: what the response says of its request. `is_stored` None: where anything is.
-    `cuts_history`: what does not fit is left out, oldest turns first. `names`: tools that are not
-    called what the model knows them by.
-    """
-
-    request: GenerationRequest
-    items: tuple[Item | Reference, ...]
-    echo: Mapping[str, object]
-    instructions: str | None = None
-    place: Place | None = None
-    previous_id: str | None = None
-    is_stored: bool | None = None
-    is_background: bool = False
-    cuts_history: bool = False
-    has_summaries: bool = False
-    hides_thoughts: bool = False
-    names: Mapping[str, ToolName] = field(default_factory=dict[str, ToolName])
 
 
 class ResponseService:
@@ -101,7 +65,7 @@ class ResponseService:
         self._has_store = not store.is_off
         self._gate = gate
         self._worker = store.worker
-        self._max_messages = max_messages
+        self._histories = Histories(store.responses, max_messages)
         self._journal = Journal(store.responses)
         self._runs: dict[str, Run] = {}
         self._watchers: set[asyncio.Task[None]] = set()
@@ -120,11 +84,12 @@ class ResponseService:
         await asyncio.gather(*self._watchers, return_exceptions=True)
         await self._journal.close()
 
-    async def create(self, owner: str, ask: Ask) -> Run:
+    async def create(self, owner: str, ask: Ask, *, grace: float | None = None) -> Run:
         """A response that runs, or in the background will.
 
         Raises every refusal there is; of those of the engine none in the background, where they
-        are the end of the response.
+        are the end of the response. `grace`: seconds that a model which must be loaded is waited
+        for; what is refused after that is the end of the response too. None: as long as it takes.
         """
         info = self._pool.find(ask.request.model)
         needs_store = bool(ask.place or ask.previous_id or ask.is_background)
@@ -132,10 +97,10 @@ class ResponseService:
             ask = replace(ask, is_stored=self._has_store or needs_store)
         if ask.is_stored:
             self._store.check()
-        after, history = await self._find_history(owner, ask)
-        added = await self._resolve(owner, ask.items)
+        after, history = await self._histories.find(owner, ask)
+        added = await self._histories.resolve(owner, ask.items)
         items = [*history, *added]
-        prompt = self._make_prompt(ask, items)
+        prompt = self._histories.make_prompt(ask, items)
         response = Response(
             id=make_id("resp_"),
             model=info.id,
@@ -148,21 +113,30 @@ class ResponseService:
             is_stored=bool(ask.is_stored),
             tail=after,
         )
-
-        async def begin() -> Generation:
-            return await self._begin(ask, prompt, items)
-
         if ask.is_background:
             response = await self._keep(owner, ask, response, added, after)
-            return self._run(owner, ask, response, begin)
-        generation = await begin()
+            return self._run(owner, ask, response, self._begin(ask, prompt, items))
+        starting = asyncio.create_task(self._admit(ask, prompt, items))
         try:
-            await generation.wait_admitted(HEAD_GRACE)
+            await asyncio.wait({starting}, timeout=None if info.state == "hot" else grace)
+            if starting.done():
+                starting.result()
             response = await self._keep(owner, ask, response, added, after)
         except BaseException:
-            generation.close()
+            _abandon(starting)
             raise
-        return self._run(owner, ask, response, generation)
+        return self._run(owner, ask, response, starting)
+
+    def is_loading(self, run: Run) -> bool:
+        """Whether a response waits for its model to be loaded."""
+        try:
+            return not run.has_begun and not self._generation.is_loaded(run.response.model)
+        except ModelNotFound:  # gone meanwhile, which ends the response
+            return False
+
+    def load_progress(self, run: Run) -> float | None:
+        """How far its model is loaded, 0 to 1, where that is known."""
+        return self._generation.load_progress(run.response.model)
 
     async def read(self, owner: str, identifier: str) -> tuple[Response, tuple[Item, ...]]:
         """A response and its output, as far as it is written. Raises StoredNotFound."""
@@ -176,8 +150,8 @@ class ResponseService:
     ) -> AsyncGenerator[list[Numbered]]:
         """The events behind number `after`, all of them without it. Raises StoredNotFound.
 
-        Where the log is gone, only the end is told to who has heard something already: it holds
-        the whole output.
+        Where the log is gone, and it did not run in the background, only the end is told to who
+        has heard something already: it holds the whole output.
         """
         run, start = self._find_run(owner, identifier), 0 if after is None else after + 1
         if run is not None and not run.is_over:
@@ -217,62 +191,20 @@ class ResponseService:
 
     async def count(self, owner: str, ask: Ask) -> int:
         """The tokens of the prompt that a response would be made from."""
-        _, history = await self._find_history(owner, ask)
-        items = [*history, *await self._resolve(owner, ask.items)]
-        request = replace(ask.request, prompts=(self._make_prompt(ask, items),))
+        _, history = await self._histories.find(owner, ask)
+        items = [*history, *await self._histories.resolve(owner, ask.items)]
+        request = replace(ask.request, prompts=(self._histories.make_prompt(ask, items),))
         return len((await self._texts.render(request)).tokens)
 
-    async def _find_history(self, owner: str, ask: Ask) -> tuple[str | None, list[Item]]:
-        """The item that the new ones come behind, and everything down to it."""
-        after = await self._find_place(owner, ask)
-        if after is None:
-            return None, []
-        stored = await self._store.history(owner, after)
-        return after, [row.item for row in stored]
-
-    async def _find_place(self, owner: str, ask: Ask) -> str | None:
-        if ask.place is not None:
-            found = await self._store.place(owner, ask.place.conversation, ask.place.after)
-            return None if ask.place.is_first else found
-        if ask.previous_id is None:
-            return None
-        run = self._find_run(owner, ask.previous_id)
-        if run is not None and not run.is_over:
-            raise BadRequest(
-                f"The response '{ask.previous_id}' has not ended yet.",
-                param="previous_response_id",
-            )
-        return await self._store.end(owner, ask.previous_id)
-
-    async def _resolve(self, owner: str, items: Sequence[Item | Reference]) -> list[Item]:
-        """References become copies of what they point to."""
-        wanted = [item.id for item in items if isinstance(item, Reference)]
-        known = await self._store.find_items(owner, wanted) if wanted else {}
-        resolved: list[Item] = []
-        for index, item in enumerate(items):
-            if not isinstance(item, Reference):
-                resolved.append(item)
-            elif item.id in known:
-                prefix = item.id.partition("_")[0] + "_"
-                resolved.append(replace(known[item.id], id=make_id(prefix)))
-            else:
-                raise BadRequest(f"There is no item '{item.id[:80]}'.", param=f"input[{index}].id")
-        return resolved
-
-    def _make_prompt(self, ask: Ask, items: Sequence[Item]) -> ChatPrompt:
-        messages = read_messages(ask.instructions, items)
-        if not messages:
-            raise BadRequest("There is nothing to answer: 'input' is empty.", param="input")
-        if len(messages) > self._max_messages:
-            raise BadRequest(
-                f"The conversation has {len(messages)} messages; at most {self._max_messages} are "
-                "taken.",
-                param="input",
-            )
-        prompt = ask.request.prompts[0]
-        if not isinstance(prompt, ChatPrompt):
-            raise TypeError("responses answer chats")
-        return replace(prompt, messages=messages)
+    async def _admit(self, ask: Ask, prompt: ChatPrompt, items: Sequence[Item]) -> Generation:
+        """A generation that left the queue, or has waited there for long enough."""
+        generation = await self._begin(ask, prompt, items)
+        try:
+            await generation.wait_admitted(HEAD_GRACE)
+        except BaseException:
+            generation.close()
+            raise
+        return generation
 
     async def _begin(self, ask: Ask, prompt: ChatPrompt, items: Sequence[Item]) -> Generation:
         """Submit the prompt; where that is wanted without the oldest turns that do not fit."""
@@ -286,7 +218,7 @@ class ResponseService:
                     raise ContextLengthExceeded(
                         n_prompt_tokens=error.n_prompt_tokens, n_ctx=error.n_ctx, param="input"
                     ) from None
-                items, prompt = shorter, self._make_prompt(ask, shorter)
+                items, prompt = shorter, self._histories.make_prompt(ask, shorter)
         return await self._generation.start(replace(ask.request, prompts=(prompt,)))
 
     async def _keep(
@@ -327,7 +259,7 @@ class ResponseService:
         owner: str,
         ask: Ask,
         response: Response,
-        source: Generation | Callable[[], Awaitable[Generation]],
+        source: Awaitable[Generation],
     ) -> Run:
         assembly = Assembly(
             ask.names,
@@ -372,20 +304,36 @@ class ResponseService:
         self, owner: str, response: Response, output: tuple[Item, ...], after: int | None
     ) -> AsyncGenerator[list[Numbered]]:
         """Of a response whose log is not here: another process has it, or it is long over."""
-        while response.status in RUNNING:
-            yield []
+        told = -1 if after is None else after
+        while True:
+            events = [event for event in retell(response, output) if event[0] > told]
+            if response.status not in RUNNING:
+                # who heard more than is kept hears the end too
+                last, end = events.pop() if events else (told + 1, Ended(response, output))
+                has_numbers = after is None or response.pieces is not None
+                yield [*(events if has_numbers else ()), (last, end)]
+                return
+            if response.pieces is not None:
+                yield events
+                told = events[-1][0] if events else told
+            else:
+                yield []
             await asyncio.sleep(_POLL)
             try:
                 response, output = await self._store.read(owner, response.id)
             except (StoredNotFound, StoreUnavailable):
                 return
-        events: list[ResponseEvent] = []
-        if after is None:
-            begun = replace(response, status="in_progress", completed_at=None, usage=None)
-            events += [Announced("created", begun), Announced("in_progress", begun)]
-            events += replay(output)
-        last = max(response.last_event, len(events), 0 if after is None else after + 1)
-        yield [*enumerate(events), (last, Ended(response, output))]
+
+
+def _abandon(starting: asyncio.Task[Generation]) -> None:
+    """Nobody wants what it starts any more."""
+
+    def drop(task: asyncio.Task[Generation]) -> None:
+        if not task.cancelled() and task.exception() is None:
+            task.result().close()
+
+    starting.cancel()
+    starting.add_done_callback(drop)
 
 
 def _is_all_there(run: Run, output: Sequence[Item]) -> bool:

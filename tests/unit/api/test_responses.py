@@ -29,8 +29,8 @@ from app.core.requests import (
     JsonSchema,
     Regex,
 )
+from app.services.responses.ask import Ask
 from app.services.responses.messages import cut_oldest, read_messages
-from app.services.responses.service import Ask
 from tests.unit.api.served import MODEL, serve
 from tests.unit.storage.samples import answer, call, message, result, thought
 

@@ -37,7 +37,7 @@ async def begin(store: ResponseStore, journal: Journal, items: Sequence[Item] = 
     made = response(status="queued", is_background=True)
     begun = await store.create(ME, made, items, after=None, worker=None)
     run = make_run(begun, journal)
-    run.begin(fail)
+    run.begin(fail())
     return run
 
 

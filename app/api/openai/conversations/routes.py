@@ -22,7 +22,7 @@ from app.api.origins import OriginGuard
 from app.api.schema import Body, find_unknown
 from app.core.errors import BadRequest
 from app.core.items import Item
-from app.services.responses.service import Reference
+from app.services.responses.ask import Reference
 from app.services.threads import run_in_thread
 from app.storage.conversations import ConversationStore
 

@@ -14,7 +14,7 @@ from app.api.openai.validate import validate
 from app.core.errors import BadRequest, StoredNotFound
 from app.core.ids import make_id
 from app.core.items import Item
-from app.services.responses.service import Reference
+from app.services.responses.ask import Reference
 from app.storage.conversations import ConversationStore
 from app.storage.records import Conversation, StoredItem
 

@@ -20,7 +20,7 @@ from app.core.requests import (
     JsonObject,
     JsonSchema,
 )
-from app.services.responses.service import Ask, Place
+from app.services.responses.ask import Ask, Place
 
 
 @dataclass(frozen=True, slots=True)

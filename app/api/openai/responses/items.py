@@ -32,7 +32,7 @@ from app.core.items import (
     ResultItem,
     ThoughtItem,
 )
-from app.services.responses.service import Reference
+from app.services.responses.ask import Reference
 
 _SEAL = "corral-1:"
 _MAX_THOUGHTS = 16 * 1024**2

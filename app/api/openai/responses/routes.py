@@ -12,6 +12,7 @@ from starlette.routing import Route
 from app.api.body import decode_body
 from app.api.context import RequestContext, context_of
 from app.api.disconnect import ClientGone, run_while_connected
+from app.api.generating import LOAD_GRACE, TELL_SECONDS
 from app.api.openai.owners import owner_of
 from app.api.openai.paging import encode_list, read_page
 from app.api.openai.responses.decode import Decoded, decode_response
@@ -19,7 +20,7 @@ from app.api.openai.responses.encode import encode_events, encode_response
 from app.api.openai.responses.items import encode_item
 from app.api.openai.responses.schemas import ENCRYPTED
 from app.api.origins import OriginGuard
-from app.api.sse import EventStreamResponse
+from app.api.sse import EventStreamResponse, encode_loading
 from app.core.errors import BadRequest
 from app.services.responses.run import Numbered, Run
 from app.services.responses.service import ResponseService
@@ -52,7 +53,9 @@ class ResponseRoutes:
         context = context_of(request)
         decoded = await self._decode(request)
         owner = owner_of(request)
-        making = self.responses.create(owner, decoded.ask)
+        # a stream tells how far the load is; who waits for a whole answer hears nothing before it
+        grace = LOAD_GRACE if decoded.is_stream else None
+        making = self.responses.create(owner, decoded.ask, grace=grace)
         # what runs in the background is there even when its caller has left
         is_free = decoded.ask.is_background
         run = await making if is_free else await run_while_connected(request, making)
@@ -129,8 +132,13 @@ class ResponseRoutes:
             async for batch in events:
                 if data := encode_events(batch, has_seal=has_seal):
                     yield data
+                while run is not None and self.responses.is_loading(run):
+                    yield encode_loading(self.responses.load_progress(run))
+                    await run.wait_begun(TELL_SECONDS)
 
         def close() -> None:
+            if run is not None and run.generation is not None:
+                context.record = run.generation.record
             if run is None or run.response.is_background:
                 return
             run.stop("cancelled")

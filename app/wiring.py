@@ -46,6 +46,7 @@ from app.services.storage import StorageService
 from app.services.texts import TextService
 from app.services.uploads import UploadService
 from app.storage.address import read_address
+from app.storage.meter import Meter
 from app.storage.retention import Limits
 from app.storage.store import Store, make_store
 from app.telemetry.journal import Journal
@@ -110,7 +111,8 @@ def build_service(
     generation = GenerationService(pool, metrics, queue_timeout=settings.queue_timeout)
     gate, journal = DrainGate(), Journal()
     status = StatusService(pool, lambda: metrics.first_tokens, library.devices)
-    store = _make_store(settings)
+    store = _make_store(settings, metrics.store)
+    metrics.store.watch(lambda: store.reason is not None)
     texts = TextService(pool)
     responses = ResponseService(
         generation, pool, store, texts, gate=gate, max_messages=settings.max_messages
@@ -215,7 +217,7 @@ def _make_pulls(settings: Settings, pool: ModelPool, reloader: Reloader) -> Pull
     return service
 
 
-def _make_store(settings: Settings) -> Store:
+def _make_store(settings: Settings, meter: Meter) -> Store:
     url = settings.database_url
     address = read_address(url.get_secret_value() if url else None, settings.models_dir)
     limits = Limits(
@@ -223,7 +225,7 @@ def _make_store(settings: Settings) -> Store:
         response_age=settings.response_retention,
         size=settings.database_bytes,
     )
-    return make_store(address, limits)
+    return make_store(address, limits, meter)
 
 
 def _choose_device(settings: Settings) -> str:

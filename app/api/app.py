@@ -31,7 +31,6 @@ from app.api.openai.routes import OpenAIRoutes
 from app.api.openai.stored_completions import CompletionRoutes
 from app.api.openai.text_routes import TextRoutes
 from app.api.ops import FrontPage, OpsRoutes
-from app.api.origins import OriginGuard
 from app.api.rerank.routes import RerankRoutes
 from app.config.effective import EffectiveSetting
 from app.core.errors import CorralError
@@ -98,9 +97,6 @@ class ApiSettings(Protocol):
     @property
     def sse_ping_interval(self) -> float: ...
 
-    @property
-    def is_local(self) -> bool: ...
-
 
 def create_api(
     *,
@@ -150,7 +146,6 @@ def create_api(
         fingerprint=fingerprint,
         ping_interval=settings.sse_ping_interval,
     )
-    guard = OriginGuard(keys.is_open, settings.is_local, settings.cors_origins)
     limits = Limits(max_n=settings.max_n, max_messages=settings.max_messages)
     openai = [
         *OpenAIRoutes(
@@ -170,17 +165,14 @@ def create_api(
     kept = [
         *ResponseRoutes(
             responses=responses,
-            guard=guard,
             max_json_depth=settings.max_json_depth,
             ping_interval=settings.sse_ping_interval,
             note_delete=store.note_delete,
         ).routes(),
         *ConversationRoutes(
-            store.conversations, guard, settings.max_json_depth, store.note_delete
+            store.conversations, settings.max_json_depth, store.note_delete
         ).routes(),
-        *CompletionRoutes(
-            store.completions, guard, settings.max_json_depth, store.note_delete
-        ).routes(),
+        *CompletionRoutes(store.completions, settings.max_json_depth, store.note_delete).routes(),
     ]
     ollama = [
         *OllamaRoutes(

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 from urllib.parse import urlsplit
 
-_LOCAL = (".localhost", ".local", ".internal")
+_LOCAL = (".localhost", ".local", ".internal", ".home.arpa", ".lan", ".svc")
 
 
 def is_ours(host: str, origins: Iterable[str]) -> bool:
@@ -22,14 +22,6 @@ def is_ours(host: str, origins: Iterable[str]) -> bool:
     if "." not in name or name.endswith(_LOCAL) or _is_address(name) or name == _own_name():
         return True
     return any(is_same_origin(origin, host) for origin in origins)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a `Host` header names this machine in a way that never leaves it."""
-    name = _name_in(host)
-    if name is None:
-        return False
-    return name == "localhost" or (_is_address(name) and ipaddress.ip_address(name).is_loopback)
 
 
 def is_same_origin(origin: str, host: str) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from app.core.errors import StoreUnavailable
 from app.storage.address import Address
 from app.storage.failures import describe, is_outage, unavailable
+from app.storage.meter import Meter, NoMeter
 from app.storage.migrate import migrate
 
 _WRITES = "writes"
@@ -30,8 +32,9 @@ class Database:
     which `suspected` tells and `last_failure` says what happened.
     """
 
-    def __init__(self, address: Address | None) -> None:
+    def __init__(self, address: Address | None, meter: Meter | None = None) -> None:
         """`address` None: there is none, by the operator's wish."""
+        self.meter = meter or NoMeter()
         self.address = address
         self.reason: str | None = "it is not open yet"
         self.last_failure = self.reason
@@ -107,19 +110,34 @@ class Database:
     async def _transaction(
         self, patience: float, *, is_writing: bool
     ) -> AsyncGenerator[AsyncConnection]:
-        self.check()
-        if self._engine is None:
-            raise unavailable("it is closed")
-        engine = self._writer(self._engine) if is_writing else self._engine
+        self._find_address()
+        start, result = time.monotonic(), "abandoned"
         try:
+            engine = self._find_engine()
+            engine = self._writer(engine) if is_writing else engine
             async with asyncio.timeout(patience), engine.begin() as connection:
                 yield connection
+            result = "ok"
+        except StoreUnavailable:
+            result = "unavailable"
+            raise
         except Exception as error:
+            result = "refused"
             if not is_outage(error):
                 raise
+            result = "unavailable"
             self.last_failure = describe(error)
             self.suspected.set()
             raise unavailable(self.last_failure) from error
+        finally:
+            kind = "write" if is_writing else "read"
+            self.meter.observe_transaction(kind, result, time.monotonic() - start)
+
+    def _find_engine(self) -> AsyncEngine:
+        self.check()
+        if self._engine is None:
+            raise unavailable("it is closed")
+        return self._engine
 
     def _find_address(self) -> Address:
         if self.address is None:

@@ -127,6 +127,7 @@ class Retention:
         everything = union_all(_conversations(), _responses(), _completions()).subquery()
         async with self._database.reading(_PATIENCE) as connection:
             total = (await connection.scalar(select(func.sum(everything.c.size)))) or 0
+            self._database.meter.note_size(total)
             excess = total - self._limits.size
             if excess <= 0:
                 return []
@@ -146,14 +147,19 @@ class Retention:
         while left:
             if left[0].kind == "conversation" and left[0].size > _SLICE:
                 await self._empty(left[0])
+            gone: list[str] = []
             async with self._database.writing() as connection:
                 room = _SLICE
                 while left and room > 0:
                     old = left.pop(0)
                     room -= old.size
-                    removed += await _delete(connection, old)
+                    if await _delete(connection, old):
+                        gone.append(old.kind)
                     if left and left[0].size > room:
                         break
+            for kind in gone:
+                self._database.meter.count_deleted(kind)
+            removed += len(gone)
         return removed
 
     async def _empty(self, old: _Old) -> None:

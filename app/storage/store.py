@@ -7,6 +7,7 @@ from app.storage.completions import CompletionStore
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 from app.storage.keeper import Keeper
+from app.storage.meter import Meter
 from app.storage.responses import ResponseStore
 from app.storage.retention import Limits, Retention
 from app.storage.workers import make_workers
@@ -45,9 +46,9 @@ class Store:
         await self.keeper.close()
 
 
-def make_store(address: Address | None, limits: Limits) -> Store:
+def make_store(address: Address | None, limits: Limits, meter: Meter | None = None) -> Store:
     """`address` None: nothing is kept. Nothing is opened before `start`."""
-    database = Database(address)
+    database = Database(address, meter)
     workers = make_workers(database)
     responses = ResponseStore(database)
     return Store(

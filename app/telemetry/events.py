@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from prometheus_client import Counter, Histogram, Metric
+from prometheus_client import Counter, Gauge, Histogram, Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
@@ -21,8 +21,8 @@ class EventCollector(Collector):
 
     def __init__(
         self,
-        own: Sequence[Counter | Histogram],
-        aliases: Mapping[Counter | Histogram, str] | None = None,
+        own: Sequence[Counter | Histogram | Gauge],
+        aliases: Mapping[Counter | Histogram | Gauge, str] | None = None,
         requests: Counter | None = None,
     ) -> None:
         self._own = own

@@ -5,12 +5,13 @@ pool are read from their published snapshots at scrape time, so a scrape never w
 thread. docs/metrics.md explains every family.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 from app.core.records import GenerationRecord
 from app.telemetry.events import EventCollector
 from app.telemetry.snapshots import OWN_LABELS, Memory, SnapshotCollector, States, Stats
+from app.telemetry.store import StoreMetrics
 
 # Every bucket is a line for each child and each alias, and so a part of what a scrape costs.
 LATENCY_BUCKETS = (
@@ -36,6 +37,7 @@ class Metrics:
     ) -> None:
         self.first_tokens = (0, 0.0)
         """How many answers have begun, and the seconds of all together until they did."""
+        self.store = StoreMetrics()
         self._make_request_families()
         self._make_service_families()
         self._snapshots = SnapshotCollector(has_aliases=has_aliases)
@@ -134,8 +136,9 @@ class Metrics:
                 self._http,
                 self._http_duration,
             ),
+            *self.store.families,
         )
-        aliases: dict[Counter | Histogram, str] = {
+        aliases: dict[Counter | Histogram | Gauge, str] = {
             self._duration: "vllm:e2e_request_latency_seconds",
             self._prompt: "vllm:request_prompt_tokens",
             self._generated: "vllm:request_generation_tokens",

@@ -169,6 +169,10 @@ def test_each_key_sees_its_own(tmp_path: Path) -> None:
         ({"host": "evil.example:PORT", "origin": "http://evil.example:PORT"}, 403),
         ({"host": "localhost:PORT"}, 200),
         ({"host": "[::1]:PORT"}, 200),
+        ({"host": "mybox:PORT", "origin": "http://mybox:PORT"}, 200),
+        ({"host": "mybox.local:PORT", "origin": "http://mybox.local:PORT"}, 200),
+        ({"host": "192.168.1.7:PORT", "origin": "http://192.168.1.7:PORT"}, 200),
+        ({"host": "mybox:PORT", "origin": "http://evil.example"}, 403),
     ],
 )
 def test_pages_of_other_sites_read_nothing(
@@ -177,15 +181,23 @@ def test_pages_of_other_sites_read_nothing(
     sent = {name: value.replace("PORT", str(origins.port)) for name, value in headers.items()}
     for path in ("/v1/conversations", "/v1/conversations/export", "/v1/chat/completions"):
         assert origins.get(path, sent).status_code == status, path
+    # one that sends no origin when it writes is no browser, and may call the server as it likes
+    written = 200 if "origin" not in sent else status
     answer = origins.client.post(f"{origins.url}/v1/conversations", json={}, headers=sent)
-    assert answer.status_code == status
+    assert answer.status_code == written
+    answer = origins.client.post(f"{origins.url}/admin/reload", headers=sent)
+    assert answer.status_code == written
     # models may be asked from anywhere, as ever
     assert origins.get("/v1/models", sent).status_code == 200
 
 
-@pytest.fixture(scope="module")
-def origins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("origins"), LLM_CORS_ORIGINS=f"*,{PAGE}") as running:
+@pytest.fixture(scope="module", params=["127.0.0.1", "0.0.0.0"])
+def origins(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Wherever it listens, as in a container, the same names are its own."""
+    settings = {"LLM_CORS_ORIGINS": f"*,{PAGE}", "LLM_HOST": request.param}
+    with serve(tmp_path_factory.mktemp("origins"), SCRIPTED, **settings) as running:
         yield running
 
 
@@ -219,6 +231,14 @@ def test_a_database_that_is_gone_costs_only_what_needs_it(tmp_path: Path) -> Non
         (tmp_path / "folder.db").rmdir()
         wait_until(lambda: server.get("/readyz").json() == {"status": "ok"}, "the database")
         assert respond(server, input=QUESTION)["store"] is True
+
+
+def test_with_keys_only_the_key_counts(tmp_path: Path) -> None:
+    with serve(tmp_path, SCRIPTED, LLM_API_KEY="rosa-key", LLM_HOST="0.0.0.0") as server:
+        foreign = {"host": f"evil.example:{server.port}", "origin": "http://evil.example"}
+        assert server.get("/v1/conversations", foreign).status_code == 401
+        known = foreign | {"authorization": "Bearer rosa-key"}
+        assert server.get("/v1/conversations", known).status_code == 200
 
 
 def test_nothing_is_stored_where_that_is_wished(tmp_path: Path) -> None:

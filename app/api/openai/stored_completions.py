@@ -13,11 +13,11 @@ from starlette.routing import Route
 
 from app.api.body import decode_body
 from app.api.context import context_of
+from app.api.openai.addresses import refuse_nul
 from app.api.openai.conversations.schemas import MetadataBody
 from app.api.openai.owners import owner_of
 from app.api.openai.paging import encode_list, read_page
 from app.api.openai.validate import validate
-from app.api.origins import OriginGuard
 from app.api.schema import find_unknown
 from app.core.errors import BadRequest, StoreUnavailable
 from app.storage.completions import CompletionStore
@@ -58,7 +58,6 @@ async def keep(store: CompletionStore, owner: str, wanted: Keep, body: bytes) ->
 @dataclass(frozen=True, slots=True)
 class CompletionRoutes:
     completions: CompletionStore
-    guard: OriginGuard
     max_json_depth: int
     note_delete: Callable[[], None]
 
@@ -72,8 +71,7 @@ class CompletionRoutes:
             (f"{one}/messages", "GET", self.list_messages),
         )
         return [
-            Route(path, self.guard.wrap(handler), methods=[method])
-            for path, method, handler in handlers
+            Route(path, refuse_nul(handler), methods=[method]) for path, method, handler in handlers
         ]
 
     async def list_all(self, request: Request) -> Response:

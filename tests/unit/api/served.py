@@ -63,7 +63,6 @@ class Options:
     max_embedding_inputs: int = 4
     max_loaded_models: int = 2
     sse_ping_interval: float = 5.0
-    is_local: bool = False
 
 
 @dataclass

@@ -1,5 +1,7 @@
 """Pages of other sites change nothing on a server without keys."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import SecretStr
 
@@ -30,6 +32,34 @@ async def test_another_site_is_refused(method: str, path: str, origin: str) -> N
     assert response.status_code == 403
     error = response.json()["error"]
     assert "LLM_CORS_ORIGINS" in (error if path.startswith("/api/") else error["message"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/conversations", 403),
+        ("GET", "/v1/conversations/conv_1/items", 403),
+        ("GET", "/v1/responses/resp_1", 403),
+        ("DELETE", "/v1/responses/resp_1", 404),
+        ("GET", "/v1/chat/completions", 403),
+        ("DELETE", "/v1/chat/completions/chatcmpl-1", 404),
+        ("POST", "/v1/responses/input_tokens", 400),
+        ("POST", "/v1/chat/completions", 400),
+        ("GET", "/admin/models", 200),
+    ],
+)
+async def test_what_is_kept_is_not_read_under_a_foreign_name(
+    method: str, path: str, status: int, tmp_path: Path
+) -> None:
+    """A page reads from its own origin without naming it; what it changes, it does not."""
+    served = serve()
+    served.database = tmp_path / "store.db"
+    served.__post_init__()
+    async with served.client() as client:
+        named = await client.request(method, path, json={}, headers={"host": "evil.example"})
+        own = await client.request(method, path, json={}, headers={"host": "mybox:11434"})
+    assert named.status_code == status
+    assert own.status_code in {200, 400, 404}
 
 
 @pytest.mark.parametrize("origin", [None, "http://test", "https://ui.example"])

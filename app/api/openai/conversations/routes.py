@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from app.api.body import INLINE_BYTES, decode_body
 from app.api.context import context_of
+from app.api.openai.addresses import refuse_nul
 from app.api.openai.conversations.encode import encode_conversation, encode_stored
 from app.api.openai.conversations.schemas import ChangeBody, ConversationBody, ItemsBody
 from app.api.openai.conversations.transfer import LINES_TYPE, decode_lines, export_lines
@@ -18,7 +19,6 @@ from app.api.openai.owners import owner_of
 from app.api.openai.paging import encode_list, read_page
 from app.api.openai.responses.items import decode_input
 from app.api.openai.validate import validate
-from app.api.origins import OriginGuard
 from app.api.schema import Body, find_unknown
 from app.core.errors import BadRequest
 from app.core.items import Item
@@ -34,7 +34,6 @@ B = TypeVar("B", bound=Body)
 @dataclass(frozen=True, slots=True)
 class ConversationRoutes:
     conversations: ConversationStore
-    guard: OriginGuard
     max_json_depth: int
     note_delete: Callable[[], None]
 
@@ -54,8 +53,7 @@ class ConversationRoutes:
             (f"{one}/items/{{item}}", "DELETE", self.delete_item),
         )
         return [
-            Route(path, self.guard.wrap(handler), methods=[method])
-            for path, method, handler in handlers
+            Route(path, refuse_nul(handler), methods=[method]) for path, method, handler in handlers
         ]
 
     async def list_all(self, request: Request) -> Response:

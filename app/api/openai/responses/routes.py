@@ -13,13 +13,13 @@ from app.api.body import decode_body
 from app.api.context import RequestContext, context_of
 from app.api.disconnect import ClientGone, run_while_connected
 from app.api.generating import LOAD_GRACE, TELL_SECONDS
+from app.api.openai.addresses import refuse_nul
 from app.api.openai.owners import owner_of
 from app.api.openai.paging import encode_list, read_page
 from app.api.openai.responses.decode import Decoded, decode_response
 from app.api.openai.responses.encode import encode_events, encode_response
 from app.api.openai.responses.items import encode_item
 from app.api.openai.responses.schemas import ENCRYPTED
-from app.api.origins import OriginGuard
 from app.api.sse import EventStreamResponse, encode_loading
 from app.core.errors import BadRequest
 from app.services.responses.run import Numbered, Run
@@ -32,21 +32,19 @@ _MAX_DIGITS = 12
 @dataclass(frozen=True, slots=True)
 class ResponseRoutes:
     responses: ResponseService
-    guard: OriginGuard
     max_json_depth: int
     ping_interval: float
     note_delete: Callable[[], None]
 
     def routes(self) -> list[Route]:
         one = "/v1/responses/{id}"
-        kept = self.guard.wrap
         return [
             Route("/v1/responses", self.create, methods=["POST"]),
             Route("/v1/responses/input_tokens", self.count, methods=["POST"]),
-            Route(one, kept(self.read), methods=["GET"]),
-            Route(one, kept(self.delete), methods=["DELETE"]),
-            Route(f"{one}/cancel", kept(self.cancel), methods=["POST"]),
-            Route(f"{one}/input_items", kept(self.list_inputs), methods=["GET"]),
+            Route(one, refuse_nul(self.read), methods=["GET"]),
+            Route(one, refuse_nul(self.delete), methods=["DELETE"]),
+            Route(f"{one}/cancel", refuse_nul(self.cancel), methods=["POST"]),
+            Route(f"{one}/input_items", refuse_nul(self.list_inputs), methods=["GET"]),
         ]
 
     async def create(self, request: Request) -> Response:

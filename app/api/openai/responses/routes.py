@@ -135,11 +135,11 @@ class ResponseRoutes:
                     await run.wait_begun(TELL_SECONDS)
 
         def close() -> None:
-            if run is not None and run.generation is not None:
-                context.record = run.generation.record
             if run is None or run.response.is_background:
                 return
             run.stop("cancelled")
+            if run.generation is not None:
+                context.record = run.generation.record
             if run.response.error is not None:
                 context.error_code = run.response.error.code
 

@@ -78,7 +78,7 @@ async def test_a_chain(store: ResponseStore) -> None:
     )
     history = await store.history(ME, second.tail)
     assert texts_of(history) == ["1", "one", "2"]
-    with pytest.raises(BadRequest, match="finished"):
+    with pytest.raises(BadRequest, match="not ended yet"):
         await store.end(ME, second.id)
     with pytest.raises(BadRequest) as caught:
         await store.end(YOU, first.id)

@@ -293,8 +293,11 @@ def test_a_response_is_cancelled(actor: OpenAI, scripted: Server) -> None:
     script = "say " + "a very long story " * 3000
     begun = ask(actor, input=script, background=True)
     stream = actor.responses.retrieve(begun.id, stream=True)
+    seen = ""
     for event in stream:
         if event.type == "response.output_text.delta":
+            seen += event.delta
+        if seen.startswith("a very"):
             break
     stopped = actor.responses.cancel(begun.id)
     assert stopped.status == "cancelled"

@@ -2,15 +2,12 @@
 
 import asyncio
 import shutil
-import signal
 import textwrap
-from types import FrameType
-from typing import Self
 
 import click
 
 from app.cli.chat.commands import Commands
-from app.cli.chat.interrupt import Interrupted, run_interruptibly
+from app.cli.chat.interrupt import Interrupted, Interrupts
 from app.cli.chat.live import LiveDisplay
 from app.cli.chat.stats import write_turn
 from app.cli.chat.talk import INTERRUPTED
@@ -19,57 +16,33 @@ from app.cli.refusal import Refusal
 from app.cli.text import clean
 
 
-async def chat(commands: Commands) -> None:
+async def chat(commands: Commands, interrupts: Interrupts) -> None:
     """Until somebody leaves. What goes wrong is said in one line, and the chat goes on."""
     terminal = Terminal(commands.state, commands.names)
     display = LiveDisplay(commands.look)
     say(f"{commands.talk.conversation.model} · /help for help, Ctrl-D to leave")
     wants_to_leave = False
-    with _Strike() as strike:
-        while not commands.is_over:
-            try:
-                strike.strike()
-                line = await terminal.read()
-            except EOFError:
+    while not commands.is_over:
+        try:
+            line = await interrupts.run(terminal.read())
+        except EOFError:
+            break
+        except Interrupted:
+            if wants_to_leave:
                 break
-            except KeyboardInterrupt:
-                if wants_to_leave:
-                    break
-                wants_to_leave = True
-                say("Ctrl-C again, or Ctrl-D, to leave")
-                continue
-            wants_to_leave = False
-            await _carry_out(line, commands, display)
+            wants_to_leave = True
+            say("Ctrl-C again, or Ctrl-D, to leave")
+            continue
+        wants_to_leave = False
+        await _carry_out(line, commands, display, interrupts)
 
 
-class _Strike:
-    """A Ctrl-C that comes between two prompts while nothing runs: it waits for the next one, and
-    does not end the program."""
-
-    def __init__(self) -> None:
-        self._has_come = False
-
-    def __enter__(self) -> Self:
-        self._before = signal.signal(signal.SIGINT, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
-
-    def strike(self) -> None:
-        """Raises KeyboardInterrupt where one has come since the last time."""
-        if self._has_come:
-            self._has_come = False
-            raise KeyboardInterrupt
-
-    def _note(self, _signal: int, _frame: FrameType | None) -> None:
-        self._has_come = True
-
-
-async def _carry_out(line: str, commands: Commands, display: LiveDisplay) -> None:
+async def _carry_out(
+    line: str, commands: Commands, display: LiveDisplay, interrupts: Interrupts
+) -> None:
     try:
         if line.startswith("/"):
-            said = await run_interruptibly(asyncio.to_thread(commands.run, line))
+            said = await interrupts.run(asyncio.to_thread(commands.run, line))
             if said:
                 click.echo(wrap(said))
         elif line.strip():

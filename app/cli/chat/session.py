@@ -8,6 +8,7 @@ from contextlib import aclosing
 import click
 
 from app.cli.chat.display import Display, JsonDisplay, PlainDisplay
+from app.cli.chat.interrupt import Interrupts
 from app.cli.chat.options import Wish
 from app.cli.chat.stats import encode_turn, write_turn
 from app.cli.chat.talk import INTERRUPTED, Talk
@@ -22,10 +23,11 @@ async def ask_once(
 ) -> bool:
     """Show the answer, and tell whether it is whole. `output`: `json`, `ndjson` or text."""
     display = _choose_display(wish, output)
-    async with aclosing(Talk(remote, wish.begin(row["id"]))) as talk:
-        talk.switch(row)
-        turn = await talk.ask(question, display)
-        window = talk.window
+    with Interrupts() as interrupts:
+        async with aclosing(Talk(remote, wish.begin(row["id"]), interrupts)) as talk:
+            talk.switch(row)
+            turn = await talk.ask(question, display)
+            window = talk.window
     if output is not None:
         click.echo(json.dumps(encode_turn(turn)))
     if wish.is_verbose:
@@ -41,9 +43,11 @@ async def talk(remote: Remote, row: Json, wish: Wish) -> None:
     from app.cli.chat.state import State  # noqa: PLC0415
 
     look = Look(not wish.is_plain, not wish.hides_thoughts, choose_theme())
-    async with aclosing(Talk(remote, wish.begin(row["id"]))) as made:
-        made.switch(row)
-        await chat(Commands(made, State(), look, is_verbose=wish.is_verbose))
+    with Interrupts() as interrupts:
+        async with aclosing(Talk(remote, wish.begin(row["id"]), interrupts)) as made:
+            made.switch(row)
+            commands = Commands(made, State(), look, is_verbose=wish.is_verbose)
+            await chat(commands, interrupts)
 
 
 def choose_theme() -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from app.cli.chat.client import ChatClient
 from app.cli.chat.conversation import Conversation
 from app.cli.chat.display import Display
-from app.cli.chat.interrupt import Interrupted, run_interruptibly
+from app.cli.chat.interrupt import Interrupted, Interrupts
 from app.cli.chat.turn import Turn
 from app.cli.remote import Remote
 
@@ -20,10 +20,11 @@ _TICK_SECONDS = 1 / 15
 class Talk:
     """`conversation` may be exchanged; `turns` are the answers of this session."""
 
-    def __init__(self, remote: Remote, conversation: Conversation) -> None:
+    def __init__(self, remote: Remote, conversation: Conversation, interrupts: Interrupts) -> None:
         self.remote = remote
         self.conversation = conversation
         self.turns: list[Turn] = []
+        self._interrupts = interrupts
         self._client = ChatClient(remote.address)
         self._row: Json | None = None
 
@@ -43,10 +44,9 @@ class Talk:
         """One more question and its answer, which are kept; of an answer that Ctrl-C ended, what
         came of it. Raises Refusal; then nothing is kept."""
         turn = Turn()
-        display.begin(await self._look())
         ticking = asyncio.create_task(_tick(display))
         try:
-            await run_interruptibly(self._follow(question, turn, display))
+            await self._interrupts.run(self._follow(question, turn, display))
         except Interrupted:
             turn.end(INTERRUPTED)
         finally:
@@ -60,6 +60,7 @@ class Talk:
         return turn
 
     async def _follow(self, question: str, turn: Turn, display: Display) -> None:
+        display.begin(await self._look())
         body = self.conversation.body(question)
         async with aclosing(self._client.ask(body, turn)) as pieces:
             async for piece in pieces:

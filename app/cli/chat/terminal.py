@@ -12,6 +12,7 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from app.cli.chat.commands import complete
+from app.cli.chat.interrupt import Interrupted
 from app.cli.chat.state import State
 
 try:
@@ -39,9 +40,12 @@ class Terminal:
         )
 
     async def read(self) -> str:
-        """What was typed, a block without its marks. Raises EOFError for Ctrl-D, and
-        KeyboardInterrupt for Ctrl-C where nothing was typed."""
-        return take_block(await self._session.prompt_async(_PROMPT))
+        """What was typed, a block without its marks. Raises EOFError for Ctrl-D, and Interrupted
+        for Ctrl-C where nothing was typed."""
+        try:
+            return take_block(await self._session.prompt_async(_PROMPT))
+        except KeyboardInterrupt:  # which would end the event loop
+            raise Interrupted from None
 
 
 def take_block(text: str) -> str:

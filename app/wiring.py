@@ -105,8 +105,9 @@ def build_service(
     reloader = Reloader(
         pool, partial(_read_catalog, settings), settings.manifest, settings.models_dir / PINS
     )
-    pulls = _make_pulls(settings, pool, reloader)
+    pulls = _make_pulls(settings, pool, reloader, metrics)
     metrics.watch(pool.stats, pool.states, pool.memory)
+    metrics.watch_pulls(pulls.count_running, pulls.count_waiting)
     preload = _choose_preload(settings, pool)
     generation = GenerationService(pool, metrics, queue_timeout=settings.queue_timeout)
     gate, journal = DrainGate(), Journal()
@@ -199,9 +200,14 @@ def _make_pool(
     )
 
 
-def _make_pulls(settings: Settings, pool: ModelPool, reloader: Reloader) -> PullService:
+def _make_pulls(
+    settings: Settings, pool: ModelPool, reloader: Reloader, metrics: Metrics
+) -> PullService:
     files = Pulls(
-        settings.models_dir, is_offline=settings.is_offline, allows_http=settings.pull_http
+        settings.models_dir,
+        is_offline=settings.is_offline,
+        allows_http=settings.pull_http,
+        count_bytes=metrics.count_pull_bytes,
     )
     service = PullService(
         files,
@@ -211,9 +217,11 @@ def _make_pulls(settings: Settings, pool: ModelPool, reloader: Reloader) -> Pull
         reloader.reload,
         sources=settings.pull_sources,
         limit=settings.max_pulls,
+        metrics=metrics,
     )
     if settings.pull_on_demand:
-        pool.bring_with(partial(service.bring, patience=settings.load_timeout))
+        bring = partial(service.bring, patience=settings.load_timeout)
+        pool.bring_with(bring, service.progress)
     return service
 
 

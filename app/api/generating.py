@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from typing import Self
 
 from app.api.context import RequestContext
+from app.core.models import Progress
 from app.core.requests import GenerationRequest
 from app.services.generation import GenerationService
 from app.services.running import Generation
@@ -74,11 +75,11 @@ class Opening:
             raise
         return opening
 
-    async def wait(self) -> AsyncGenerator[float | None, None]:
-        """How far the model's load has come, 0 to 1 where that is known, once a second until the
-        generation is there."""
+    async def wait(self) -> AsyncGenerator[Progress, None]:
+        """How far the model's download or load has come, once a second until the generation is
+        there."""
         while not self._task.done():
-            yield self._service.load_progress(self._model)
+            yield self._service.progress(self._model)
             await asyncio.wait({self._task}, timeout=TELL_SECONDS)
 
     async def generation(self) -> Generation:

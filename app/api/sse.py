@@ -8,6 +8,7 @@ from sse_starlette import EventSourceResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.disconnect import ClientGone
+from app.core.models import Progress
 
 SEND_TIMEOUT = 60.0
 """Seconds that a client may leave what was sent to it unread before it counts as gone."""
@@ -17,9 +18,10 @@ def _make_comment() -> bytes:
     return b": ping\n\n"
 
 
-def encode_loading(share: float | None) -> bytes:
+def encode_progress(progress: Progress) -> bytes:
     """A comment for whoever waits for a model; clients pass over it."""
-    return b": loading\n\n" if share is None else f": loading {share:.0%}\n\n".encode()
+    share = "" if progress.share is None else f" {progress.share:.0%}"
+    return f": {progress.stage}{share}\n\n".encode()
 
 
 class EventStreamResponse(EventSourceResponse):

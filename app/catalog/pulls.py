@@ -55,7 +55,8 @@ class _Job:
 
 
 class Pulls:
-    """Belongs to one event loop. `is_offline`: every pull is refused."""
+    """Belongs to one event loop. `is_offline`: every pull is refused. `count_bytes` is told of
+    those that came, some at a time."""
 
     def __init__(
         self,
@@ -64,8 +65,10 @@ class Pulls:
         is_offline: bool = False,
         allows_http: bool = False,
         limits: Limits | None = None,
+        count_bytes: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._dir = models_dir
+        self._count_bytes = count_bytes
         self._is_offline = is_offline
         self._allows_http = allows_http
         self._limits = limits
@@ -142,6 +145,8 @@ class Pulls:
 
     def _tell(self, place: Path, progress: PullProgress) -> None:
         if (job := self._jobs.get(place)) is not None:
+            if job.last.stage == "downloading":  # else what is here was so before
+                self._count_bytes(max(progress.here - job.last.here, 0))
             job.tell(progress)
 
     async def _fetch(self, order: Order, report: Callable[[PullProgress], None]) -> Pinned:

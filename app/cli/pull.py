@@ -1,151 +1,96 @@
-"""`corral pull`: bring models here, or check what is here."""
+"""`corral pull`: bring models here, or to a server, or check what is here."""
 
-import asyncio
 import json
 import sys
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Protocol
 
 import click
 
-from app.catalog.orders import Wish, find_wish, is_here, wishes_of
-from app.catalog.pulls import Pulls
+from app.catalog.orders import find_wish, wishes_of
 from app.catalog.registry import short_names
 from app.cli.check import Checked, check_files
 from app.cli.completions import PullName
+from app.cli.pull_display import choose_display
+from app.cli.pull_here import pull_here
 from app.cli.pulled import tell_where
-from app.cli.refusal import Refusal, refuse
+from app.cli.refusal import BadConfiguration
+from app.cli.target import (
+    Where,
+    json_option,
+    load_store_settings,
+    need_remote,
+    refusing,
+    where_options,
+)
 from app.config.manifest import Manifest, read_manifest
-from app.config.settings import Settings, load_settings
-from app.core.errors import CorralError
-from app.core.pulls import PullProgress
-
-_INTERRUPTED = 130
-_PATH = click.Path(path_type=Path)
-
-
-class Display(Protocol):
-    """Shows how far the files have come."""
-
-    def show(self, progress: PullProgress) -> None: ...
-
-    def close(self) -> None: ...
+from app.config.settings import Settings
 
 
 @click.command()
 @click.argument("models", metavar="[MODEL]...", nargs=-1, type=PullName())
 @click.option("--check", is_flag=True, help="Download nothing; compare what is here with the lock.")
 @click.option("--names", is_flag=True, help="List the short names.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
-@click.option("--manifest", type=_PATH, help="The models.yaml to read.")
-@click.option("--models-dir", type=_PATH, help="Where models are kept.")
-def pull(
-    *,
-    models: tuple[str, ...],
-    check: bool,
-    names: bool,
-    as_json: bool,
-    manifest: Path | None,
-    models_dir: Path | None,
-) -> None:
+@json_option
+@where_options
+def pull(*, models: tuple[str, ...], check: bool, names: bool, as_json: bool, where: Where) -> None:
     """Download models, whole and checked; what was begun goes on.
 
     MODEL is a name in models.yaml, a short name (--names), hf://OWNER/REPO/FILE.gguf[@REVISION] or
     an https:// address. Without any, everything that models.yaml names and is not here. HF_TOKEN
-    opens what is not public. Exit code 1: something is missing or wrong; 2: bad configuration.
+    opens what is not public. They come to the server that --url or CORRAL_URL names, else to the
+    models directory here. Exit code 1: something is missing or wrong; 2: bad configuration.
     """
-    if names:
-        for name, source in short_names().items():
-            click.echo(json.dumps({"name": name, "source": source}) if as_json else name)
-        return
-    given = {"manifest": manifest, "models_dir": models_dir}
-    try:
-        settings = load_settings({key: value for key, value in given.items() if value is not None})
-        known = read_manifest(settings.manifest) if settings.manifest else Manifest()
+    with refusing():
         if check:
-            _report(check_files(known, settings, models), as_json)
-            return
-        wishes = [find_wish(name, known) for name in models] if models else [*wishes_of(known)]
-        _pull_all(wishes, settings, as_json)
-        tell_where(wishes, settings, is_quiet=as_json or not sys.stderr.isatty())
-    except CorralError as error:
-        raise refuse(error) from None
-
-
-def make_pulls(settings: Settings) -> Pulls:
-    return Pulls(
-        settings.models_dir, is_offline=settings.is_offline, allows_http=settings.pull_http
-    )
-
-
-def _pull_all(wishes: Sequence[Wish], settings: Settings, as_json: bool) -> None:
-    display = _make_display(as_json)
-    try:
-        failures = asyncio.run(_pull(wishes, settings, display))
-    except KeyboardInterrupt:
-        display.close()
-        click.echo("corral: stopped; the same command goes on from here", err=True)
-        sys.exit(_INTERRUPTED)
-    display.close()
-    if failures:
-        raise Refusal("\n".join(failures))
-
-
-async def _pull(wishes: Sequence[Wish], settings: Settings, display: Display) -> list[str]:
-    """One file after the other: each has several connections of its own."""
-    pulls = make_pulls(settings)
-    failures: list[str] = []
-    for wish in wishes:
-        for order in wish.orders:
-            if is_here(order, settings.models_dir, pulls):
-                size = (settings.models_dir / order.place).stat().st_size
-                display.show(PullProgress(order.place.name, "done", size, size))
-                continue
-            try:
-                async with aclosing(pulls.pull(order)) as told:
-                    async for progress in told:
-                        display.show(progress)
-            except CorralError as error:
-                failures.append(f"{wish.name}: {error.message}")
-    return failures
-
-
-def _report(checked: Sequence[Checked], as_json: bool) -> None:
-    for one in checked:
-        if as_json:
-            click.echo(json.dumps(asdict(one)))
+            _check(models, where, as_json)
+        elif where.names_server:
+            _pull_there(models, where, names, as_json)
+        elif names:
+            _list_names(short_names(), as_json)
         else:
-            click.echo(f"{one.model}: {one.file}: {one.verdict}")
+            _pull_here(models, where, as_json)
+
+
+def _pull_here(models: Sequence[str], where: Where, as_json: bool) -> None:
+    settings, known = _read_store(where)
+    wishes = [find_wish(name, known) for name in models] if models else [*wishes_of(known)]
+    pull_here(wishes, settings, choose_display(as_json=as_json))
+    tell_where(wishes, settings, is_quiet=_is_quiet(as_json))
+
+
+def _pull_there(models: Sequence[str], where: Where, names: bool, as_json: bool) -> None:
+    from app.cli.pull_there import pull_there  # noqa: PLC0415  # the HTTP client
+
+    with need_remote(where) as remote:
+        if names:
+            _list_names(remote.short_names(), as_json)
+            return
+        pull_there(remote, models, choose_display(as_json=as_json), is_quiet=_is_quiet(as_json))
+
+
+def _list_names(names: Mapping[str, str], as_json: bool) -> None:
+    for name, source in names.items():
+        click.echo(json.dumps({"name": name, "source": source}) if as_json else name)
+
+
+def _check(models: Sequence[str], where: Where, as_json: bool) -> None:
+    if where.url is not None:
+        raise BadConfiguration("--check reads the files here, and no server's: leave --url out")
+    settings, known = _read_store(where)
+    checked: list[Checked] = check_files(known, settings, models)
+    for one in checked:
+        told = f"{one.model}: {one.file}: {one.verdict}"
+        click.echo(json.dumps(asdict(one)) if as_json else told)
     if any(not one.is_right for one in checked):
         sys.exit(1)
 
 
-def _make_display(as_json: bool) -> Display:
-    if as_json:
-        return _Lines(as_json=True)
-    if sys.stderr.isatty():
-        from app.cli.bars import Bars  # noqa: PLC0415  # a tenth of a second
-
-        return Bars()
-    return _Lines(as_json=False)
+def _read_store(where: Where) -> tuple[Settings, Manifest]:
+    settings = load_store_settings(where)
+    return settings, read_manifest(settings.manifest) if settings.manifest else Manifest()
 
 
-class _Lines:
-    """For scripts: JSON to standard output, or a line when a file begins and ends."""
-
-    def __init__(self, *, as_json: bool) -> None:
-        self._as_json = as_json
-        self._last: tuple[str, str] | None = None
-
-    def show(self, progress: PullProgress) -> None:
-        if self._as_json:
-            click.echo(json.dumps(asdict(progress)))
-        elif (progress.file, progress.stage) != self._last:
-            click.echo(f"{progress.file}: {progress.stage}", err=True)
-        self._last = (progress.file, progress.stage)
-
-    def close(self) -> None:
-        pass
+def _is_quiet(as_json: bool) -> bool:
+    """Nobody reads hints in a script."""
+    return as_json or not sys.stderr.isatty()

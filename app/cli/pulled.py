@@ -31,14 +31,15 @@ def tell_where(wishes: Sequence[Wish], settings: Settings, *, is_quiet: bool) ->
         folder.touch()
     try:
         missing = _wait_for(names)
-    except (
-        Refusal
-    ):  # a server that wants a key, or is gone by now: the models are here all the same
+    except Refusal:  # it wants a key, or is gone by now: the models are here all the same
         missing = set[str]()
     for name in () if is_quiet else names:
         if name in missing:
             address = choose_address(None, None)
-            told = f"{name} is here, but not at {address.url}: that server has other models"
+            told = (
+                f"{name} is here, but not at {address.url}: that server has other models, and "
+                f"`corral pull --url {address.url}` brings it there"
+            )
         else:
             told = f"`corral run {name}` talks to it"
         click.echo(told, err=True)

@@ -15,6 +15,8 @@ Json = dict[str, Any]
 
 _SECONDS = 30.0
 _PATIENCE = 600.0  # a model is loaded, or waited for
+_SILENCE = 60.0  # a stream of events has a comment every few seconds
+_DATA = "data:"
 
 
 class ServerError(Refusal):
@@ -87,6 +89,39 @@ class Remote:
     def copy(self, source: str, name: str) -> None:
         with self._naming(source):
             self._ask("POST", "/api/copy", {"source": source, "destination": name})
+
+    def short_names(self) -> dict[str, str]:
+        """Name -> source, of what the server pulls by name."""
+        known = self._ask("GET", "/admin/registry").get("models") or ()
+        return {one["name"]: one["source"] for one in known}
+
+    def pulls(self) -> list[Json]:
+        """Downloads as `/admin/pulls` has them."""
+        return list(self._ask("GET", "/admin/pulls").get("pulls") or ())
+
+    def start_pull(self, model: str) -> Json:
+        """Have a model downloaded; the download, which may be one that ran already."""
+        return self._ask("POST", "/admin/pulls", {"model": model})
+
+    def cancel_pull(self, job: str) -> Json:
+        return self._ask("DELETE", f"/admin/pulls/{job}")
+
+    def follow_pull(self, job: str) -> Generator[Json]:
+        """A download as it stands and each time it changed, to its end."""
+        path = f"/admin/pulls/{job}/events"
+        try:
+            with self._client.stream("GET", path, timeout=_SILENCE) as answer:
+                if answer.status_code >= 400:
+                    raise explain_refusal(answer.status_code, answer.read(), self.address)
+                for line in answer.iter_lines():
+                    if line.startswith(_DATA):
+                        told = cast("Json", json.loads(line.removeprefix(_DATA)))
+                        yield told
+                        if told["ended_at"] is not None:
+                            return
+        except httpx2.HTTPError as error:
+            raise explain_failure(error, self.address) from None
+        raise ServerError("the server told no more of the download; the same command watches it on")
 
     def _keep(self, name: str, keep_alive: float | str | None) -> None:
         body: Json = {"model": name, "stream": False}

@@ -1,5 +1,6 @@
 """What a command works on: a running server, or the models on this machine."""
 
+import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import click
 
 from app.cli.address import URL_VARIABLE, Address, choose_address, no_server
 from app.cli.completions import ModelName
-from app.cli.refusal import Refusal, refuse
+from app.cli.refusal import BadConfiguration, Refusal, refuse
 from app.core.errors import CorralError
 
 if TYPE_CHECKING:  # a tenth of a second each, which `--help` need not take
@@ -37,6 +38,11 @@ class Where:
     def names_store(self) -> bool:
         """Whether somebody means files here, whatever a server that runs may have."""
         return self.url is None and not (self.models_dir is None and self.manifest is None)
+
+    @property
+    def names_server(self) -> bool:
+        """Whether somebody means a server by its address, and nothing else."""
+        return not self.names_store and bool(self.url or os.environ.get(URL_VARIABLE))
 
 
 class Models(Protocol):
@@ -162,6 +168,11 @@ def _packed(command: Command) -> Command:
         manifest: Path | None = None,
         **others: Any,
     ) -> Any:
+        if url is not None and not (models_dir is None and manifest is None):
+            raise BadConfiguration(
+                "--url means the models of a server, --models-dir and --manifest those of this "
+                "machine: give one or the other"
+            )
         return command(where=Where(url, api_key, models_dir, manifest), **others)
 
     return call

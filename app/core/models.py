@@ -49,7 +49,7 @@ class ModelInfo:
     `memory`: bytes that a loaded model takes. `expires`: when it leaves memory unless it is used,
     in Unix seconds; None where that never happens, or while it is in use. `pinned`: it never does.
     `leases`: requests that hold it. `load_progress`: the share that is loaded, 0 to 1, where that
-    is known.
+    is known; `pull_progress`: the share that is downloaded, while a request has it downloaded.
     `sha256` of the file is None where the manifest does not tell it.
     `context_window` is what a request may use here, `context_trained` what the model declares.
     `adapters` can be chosen for it. A row may be one of them, `adapter`, on the model `base`.
@@ -80,9 +80,18 @@ class ModelInfo:
     memory: int | None = None
     expires: float | None = None
     load_progress: float | None = None
+    pull_progress: float | None = None
     pinned: bool = False
     leases: int = 0
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is done before a model can answer, and how far it is, 0 to 1 where that is known."""
+
+    stage: Literal["pulling", "loading"]
+    share: float | None = None
 
 
 def with_adapter(info: ModelInfo, name: str) -> ModelInfo:

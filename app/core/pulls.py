@@ -6,16 +6,9 @@ from typing import Literal
 from app.core.errors import CorralError
 
 PullStage = Literal["waiting", "resolving", "downloading", "verifying", "done"]
+PullOutcome = Literal["done", "failed", "cancelled"]
 JobStage = Literal[
-    "queued",
-    "waiting",
-    "resolving",
-    "downloading",
-    "verifying",
-    "finishing",
-    "done",
-    "failed",
-    "cancelled",
+    "queued", "waiting", "resolving", "downloading", "verifying", "finishing", PullOutcome
 ]
 
 
@@ -30,6 +23,12 @@ class PullProgress:
     done: int = 0
     size: int | None = None
     sha256: str | None = None
+
+    @property
+    def here(self) -> int:
+        """Bytes that are here. `done` counts anew while they are verified."""
+        is_whole = self.stage in {"verifying", "done"}
+        return self.size if is_whole and self.size is not None else self.done
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +64,8 @@ class PullJob:
         """Bytes of all files together; None while one's is not known."""
         sizes = [file.size for file in self.files if file.size is not None]
         return sum(sizes) if len(sizes) == len(self.files) else None
+
+    @property
+    def share(self) -> float | None:
+        """The share of the bytes that is here, 0 to 1; None while it is not known."""
+        return sum(file.here for file in self.files) / self.size if self.size else None

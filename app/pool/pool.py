@@ -57,6 +57,7 @@ class ModelPool:
         self._limit = limit
         self._load_timeout = load_timeout
         self._bring: Callable[[str], Awaitable[None]] | None = None
+        self._brought: Callable[[str], float | None] = lambda _: None
         self._owner = Owner(
             self._slots,
             loader,
@@ -161,10 +162,13 @@ class ModelPool:
                 param="model",
             ) from None
 
-    def bring_with(self, bring: Callable[[str], Awaitable[None]]) -> None:
+    def bring_with(
+        self, bring: Callable[[str], Awaitable[None]], progress: Callable[[str], float | None]
+    ) -> None:
         """Have `bring` download models that are absent when a lease asks for them, instead of
-        refusing it. It returns once `replace` was called with the model's entry."""
-        self._bring = bring
+        refusing it. It returns once `replace` was called with the model's entry. `progress`: the
+        share of a model that it has downloaded, 0 to 1; None where it does not know."""
+        self._bring, self._brought = bring, progress
 
     def replace(self, entries: Sequence[ModelEntry], default: str | None = None) -> Changes:
         """Serve another catalog from now on, without ending anything that runs.
@@ -264,7 +268,8 @@ class ModelPool:
         if loaded is None:
             error = slot.error.message if slot.error is not None else None
             described = self._describe(slot.entry, slot.state, error)
-            return replace(described, load_progress=progress)
+            pulled = self._brought(slot.entry.id) if slot.state == "absent" else None
+            return replace(described, load_progress=progress, pull_progress=pulled)
         left = slot.expires(self._keep_alive) - time.monotonic()
         return replace(
             loaded.info,

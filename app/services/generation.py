@@ -13,7 +13,7 @@ from app.core.errors import (
     QueueFull,
     QueueTimeout,
 )
-from app.core.models import ModelInfo, with_adapter
+from app.core.models import ModelInfo, Progress, with_adapter
 from app.core.records import GenerationRecord
 from app.core.requests import GenerationRequest
 from app.services.plan import make_plan
@@ -59,12 +59,15 @@ class GenerationService:
         """Whether a request need not wait for the model itself. Raises ModelNotFound."""
         return self._pool.find(model).state == "hot"
 
-    def load_progress(self, model: str) -> float | None:
-        """The share of the model that is loaded, 0 to 1, where that is known."""
+    def progress(self, model: str) -> Progress:
+        """What has to be done before the model can answer."""
         try:
-            return self._pool.find(model).load_progress
+            info = self._pool.find(model)
         except ModelNotFound:  # gone meanwhile: who waits for it is told so
-            return None
+            return Progress("loading")
+        if info.state == "absent":
+            return Progress("pulling", info.pull_progress)
+        return Progress("loading", info.load_progress)
 
     async def settled(self) -> None:
         """Until every closed generation has given its model back."""

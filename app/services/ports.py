@@ -6,6 +6,7 @@ from typing import Protocol
 
 from app.catalog.entries import ModelEntry
 from app.core.models import ModelInfo
+from app.core.pulls import PullOutcome
 from app.core.records import GenerationRecord
 from app.core.stats import EngineStats, PoolMemory
 from app.pool.loaded import LoadedModel
@@ -76,6 +77,12 @@ class GenerationMetrics(Protocol):
     def observe_cancel(self, model: str, seconds: float) -> None: ...
 
     def count_tool_parse_failure(self, parser: str) -> None: ...
+
+
+class PullMetrics(Protocol):
+    """What a download reports when it is over."""
+
+    def count_pull(self, outcome: PullOutcome) -> None: ...
 
 
 class WorkGate(Protocol):

@@ -2,15 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from app.catalog.pulls import Order
 from app.config.sources import shown_source
 from app.core.errors import CorralError, PullFailed
 from app.core.ids import make_id
-from app.core.pulls import PullJob, PullProgress
+from app.core.pulls import PullJob, PullOutcome, PullProgress
 
 _PREFIX = "pull_"
 
@@ -33,7 +33,9 @@ class Run:
         self._reason: CorralError | None = None
         self._changed = asyncio.Event()
 
-    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def begin(self, work: Coroutine[Any, Any, None], count: Callable[[PullOutcome], None]) -> None:
+        """`count` is told how it ended."""
+        self._count = count
         self._task = asyncio.create_task(work, name=self.state.id)
         self._task.add_done_callback(self._note_end)
 
@@ -55,17 +57,18 @@ class Run:
 
     def end(
         self,
-        stage: Literal["done", "failed", "cancelled"],
+        outcome: PullOutcome,
         *,
         name: str | None = None,
         error: CorralError | None = None,
     ) -> None:
-        if stage == "cancelled":
+        if outcome == "cancelled":
             error = self._reason or PullFailed(
                 f"The download of {self.state.model} was cancelled. What is here is kept: the next "
                 f"pull goes on with it."
             )
-        self._update(stage=stage, ended=time.time(), name=name, error=error)
+        self._update(stage=outcome, ended=time.time(), name=name, error=error)
+        self._count(outcome)
 
     def cancel(self, reason: CorralError | None = None) -> None:
         """Have it end soon, unless all its files are here already. `reason` is told to those who

@@ -26,7 +26,7 @@ from app.core.errors import (
     SourceNotFound,
 )
 from app.core.pulls import PullJob, PullProgress
-from app.services.ports import ModelPool
+from app.services.ports import ModelPool, PullMetrics
 from app.services.pull_run import Run, Watch
 
 _MAX_WAITING = 32
@@ -48,6 +48,7 @@ class PullService:
         *,
         sources: Sequence[str],
         limit: int,
+        metrics: PullMetrics,
     ) -> None:
         """`read_manifest` may block. `sources`: beginnings of what callers may name themselves.
         `limit`: models downloaded at once."""
@@ -58,8 +59,10 @@ class PullService:
         self._reload = reload
         self._sources = tuple(sources)
         self._limit = limit
+        self._metrics = metrics
         self._slots = asyncio.Semaphore(limit)
         self._runs: dict[str, Run] = {}
+        self._brought: dict[str, Run] = {}
         self._is_draining = False
 
     async def start(self, model: str, *, is_forced: bool = False) -> PullJob:
@@ -80,7 +83,7 @@ class PullService:
         Raises what `start` raises, what makes the download fail, and ModelLoading when it is not
         done after `patience` seconds.
         """
-        run = await self._begin(model, is_kept=True, is_forced=False)
+        run = self._brought[model] = await self._begin(model, is_kept=True, is_forced=False)
         watch = run.watch()
         try:
             async with asyncio.timeout(patience):
@@ -94,6 +97,13 @@ class PullService:
             ) from None
         finally:
             watch.close()
+            if run.state.is_over:
+                self._brought.pop(model, None)
+
+    def progress(self, model: str) -> float | None:
+        """The share that is here of what `bring` downloads, 0 to 1; None where nobody knows."""
+        run = self._brought.get(model)
+        return run.state.share if run is not None else None
 
     def short_names(self) -> Mapping[str, str]:
         """Name -> source."""
@@ -102,6 +112,14 @@ class PullService:
     def all(self) -> tuple[PullJob, ...]:
         """Those that run and the last that ended, in the order they were asked for."""
         return tuple(run.state for run in self._runs.values())
+
+    def count_running(self) -> int:
+        """Downloads that run."""
+        return sum(not run.state.is_over for run in self._runs.values()) - self.count_waiting()
+
+    def count_waiting(self) -> int:
+        """Downloads that wait for others to end."""
+        return sum(run.state.stage == "queued" for run in self._runs.values())
 
     def get(self, job: str) -> PullJob:
         """Raises PullNotFound."""
@@ -152,7 +170,7 @@ class PullService:
         run = Run(model, wish.orders, is_kept=is_kept, is_forced=is_forced)
         self._forget()
         self._runs[run.state.id] = run
-        run.begin(self._work(run, wish))
+        run.begin(self._work(run, wish), self._metrics.count_pull)
         return run
 
     def _check(self, model: str, *, is_forced: bool) -> Wish:

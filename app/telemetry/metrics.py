@@ -5,9 +5,13 @@ pool are read from their published snapshots at scrape time, so a scrape never w
 thread. docs/metrics.md explains every family.
 """
 
+from collections.abc import Callable
+from typing import get_args
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from app.core.pulls import PullOutcome
 from app.core.records import GenerationRecord
 from app.telemetry.events import EventCollector
 from app.telemetry.snapshots import OWN_LABELS, Memory, SnapshotCollector, States, Stats
@@ -110,6 +114,10 @@ class Metrics:
         self._evictions = _counter(
             "corral_evictions_total", "Models unloaded, by reason.", "model", "reason"
         )
+        self._pulls = _counter("corral_pulls_total", "Downloads that ended, by outcome.", "outcome")
+        for outcome in get_args(PullOutcome):
+            self._pulls.labels(outcome)
+        self._pull_bytes = _counter("corral_pull_bytes_total", "Bytes downloaded.")
         self._restarts = _counter(
             "corral_worker_restarts_total", "Engines that died and were unloaded.", "model"
         )
@@ -132,6 +140,8 @@ class Metrics:
                 self._warm_start,
                 self._cooled,
                 self._evictions,
+                self._pulls,
+                self._pull_bytes,
                 self._restarts,
                 self._http,
                 self._http_duration,
@@ -197,6 +207,20 @@ class Metrics:
 
     def count_eviction(self, model: str, reason: str) -> None:
         self._evictions.labels(model, reason).inc()
+
+    def count_pull(self, outcome: PullOutcome) -> None:
+        self._pulls.labels(outcome).inc()
+
+    def count_pull_bytes(self, count: int) -> None:
+        self._pull_bytes.inc(count)
+
+    def watch_pulls(self, running: Callable[[], int], waiting: Callable[[], int]) -> None:
+        """Read at every scrape how many downloads run and how many wait for them."""
+        for name, text, read in (
+            ("corral_pulls_running", "Models that are being downloaded.", running),
+            ("corral_pulls_waiting", "Models that wait for those to be downloaded.", waiting),
+        ):
+            Gauge(name, text, registry=self._registry).set_function(read)
 
     def count_restart(self, model: str) -> None:
         self._restarts.labels(model).inc()

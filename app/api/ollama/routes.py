@@ -34,7 +34,7 @@ from app.api.ollama.encode import (
     encode_superset,
     nanoseconds,
 )
-from app.api.sse import EventStreamResponse, encode_loading
+from app.api.sse import EventStreamResponse, encode_progress
 from app.core.errors import CorralError, InternalError
 from app.core.events import Failed, Finished
 from app.core.requests import EmbeddingRequest, GenerationRequest
@@ -213,9 +213,9 @@ async def _follow(
 
     reader = PieceReader()
     try:
-        async for share in opening.wait():
+        async for progress in opening.wait():
             if framing is EVENTS:
-                yield encode_loading(share)
+                yield encode_progress(progress)
         try:
             generation = await opening.generation()
         except CorralError as error:  # refused after all, once its model was there

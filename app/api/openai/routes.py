@@ -28,7 +28,7 @@ from app.api.openai.encode.embeddings import encode_embeddings
 from app.api.openai.encode.models import encode_model, encode_models
 from app.api.openai.owners import owner_of
 from app.api.openai.stored_completions import keep
-from app.api.sse import EventStreamResponse, encode_loading
+from app.api.sse import EventStreamResponse, encode_progress
 from app.core.errors import CorralError, InternalError
 from app.core.events import Event, Failed
 from app.core.ids import make_id
@@ -160,8 +160,8 @@ class OpenAIRoutes:
         """The frames of a stream. A failure on the way is the last of them."""
         kept: list[Event] = []
         try:
-            async for share in opening.wait():
-                yield encode_loading(share)
+            async for progress in opening.wait():
+                yield encode_progress(progress)
             try:
                 generation = await opening.generation()
             except CorralError as error:  # refused after all, once its model was there

@@ -18,6 +18,7 @@ _CONNECT_SECONDS = 10.0
 # The server sends a comment every few seconds, also while it loads the model.
 _SILENCE_SECONDS = 600.0
 _DATA, _COMMENT, _DONE = "data:", ":", "[DONE]"
+_NEWS = ("pulling", "loading")
 
 
 class ChatClient:
@@ -77,7 +78,7 @@ async def _read(answer: httpx2.Response, turn: Turn) -> AsyncGenerator[Piece]:
 
 
 async def _split(answer: httpx2.Response) -> AsyncGenerator[str]:
-    """Lines of the stream, comments too: they tell how far a model's load is, and the library's own
+    """Lines of the stream, comments too: they tell how far a model is, and the library's own
     reader leaves them out."""
     rest = ""
     async for text in answer.aiter_text():
@@ -87,9 +88,9 @@ async def _split(answer: httpx2.Response) -> AsyncGenerator[str]:
 
 
 def _read_news(comment: str) -> str:
-    """What a comment tells of a load; the others only keep the connection open."""
+    """What a comment tells of a download or a load; others only keep the connection open."""
     text = comment.removeprefix(_COMMENT).strip()
-    return text if text.startswith("loading") else ""
+    return text if text.startswith(_NEWS) else ""
 
 
 def _read_piece(delta: Json) -> Piece:

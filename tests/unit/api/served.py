@@ -96,6 +96,7 @@ class Served:
             self._reload,
             sources=("hf://", "http://127.0.0.1"),
             limit=1,
+            metrics=self.metrics,
         )
         address = read_address(f"sqlite:///{self.database}", Path()) if self.database else None
         self.store = make_store(address, retention.Limits(math.inf, math.inf, 2**40))

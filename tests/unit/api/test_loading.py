@@ -131,3 +131,15 @@ async def test_whoever_leaves_while_the_model_loads_starts_nothing() -> None:
         await asyncio.sleep(1.2)
     assert served.engine.specs == []
     assert served.pool.leases == 0
+
+
+def test_a_download_is_told_likewise() -> None:
+    served = serve(info=replace(INFO, state="absent", pull_progress=0.42))
+    served.pool.lease_delay = 2.5
+    with (
+        listen(served.app) as url,
+        httpx.stream("POST", url + CHAT, json=chat(stream=True)) as response,
+    ):
+        lines = [line for line in response.iter_lines() if line]
+    assert lines[0] == ": pulling 42%"
+    assert lines[-1] == "data: [DONE]"

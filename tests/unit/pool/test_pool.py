@@ -497,7 +497,8 @@ async def test_an_absent_model_is_brought_where_that_is_wanted() -> None:
             if len(brought) > 1:
                 rig.pool.replace((entry("a"),))
 
-        rig.pool.bring_with(bring)
+        rig.pool.bring_with(bring, {"a": 0.42}.get)
+        assert rig.pool.find("a").pull_progress == 0.42
         with pytest.raises(ModelNotDownloaded):
             await rig.use("a")
         await rig.use("a")

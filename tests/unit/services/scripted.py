@@ -15,6 +15,7 @@ from app.core.errors import CorralError, ModelNotFound
 from app.core.events import TokenCandidate, TokenLogprob
 from app.core.models import ModelInfo
 from app.core.options import DraftMethod
+from app.core.pulls import PullOutcome
 from app.core.records import GenerationRecord
 from app.core.requests import Constraint, SamplingParams
 from app.core.stats import EngineStats, PoolMemory
@@ -333,6 +334,9 @@ class RecordingMetrics:
 
     def observe_generation(self, record: GenerationRecord) -> None:
         self.records.append(record)
+
+    def count_pull(self, outcome: PullOutcome) -> None:
+        self.calls.append(("pull", outcome))
 
     def observe_ttft(self, model: str, seconds: float) -> None:
         self.calls.append(("ttft", model, seconds))

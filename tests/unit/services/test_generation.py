@@ -490,4 +490,4 @@ async def test_the_record() -> None:
 async def test_a_model_that_is_gone_while_it_loads_has_come_no_further() -> None:
     bench = Bench(Script(("a",)))
     assert bench.service.is_loaded(INFO.id)
-    assert bench.service.load_progress("removed") is None
+    assert bench.service.progress("removed").share is None

@@ -30,6 +30,7 @@ from app.core.errors import (
 from app.core.pulls import PullJob
 from app.pool.roster import Changes
 from app.services.pulls import PullService
+from app.telemetry.metrics import Metrics
 from scripts.make_gguf import write_tiny_llama
 from tests.support.hub import REPOSITORY, Fault, Hub, Stored, run_hub
 from tests.unit.services.scripted import ScriptedEngine, ScriptedPool
@@ -67,18 +68,34 @@ class Kept:
     sources: tuple[str, ...] = ("hf://",)
     refusal: CorralError | None = None
     reloads: int = 0
+    metrics: Metrics = field(default_factory=Metrics)
 
     def __post_init__(self) -> None:
         self.pool = ScriptedPool(ScriptedEngine())
+        files = Pulls(
+            self.folder,
+            is_offline=self.is_offline,
+            limits=LIMITS,
+            count_bytes=self.metrics.count_pull_bytes,
+        )
         self.service = PullService(
-            Pulls(self.folder, is_offline=self.is_offline, limits=LIMITS),
+            files,
             self.pool,
             self.folder,
             lambda: self.manifest,
             self._reload,
             sources=self.sources,
             limit=self.limit,
+            metrics=self.metrics,
         )
+        self.metrics.watch_pulls(self.service.count_running, self.service.count_waiting)
+
+    def metric(self, name: str, **labels: str) -> float:
+        lines = self.metrics.render()[0].decode().splitlines()
+        told = ",".join(f'{label}="{value}"' for label, value in labels.items())
+        wanted = f"{name}{{{told}}} " if told else f"{name} "
+        (found,) = (line for line in lines if line.startswith(wanted))
+        return float(found.removeprefix(wanted))
 
     async def _reload(self) -> Changes:
         self.reloads += 1
@@ -371,6 +388,40 @@ async def test_a_request_waits_for_so_long_and_the_download_goes_on(
     async with keep(tmp_path) as kept:
         with pytest.raises(ModelLoading, match="being downloaded"):
             await kept.service.bring("tiny-1b", patience=0.1)
+        await reach(kept.service, kept.service.all()[0], "downloading")
+        share = kept.service.progress("tiny-1b")
+        assert share is not None
+        assert 0 < share <= 1
+        assert kept.service.progress("other") is None
         await kept.service.bring("tiny-1b", patience=30)
+        assert kept.service.progress("tiny-1b") is None
         assert (tmp_path / "tiny-1b.gguf").is_file()
         assert len(kept.service.all()) == 1
+
+
+async def test_what_is_counted(hub: Hub, data: bytes, tmp_path: Path) -> None:
+    hub.files["m.gguf"].pace = 0.05
+    async with keep(tmp_path) as kept:
+        first = await kept.service.start(SOURCE)
+        await reach(kept.service, first, "downloading")
+        await kept.service.start(OTHER)
+        await kept.service.start("tiny-1b")
+        assert kept.metric("corral_pulls_running") == 1
+        assert kept.metric("corral_pulls_waiting") == 2
+        await kept.service.cancel(first.id)
+        before = kept.metric("corral_pull_bytes_total")
+        assert 0 < before < len(data)
+        for job in kept.service.all():
+            await finish(kept.service, job)
+        assert kept.metric("corral_pull_bytes_total") == before + 2 * len(data)
+        hub.files["m.gguf"].pace = 0
+        await finish(kept.service, await kept.service.start(SOURCE))
+        assert before < kept.metric("corral_pull_bytes_total") - 2 * len(data) <= len(data)
+        hub.files["o.gguf"].faults = ["gone"]
+        await finish(kept.service, await kept.service.start(f"hf://{REPOSITORY}/o.gguf"))
+        ended = {
+            outcome: kept.metric("corral_pulls_total", outcome=outcome)
+            for outcome in ("done", "failed", "cancelled")
+        }
+        assert ended == {"done": 3, "failed": 1, "cancelled": 1}
+        assert kept.metric("corral_pulls_running") == kept.metric("corral_pulls_waiting") == 0

@@ -2,8 +2,10 @@
 
 import os
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from app.catalog.transfer import Origin, check_url
 from app.config.sources import HubSource
@@ -25,6 +27,41 @@ class HubFile:
 
 def resolve(source: HubSource, *, allows_http: bool) -> HubFile:
     """Ask the hub (`HF_ENDPOINT`, with `HF_TOKEN` where it is set). Blocks; raises PullFailed."""
+    endpoint, token = _find_endpoint(allows_http=allows_http)
+    place = f"{source.repository}/{source.file}@{source.revision}"
+    with _explaining(place, endpoint) as library:
+
+        def url_of(revision: str) -> str:
+            names = source.repository, source.file
+            return str(library.hf_hub_url(*names, revision=revision, endpoint=endpoint))
+
+        found = library.get_hf_file_metadata(
+            url_of(source.revision), token=token, endpoint=endpoint, retry_on_errors=True
+        )
+    digest = found.etag if found.etag and _SHA256.fullmatch(found.etag) else None
+    secret = {"Authorization": f"Bearer {token}"} if token else {}
+    origin = Origin(url_of(found.commit_hash or source.revision), secret, allows_http)
+    return HubFile(origin, found.commit_hash, found.size, digest)
+
+
+def list_files(repository: str, *, allows_http: bool) -> list[str]:
+    """The files of a repository. Blocks; raises PullFailed."""
+    endpoint, token = _find_endpoint(allows_http=allows_http)
+    with _explaining(repository, endpoint) as library:
+        api = library.HfApi(endpoint=endpoint, token=token)
+        return [str(file) for file in api.list_repo_files(repository)]
+
+
+def _find_endpoint(*, allows_http: bool) -> tuple[str, str | Literal[False]]:
+    """The hub's address, and the token for it. Raises PullFailed for an address that is none."""
+    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+    check_url(endpoint, allows_http=allows_http)
+    return endpoint, os.environ.get("HF_TOKEN") or False
+
+
+@contextmanager
+def _explaining(place: str, endpoint: str) -> Generator[Any]:
+    """The hub's library, whose errors become PullFailed; `place` is what it is asked for."""
     # half a second to import, and few starts need it
     import huggingface_hub  # noqa: PLC0415
     from huggingface_hub.errors import (  # noqa: PLC0415
@@ -35,21 +72,8 @@ def resolve(source: HubSource, *, allows_http: bool) -> HubFile:
         RevisionNotFoundError,
     )
 
-    library: Any = huggingface_hub  # its types are not complete
-    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
-    check_url(endpoint, allows_http=allows_http)
-    token = os.environ.get("HF_TOKEN") or False
-    place = f"{source.repository}/{source.file}@{source.revision}"
-
-    def url_of(revision: str) -> str:
-        return str(
-            library.hf_hub_url(source.repository, source.file, revision=revision, endpoint=endpoint)
-        )
-
     try:
-        found = library.get_hf_file_metadata(
-            url_of(source.revision), token=token, endpoint=endpoint, retry_on_errors=True
-        )
+        yield huggingface_hub  # its types are not complete
     except GatedRepoError:
         raise PullFailed(
             f"{place}: its terms have to be accepted on {endpoint} first; then set HF_TOKEN."
@@ -67,7 +91,3 @@ def resolve(source: HubSource, *, allows_http: bool) -> HubFile:
     except Exception as error:
         # the library's HTTP client and offline mode have errors of their own
         raise PullFailed(f"{place}: the hub cannot be asked: {error}") from error
-    digest = found.etag if found.etag and _SHA256.fullmatch(found.etag) else None
-    secret = {"Authorization": f"Bearer {token}"} if token else {}
-    origin = Origin(url_of(found.commit_hash or source.revision), secret, allows_http)
-    return HubFile(origin, found.commit_hash, found.size, digest)

@@ -15,9 +15,10 @@ def names_of(rows: Iterable[dict[str, Any]]) -> list[str]:
 
 def explain_unknown(name: str, known: Sequence[str]) -> str:
     """One line: what comes near, and what would bring the model here."""
+    from app.catalog.hub_names import read_hub_name  # noqa: PLC0415
     from app.catalog.registry import short_names  # noqa: PLC0415
 
-    if name in short_names() or "://" in name:
+    if name in short_names() or "://" in name or read_hub_name(name) is not None:
         return f"the model '{name}' is not here yet: `corral pull {name}` brings it"
     near = difflib.get_close_matches(name, [*known, *short_names()], n=3, cutoff=0.5)
     if not near:

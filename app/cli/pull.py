@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import click
 
+from app.catalog.hub_names import find_source, read_hub_name
 from app.catalog.orders import find_wish, wishes_of
 from app.catalog.registry import short_names
 from app.cli.check import Checked, check_files
@@ -36,10 +37,11 @@ from app.config.settings import Settings
 def pull(*, models: tuple[str, ...], check: bool, names: bool, as_json: bool, where: Where) -> None:
     """Download models, whole and checked; what was begun goes on.
 
-    MODEL is a name in models.yaml, a short name (--names), hf://OWNER/REPO/FILE.gguf[@REVISION] or
-    an https:// address. Without any, everything that models.yaml names and is not here. HF_TOKEN
-    opens what is not public. They come to the server that --url or CORRAL_URL names, else to the
-    models directory here. Exit code 1: something is missing or wrong; 2: bad configuration.
+    MODEL is a name in models.yaml, a short name (--names), hf://OWNER/REPO/FILE.gguf[@REVISION],
+    hf.co/OWNER/REPO[:QUANT] as Ollama has it, or an https:// address. Without any, everything that
+    models.yaml names and is not here. HF_TOKEN opens what is not public. They come to the server
+    that --url or CORRAL_URL names, else to the models directory here. Exit code 1: something is
+    missing or wrong; 2: bad configuration.
     """
     with refusing():
         if check:
@@ -54,9 +56,20 @@ def pull(*, models: tuple[str, ...], check: bool, names: bool, as_json: bool, wh
 
 def _pull_here(models: Sequence[str], where: Where, as_json: bool) -> None:
     settings, known = _read_store(where)
-    wishes = [find_wish(name, known) for name in models] if models else [*wishes_of(known)]
+    if models:
+        wishes = [find_wish(_find_source(name, settings), known) for name in models]
+    else:
+        wishes = [*wishes_of(known)]
     pull_here(wishes, settings, choose_display(as_json=as_json))
     tell_where(wishes, settings, is_quiet=_is_quiet(as_json))
+
+
+def _find_source(name: str, settings: Settings) -> str:
+    """What a name of Ollama's for a file on the hub stands for; any other is itself."""
+    wanted = read_hub_name(name)
+    if wanted is None:
+        return name
+    return find_source(wanted, is_offline=settings.is_offline, allows_http=settings.pull_http)
 
 
 def _pull_there(models: Sequence[str], where: Where, names: bool, as_json: bool) -> None:

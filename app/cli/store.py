@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from app.catalog.entries import ModelEntry, read_catalog
+from app.catalog.hub_names import find_entry
 from app.cli.names import explain_unknown
 from app.config.settings import Settings
 from app.core.errors import ModelNotFound
@@ -38,6 +39,8 @@ class Store:
         for entry in self._entries:
             if wanted & {entry.id, *entry.aliases}:
                 return entry
+        if (found := find_entry(model, self._entries)) is not None:
+            return found
         raise ModelNotFound(explain_unknown(model, self.names()), param="model")
 
     def rows(self) -> list[Json]:

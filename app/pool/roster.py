@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.catalog.entries import ModelEntry
+from app.catalog.hub_names import find_entry
 from app.core.errors import ModelNotFound
 from app.core.stats import EngineStats
 from app.pool.slot import Slot
@@ -110,6 +111,9 @@ class Roster:
         for name in (model, plain, plain + _LATEST):
             if self._names.get(name, name) in self._slots:
                 return name
+        entry = find_entry(model, (slot.entry for slot in self._slots.values()))
+        if entry is not None:
+            return entry.id
         raise ModelNotFound(f"The model '{model}' does not exist.", param="model")
 
     def _succeed(self, old: Slot, entry: ModelEntry) -> Slot:

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from app.catalog.hub_names import read_hub_name
 from app.catalog.orders import Wish, find_wish, is_here
 from app.catalog.pulls import Order, Pulls
 from app.catalog.registry import short_names
@@ -174,20 +175,37 @@ class PullService:
         return run
 
     def _check(self, model: str, *, is_forced: bool) -> Wish:
+        wanted = read_hub_name(model)
+        if wanted is not None and not self._is_served_offline(model):
+            self._check_source(wanted.source)
+            model = self._pulls.find_source(wanted)
         wish = self._find_wish(model, is_forced=is_forced)
-        if wish.is_given and not any(is_within(model, prefix) for prefix in self._sources):
-            allowed = f", or a source below {', '.join(self._sources)}" if self._sources else ""
-            raise PullRefused(
-                f"Nothing is downloaded from there: name a short name or a model of models.yaml"
-                f"{allowed} (LLM_PULL_SOURCES).",
-                param="model",
-            )
+        if wish.is_given:
+            self._check_source(model)
         needs = [order for order in wish.orders if is_forced or not self._is_here(order)]
         if needs and self._pulls.is_offline:
             raise PullRefused(
                 f"{needs[0].place} is not downloaded: LLM_OFFLINE is set.", param="model"
             )
         return wish
+
+    def _is_served_offline(self, model: str) -> bool:
+        """Whether a model is here, and nobody may be asked for it anyway."""
+        if not self._pulls.is_offline:
+            return False
+        with suppress(ModelNotFound):
+            return self._pool.find(model).state != "absent"
+        return False
+
+    def _check_source(self, source: str) -> None:
+        """Raises PullRefused for one that callers may not name."""
+        if not any(is_within(source, prefix) for prefix in self._sources):
+            allowed = f", or a source below {', '.join(self._sources)}" if self._sources else ""
+            raise PullRefused(
+                f"Nothing is downloaded from there: name a short name or a model of models.yaml"
+                f"{allowed} (LLM_PULL_SOURCES).",
+                param="model",
+            )
 
     def _find_wish(self, model: str, *, is_forced: bool) -> Wish:
         """Nothing to order is left of a model that is here and comes from nowhere."""

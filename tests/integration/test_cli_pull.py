@@ -64,7 +64,8 @@ def test_what_a_server_lacks_comes_to_it(remote: Server, hub: Hub, tmp_path: Pat
     assert not list(home.rglob("*.gguf")), "nothing comes here"
     sent = hub.sent
     again = corral(home, "pull", "named", "--url", remote.url)
-    assert (again.returncode, again.stderr) == (0, "m.gguf: done\n")
+    assert again.returncode == 0
+    assert again.stderr.splitlines()[-1] == "m.gguf: done"
     assert corral(home, "pull", url=remote.url).stderr == ""
     assert hub.sent == sent
     assert "qwen3-4b" in corral(home, "pull", "--names", url=remote.url).stdout.split()
@@ -112,7 +113,7 @@ def test_ctrl_c_cancels_what_was_begun(remote: Server, hub: Hub, tmp_path: Path)
     wait_until(lambda: hub.sent > 140_000, "some bytes", 30)
     second = begin_pull(tmp_path, remote.url)
     assert second.stderr is not None
-    assert "downloading" in second.stderr.readline()
+    assert any("downloading" in line for line in second.stderr)
     second.send_signal(signal.SIGINT)
     _, errors = second.communicate(timeout=30)
     assert second.returncode == 130, errors

@@ -1,10 +1,12 @@
 """A server of files that behaves like the hub, and misbehaves where a test wants it to.
 
 `/OWNER/REPO/resolve/REVISION/FILE` answers as the hub does for large files: a redirect to another
-host with the commit, size and digest in its headers. `/files/NAME` is a plain file.
+host with the commit, size and digest in its headers; `/api/models/OWNER/REPO/tree/main` lists the
+files. `/files/NAME` is a plain file.
 """
 
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Generator
@@ -110,7 +112,9 @@ class _Handler(BaseHTTPRequestHandler):
             Asked(headers["Host"], self.path, headers["Range"], headers["Authorization"])
         )
         parts = self.path.split("?")[0].strip("/").split("/")
-        if len(parts) > 4 and parts[2] == "resolve":
+        if parts[:2] == ["api", "models"] and parts[4:] == ["tree", "main"]:
+            self._list(hub, "/".join(parts[2:4]))
+        elif len(parts) > 4 and parts[2] == "resolve":
             self._resolve(hub, parts)
         elif parts[0] == "files" and hub.redirect is not None:
             self._answer(302, {"Location": hub.redirect})
@@ -118,6 +122,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(hub, hub.files[parts[-1]])
         else:
             self._answer(404, {})
+
+    def _list(self, hub: Hub, repository: str) -> None:
+        if repository != REPOSITORY:
+            self._answer(401, {"X-Error-Code": "RepoNotFound"})
+            return
+        files = [
+            {"type": "file", "path": name, "size": len(stored.data), "oid": "0" * 40}
+            for name, stored in hub.files.items()
+        ]
+        self._answer(200, {"Content-Type": "application/json"}, json.dumps(files).encode())
 
     def _resolve(self, hub: Hub, parts: list[str]) -> None:
         repository, revision, name = "/".join(parts[:2]), parts[3], parts[-1]
@@ -139,11 +153,12 @@ class _Handler(BaseHTTPRequestHandler):
                 },
             )
 
-    def _answer(self, status: int, headers: dict[str, str]) -> None:
+    def _answer(self, status: int, headers: dict[str, str], body: bytes = b"") -> None:
         self.send_response(status)
-        for name, value in {**headers, "Content-Length": "0"}.items():
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
+        self.wfile.write(body)
 
     def _send(self, hub: Hub, stored: Stored) -> None:
         span = self.headers["Range"]

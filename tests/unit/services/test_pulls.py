@@ -425,3 +425,26 @@ async def test_what_is_counted(hub: Hub, data: bytes, tmp_path: Path) -> None:
         }
         assert ended == {"done": 3, "failed": 1, "cancelled": 1}
         assert kept.metric("corral_pulls_running") == kept.metric("corral_pulls_waiting") == 0
+
+
+@pytest.mark.parametrize("name", ["hf.co/maker/model:m", "huggingface.co/maker/model:M"])
+async def test_a_name_of_ollama_s_for_a_file_on_the_hub(
+    hub: Hub, data: bytes, tmp_path: Path, name: str
+) -> None:
+    async with keep(tmp_path) as kept:
+        assert (await finish(kept.service, await kept.service.start(name)))[-1].stage == "done"
+        with pytest.raises(
+            SourceNotFound, match=r"no model of Q9_0 in maker/model: it has m\.gguf"
+        ):
+            await kept.service.start("hf.co/maker/model:Q9_0")
+        with pytest.raises(PullFailed, match="there is no such repository"):
+            await kept.service.start("hf.co/maker/none")
+    assert (tmp_path / "maker/model/m.gguf").read_bytes() == data
+    hub.asked.clear()
+    async with keep(tmp_path, sources=("hf://other/",)) as kept:
+        with pytest.raises(PullRefused, match="LLM_PULL_SOURCES"):
+            await kept.service.start(name)
+    async with keep(tmp_path, is_offline=True) as kept:
+        with pytest.raises(PullRefused, match="LLM_OFFLINE"):
+            await kept.service.start(name)
+    assert not hub.asked

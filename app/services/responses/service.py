@@ -16,6 +16,7 @@ from app.core.errors import (
 )
 from app.core.ids import make_id
 from app.core.items import RUNNING, Item
+from app.core.models import Progress
 from app.core.requests import ChatPrompt
 from app.services.generation import GenerationService
 from app.services.ports import ModelPool, WorkGate
@@ -134,9 +135,9 @@ class ResponseService:
         except ModelNotFound:  # gone meanwhile, which ends the response
             return False
 
-    def load_progress(self, run: Run) -> float | None:
-        """How far its model is loaded, 0 to 1, where that is known."""
-        return self._generation.load_progress(run.response.model)
+    def progress(self, run: Run) -> Progress:
+        """What has to be done before its model can answer."""
+        return self._generation.progress(run.response.model)
 
     async def read(self, owner: str, identifier: str) -> tuple[Response, tuple[Item, ...]]:
         """A response and its output, as far as it is written. Raises StoredNotFound."""

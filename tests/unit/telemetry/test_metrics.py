@@ -30,6 +30,7 @@ def value(samples: Samples, name: str, **labels: str) -> float:
 
 def fill(metrics: Metrics) -> None:
     """Let everything happen once."""
+    metrics.watch_pulls(lambda: 1, lambda: 0)
     stats = EngineStats(
         running=2,
         waiting=3,

@@ -20,7 +20,7 @@ from app.api.openai.responses.decode import Decoded, decode_response
 from app.api.openai.responses.encode import encode_events, encode_response
 from app.api.openai.responses.items import encode_item
 from app.api.openai.responses.schemas import ENCRYPTED
-from app.api.sse import EventStreamResponse, encode_loading
+from app.api.sse import EventStreamResponse, encode_progress
 from app.core.errors import BadRequest
 from app.services.responses.run import Numbered, Run
 from app.services.responses.service import ResponseService
@@ -131,7 +131,7 @@ class ResponseRoutes:
                 if data := encode_events(batch, has_seal=has_seal):
                     yield data
                 while run is not None and self.responses.is_loading(run):
-                    yield encode_loading(self.responses.load_progress(run))
+                    yield encode_progress(self.responses.progress(run))
                     await run.wait_begun(TELL_SECONDS)
 
         def close() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from app.cli.chat import loop
 from app.cli.chat.commands import Commands
+from app.cli.chat.interrupt import Interrupts
 from app.cli.chat.live import LiveDisplay
 
 MAIN = "from app.cli import main; main()"
@@ -42,5 +43,6 @@ async def test_a_mistake_of_ours_does_not_end_a_chat(capsys: pytest.CaptureFixtu
             raise ZeroDivisionError("two\nlines")
 
     carry_out: Any = vars(loop)["_carry_out"]
-    await carry_out("/stats", cast("Commands", Broken()), cast("LiveDisplay", None))
+    display = cast("LiveDisplay", None)
+    await carry_out("/stats", cast("Commands", Broken()), display, Interrupts())
     assert capsys.readouterr().err == "that went wrong: ZeroDivisionError: two lines\n"

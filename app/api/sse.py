@@ -13,6 +13,9 @@ from app.core.models import Progress
 SEND_TIMEOUT = 60.0
 """Seconds that a client may leave what was sent to it unread before it counts as gone."""
 
+DONE = b"data: [DONE]\n\n"
+"""The end of OpenAI's streams; nothing comes after it, no ping either."""
+
 
 def _make_comment() -> bytes:
     return b": ping\n\n"
@@ -41,13 +44,14 @@ class EventStreamResponse(EventSourceResponse):
         make_ping: Callable[[], bytes] = _make_comment,
         media_type: str = "text/event-stream",
     ) -> None:
+        self._has_ended = False
         super().__init__(  # pyright: ignore[reportUnknownMemberType]  # a bare dict in its hints
             self._follow(body),
             headers={"cache-control": "no-cache"},
             media_type=media_type,
             sep="\n",
             ping=ping_interval,
-            ping_message_factory=make_ping,  # pyright: ignore[reportArgumentType]  # bytes go through
+            ping_message_factory=lambda: b"" if self._has_ended else make_ping(),  # pyright: ignore[reportArgumentType]  # bytes go through
             client_close_handler_callable=self._note_leaving,
             # The drain lets streams finish and ends the rest with an error frame; a server that is
             # about to exit must not cut them meanwhile.
@@ -81,6 +85,7 @@ class EventStreamResponse(EventSourceResponse):
 
     async def _follow(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         async for chunk in body:
+            self._has_ended = chunk.endswith(DONE)
             yield chunk
         self._is_whole = True
 

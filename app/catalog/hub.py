@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from app.catalog.hub_names import HubName, choose_file, models_among
 from app.catalog.transfer import Origin, check_url
 from app.config.sources import HubSource
-from app.core.errors import PullFailed
+from app.core.errors import PullFailed, PullRefused, SourceNotFound
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -50,6 +51,23 @@ def list_files(repository: str, *, allows_http: bool) -> list[str]:
     with _explaining(repository, endpoint) as library:
         api = library.HfApi(endpoint=endpoint, token=token)
         return [str(file) for file in api.list_repo_files(repository)]
+
+
+def find_source(wanted: HubName, *, is_offline: bool, allows_http: bool) -> str:
+    """The `hf://` source that a name means now. Asks the hub, and blocks; raises SourceNotFound,
+    PullRefused or PullFailed."""
+    if is_offline:
+        raise PullRefused(
+            f"{wanted.repository} is not looked up: LLM_OFFLINE is set.", param="model"
+        )
+    files = list_files(wanted.repository, allows_http=allows_http)
+    file = choose_file(wanted, files)
+    if file is not None:
+        return f"{wanted.source}{file}"
+    names = ", ".join(models_among(files)[:20])
+    told = f"it has {names}" if names else "it has no GGUF file"
+    meant = f" of {wanted.quant}" if wanted.quant is not None else ""
+    raise SourceNotFound(f"There is no model{meant} in {wanted.repository}: {told}.", param="model")
 
 
 def _find_endpoint(*, allows_http: bool) -> tuple[str, str | Literal[False]]:

@@ -4,10 +4,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.catalog import hub
 from app.catalog.entries import ModelEntry
 from app.config.sources import SHARD
-from app.core.errors import PullRefused, SourceNotFound
 
 _NAME = re.compile(
     r"(?:hf\.co|huggingface\.co)/(?P<repository>\w[\w.-]*/\w[\w.-]*)(?::(?P<quant>\w[\w.-]*))?"
@@ -39,30 +37,18 @@ def read_hub_name(name: str) -> HubName | None:
     return HubName(match["repository"], None if quant in {None, _LATEST} else quant)
 
 
+def models_among(files: Iterable[str]) -> list[str]:
+    """The files of a repository that are models; of one in parts the first."""
+    return sorted(file for file in files if _is_model(file))
+
+
 def choose_file(wanted: HubName, files: Iterable[str]) -> str | None:
-    """The file of a repository that a name means: of a model in parts the first, and without a
-    quantization Q4_K_M, else whichever comes first."""
-    models = sorted(file for file in files if _is_model(file))
+    """The file of a repository that a name means: without a quantization Q4_K_M, else whichever
+    comes first."""
+    models = models_among(files)
     ends = re.compile(rf"(^|[-_./]){re.escape(wanted.quant or _USUAL)}$", re.IGNORECASE)
     exact = next((file for file in models if ends.search(_stem_of(file))), None)
     return exact or (models[0] if models and wanted.quant is None else None)
-
-
-def find_source(wanted: HubName, *, is_offline: bool, allows_http: bool) -> str:
-    """The `hf://` source that a name means now. Asks the hub, and blocks; raises SourceNotFound,
-    PullRefused or PullFailed."""
-    if is_offline:
-        raise PullRefused(
-            f"{wanted.repository} is not looked up: LLM_OFFLINE is set.", param="model"
-        )
-    files = hub.list_files(wanted.repository, allows_http=allows_http)
-    file = choose_file(wanted, files)
-    if file is not None:
-        return f"{wanted.source}{file}"
-    names = ", ".join(sorted(file for file in files if _is_model(file))[:20])
-    told = f"it has {names}" if names else "it has no GGUF file"
-    meant = f" of {wanted.quant}" if wanted.quant is not None else ""
-    raise SourceNotFound(f"There is no model{meant} in {wanted.repository}: {told}.", param="model")
 
 
 def find_entry(name: str, entries: Iterable[ModelEntry]) -> ModelEntry | None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from app.catalog import hub
 from app.catalog.download import Download, Limits, Wanted
 from app.catalog.file_pins import FilePins, Pinned
-from app.catalog.hub_names import HubName, find_source
+from app.catalog.hub_names import HubName
 from app.catalog.transfer import Origin
 from app.config.sources import HubSource, RemoteSource
 from app.core.errors import CorralError, PullFailed
@@ -107,8 +107,8 @@ class Pulls:
                     await job.task
 
     def find_source(self, wanted: HubName) -> str:
-        """See `hub_names.find_source`."""
-        return find_source(wanted, is_offline=self._is_offline, allows_http=self._allows_http)
+        """See `hub.find_source`."""
+        return hub.find_source(wanted, is_offline=self._is_offline, allows_http=self._allows_http)
 
     def pinned(self, place: Path) -> Pinned | None:
         """What is known of a file that was pulled and is still there unchanged in size."""

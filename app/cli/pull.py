@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 import click
 
-from app.catalog.hub_names import find_source, read_hub_name
+from app.catalog.hub import find_source
+from app.catalog.hub_names import read_hub_name
 from app.catalog.orders import find_wish, wishes_of
 from app.catalog.registry import short_names
 from app.cli.check import Checked, check_files

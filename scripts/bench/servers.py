@@ -17,6 +17,8 @@ import click
 SOURCE = Path(__file__).resolve().parents[2]
 START_LIMIT_S = 120
 STOP_LIMIT_S = 30
+END_LIMIT_S = 1.0
+"""How long after its connections a server that died may end."""
 CELLS = 32768
 """KV cells of every server, unless its suite says otherwise."""
 
@@ -42,9 +44,13 @@ class Running:
     process: subprocess.Popen[bytes]
     ready_s: float
 
-    @property
-    def is_alive(self) -> bool:
-        return self.process.poll() is None
+    def has_ended(self, patience: float) -> bool:
+        """Whether the process is over, or ends within `patience` seconds."""
+        try:
+            self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
 
 def corral(models: Path, threads: int, extra: dict[str, str] | None = None) -> Server:

@@ -18,7 +18,7 @@ from app.cli.bench.session import ProgressMeter
 from app.cli.bench.workloads import Sizes, Workload, build_workloads, user
 from scripts.bench.process import PeakMemory, cpu_share, resident_bytes
 from scripts.bench.reuse import Prompts, measure_reuse
-from scripts.bench.servers import CELLS, Running, Server, running
+from scripts.bench.servers import CELLS, END_LIMIT_S, Running, Server, running
 from scripts.bench.store import Store
 from scripts.bench.targets import BATCHED, CORRAL
 
@@ -108,7 +108,7 @@ def _use(
             row = part.rows[0]
             todo.remove((row.workload, row.streams))
             name = session.prefix + row.workload
-            if not server.is_alive:
+            if server.has_ended(END_LIMIT_S if row.figures.errors else 0):
                 raise ServerDied(f"the server ended during {name}, {row.streams} streams")
             store.add_report(replace(part, rows=[replace(row, workload=name)]))
             if session.has_facts and row.workload == "health":

@@ -34,7 +34,7 @@ from app.api.ollama.encode import (
     encode_superset,
     nanoseconds,
 )
-from app.api.sse import EventStreamResponse, encode_progress
+from app.api.sse import DONE, EventStreamResponse, encode_progress
 from app.core.errors import CorralError, InternalError
 from app.core.events import Failed, Finished
 from app.core.requests import EmbeddingRequest, GenerationRequest
@@ -59,7 +59,7 @@ class Framing:
 
 
 LINES = Framing(LINES_TYPE, b"", b"\n", b"")
-EVENTS = Framing("text/event-stream", b"data: ", b"\n\n", b"data: [DONE]\n\n")
+EVENTS = Framing("text/event-stream", b"data: ", b"\n\n", DONE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,12 @@ from app.api.openai.decode import (
     decode_embedding,
 )
 from app.api.openai.encode import chat, completions
-from app.api.openai.encode.common import DONE, Answer, Chunks, Envelope, encode_whole, frame
+from app.api.openai.encode.common import Answer, Chunks, Envelope, encode_whole, frame
 from app.api.openai.encode.embeddings import encode_embeddings
 from app.api.openai.encode.models import encode_model, encode_models
 from app.api.openai.owners import owner_of
 from app.api.openai.stored_completions import keep
-from app.api.sse import EventStreamResponse, encode_progress
+from app.api.sse import DONE, EventStreamResponse, encode_progress
 from app.core.errors import CorralError, InternalError
 from app.core.events import Event, Failed
 from app.core.ids import make_id

@@ -12,7 +12,6 @@ from app.core.events import LEAST_LOGPROB, Event, TokenCandidate, TokenLogprob
 from app.core.usage import Usage
 
 THOUGHT_FIELD = "reasoning_content"
-DONE = b"data: [DONE]\n\n"
 
 
 @dataclass(frozen=True, slots=True)

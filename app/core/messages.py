@@ -36,13 +36,15 @@ class Message:
 class Tool:
     """A function the model may call. `parameters` is a JSON schema, or None for no arguments;
     `source` the request field it stood in. `strict`: the schema must be one for OpenAI's strict
-    mode."""
+    mode. `input_pattern`: of a tool whose one argument is a text that has a grammar, as a `pattern`
+    of a JSON schema; enforced to the letter, or refused."""
 
     name: str
     description: str | None = None
     parameters: Mapping[str, Any] | None = None
     strict: bool = False
     source: str = "tools"
+    input_pattern: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,19 @@ def search(pattern: str) -> str:
     return one_of(*(_search_one(part) for part in _split(pattern)))
 
 
+def whole(expression: str) -> str:
+    """A regular expression of JSON Schema that finds only what `expression` matches from end to
+    end, with or without anchors of its own there. Raises ValueError where its brackets are open."""
+    depth = 0
+    for piece in _PARTS.findall(expression):
+        depth += (piece == "(") - (piece == ")")
+        if depth < 0:
+            break
+    if depth:
+        raise ValueError("its brackets do not match")
+    return f"^(?:{'|'.join(_without_anchors(part) for part in _split(expression))})$"
+
+
 def all_of(*terminals: str) -> str:
     if _NEVER in terminals:
         return _NEVER
@@ -159,12 +172,16 @@ def _search_one(expression: str) -> str:
     """Without choices at its top, so that its anchors are those of the whole."""
     head = "" if expression.startswith("^") else "(?s:.)*"
     tail = "(?s:.)*"
-    inner = expression.removeprefix("^")
-    if inner.endswith("$") and not _is_escaped(inner):
-        inner, tail = inner[:-1], ""
+    inner = _without_anchors(expression)
+    tail = tail if inner == expression.removeprefix("^") else ""
     if not inner and (head or tail):
         return ANY
     return _regex(f"{head}({inner}){tail}")
+
+
+def _without_anchors(expression: str) -> str:
+    inner = expression.removeprefix("^")
+    return inner[:-1] if inner.endswith("$") and not _is_escaped(inner) else inner
 
 
 def _is_escaped(expression: str) -> bool:

@@ -80,7 +80,8 @@ def key_of(constraint: Constraint | None, frame: Frame) -> Hashable:
         if calls is None:
             return digest.digest(), frame
         for tool in calls.tools:
-            digest.update(orjson.dumps([tool.name, tool.strict, tool.parameters]))
+            told = [tool.name, tool.strict, tool.parameters, tool.input_pattern]
+            digest.update(orjson.dumps(told))
     except TypeError:  # nested more deeply than can be spelled
         return None
     begun = tuple(calls.begun.items())

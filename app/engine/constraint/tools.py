@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from app.core.errors import InvalidConstraint
+from app.core.errors import InvalidConstraint, InvalidGrammar
 from app.core.messages import Tool
 from app.engine.constraint.schema import check_multiples, check_strict, spell
 
@@ -36,6 +36,8 @@ def prepare(tool: Tool) -> Tool:
     """
     given = tool.parameters
     schema = _NOTHING if given is None else _as_object(given, tool.source)
+    if tool.input_pattern is not None:
+        return replace(tool, parameters=_with_pattern(schema, tool.input_pattern))
     try:
         spell(schema, tool.source)
         check_multiples(schema, tool.source)
@@ -49,16 +51,23 @@ def prepare(tool: Tool) -> Tool:
 
 
 def loosen(tool: Tool, reason: str) -> Tool:
+    """The tool with the schema of any object. Raises InvalidGrammar for one whose text has a
+    grammar."""
+    if tool.input_pattern is not None:
+        raise InvalidGrammar(f"The grammar of a tool cannot be used: {reason}.", param=tool.source)
     _log.warning("the arguments of tool '%s' are only held to be an object: %s", tool.name, reason)
     return replace(tool, parameters=ANY_OBJECT)
 
 
 def ease(tool: Tool, find_problem: FindProblem) -> Tool:
     """The tool without what cannot be enforced of its schema; if that does not help, with the
-    schema of any object. Raises InvalidConstraint for one that is strict."""
+    schema of any object. Raises InvalidConstraint for one that is strict, InvalidGrammar for one
+    whose text has a grammar."""
     reason = find_problem(tool)
     if reason is None:
         return tool
+    if tool.input_pattern is not None:
+        return loosen(tool, reason)
     schema = dict(tool.parameters or {})
     if tool.strict:
         raise InvalidConstraint(f"The JSON schema cannot be used: {reason}.", param=tool.source)
@@ -88,6 +97,14 @@ def ease_all(tools: tuple[Tool, ...], find_problem: FindProblem) -> tuple[Tool, 
     if made != list(tools):
         return tuple(made)
     return tuple(loosen(tool, "together the tools are too large") for tool in tools)
+
+
+def _with_pattern(schema: Mapping[str, Any], pattern: str) -> Mapping[str, Any]:
+    members: Mapping[str, Any] = schema["properties"]
+    return {
+        **schema,
+        "properties": {name: {**members[name], "pattern": pattern} for name in members},
+    }
 
 
 def _as_object(schema: Mapping[str, Any], source: str) -> Mapping[str, Any]:

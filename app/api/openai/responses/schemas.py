@@ -14,6 +14,7 @@ from app.api.schema import Body, Part
 
 MAX_INPUTS = 16_384
 MAX_INCLUDES = 32
+MAX_DEFINITION = 16 * 1024
 LOGPROBS = "message.output_text.logprobs"
 ENCRYPTED = "reasoning.encrypted_content"
 
@@ -44,6 +45,20 @@ Includes = Annotated[list[Include], Field(max_length=MAX_INCLUDES, fail_fast=Tru
 Identifier = Annotated[str, Field(min_length=1, max_length=256)]
 
 
+class InputFormat(Part):
+    """`format` of a custom tool: any text, or one that a grammar describes."""
+
+    type: Literal["text", "grammar"] = "text"
+    syntax: Literal["lark", "regex"] | None = None
+    definition: Annotated[str, Field(min_length=1, max_length=MAX_DEFINITION)] | None = None
+
+    @model_validator(mode="after")
+    def _check_grammar(self) -> Self:
+        if self.type == "grammar" and (self.syntax is None or self.definition is None):
+            raise ValueError("a format of type 'grammar' needs 'syntax' and 'definition'")
+        return self
+
+
 class Tool(Part):
     """A function, a custom tool, or a namespace of them; of other types only the name counts."""
 
@@ -52,7 +67,7 @@ class Tool(Part):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
-    format: dict[str, Any] | None = None
+    format: InputFormat | None = None
     tools: "Annotated[list[Tool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None" = None
 
     @model_validator(mode="after")
@@ -68,8 +83,6 @@ class Tool(Part):
             raise ValueError(f"a tool of type '{self.type}' needs 'name'")
         if self.type == "namespace" and not self.tools:
             raise ValueError("a tool of type 'namespace' needs 'tools'")
-        if self.type == "custom" and self.format and self.format.get("type", "text") != "text":
-            raise ValueError("the input of a custom tool cannot be held to a grammar here")
         return self
 
 

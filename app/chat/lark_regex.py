@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from app.chat.parsers.string_grammar import whole
 
-MAX_CHARACTERS = 16 * 1024
+MAX_CHARACTERS = 64 * 1024
+"""Of the regular expression."""
 _MAX_DEPTH = 100
 _TOKEN = re.compile(
     r"""
@@ -161,7 +162,7 @@ def _statements(tokens: Sequence[_Token]) -> Iterator[list[_Token]]:
     for at, token in enumerate(tokens):
         if token.kind != "end":
             is_first = at == 0 or tokens[at - 1].kind == "end"
-            if is_first and made and _begins(tokens[at:]):
+            if is_first and made and _begins(tokens[at : at + 2]):
                 yield made
                 made = []
             made.append(token)

@@ -33,18 +33,26 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class TextGrammar:
+    """Describes whole texts: a grammar in Lark, or a regular expression."""
+
+    definition: str
+    syntax: Literal["lark", "regex"]
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """A function the model may call. `parameters` is a JSON schema, or None for no arguments;
     `source` the request field it stood in. `strict`: the schema must be one for OpenAI's strict
-    mode. `input_pattern`: of a tool whose one argument is a text that has a grammar, as a `pattern`
-    of a JSON schema; enforced to the letter, or refused."""
+    mode. `grammar`: what the one argument of a custom tool, a text, is held to; to the letter, or
+    the tool is refused."""
 
     name: str
     description: str | None = None
     parameters: Mapping[str, Any] | None = None
     strict: bool = False
     source: str = "tools"
-    input_pattern: str | None = None
+    grammar: TextGrammar | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,11 @@ def test_a_call_that_was_opened_in_free_text_obeys(
         ("regex", "(?=a)b", "look-ahead"),
         ("regex", "[b-a]", "range"),
         ("regex", "*", "repetition"),
+        ("regex", "a)|(b", "brackets"),
+        ("regex", "[" * 16_000, "brackets"),
         ("lark", 'start: "a" /[b-a]/', "range"),
+        ("lark", 'start: "(" start? ")"', "stands in itself"),
+        ("lark", "nothing", "line 1 is no definition"),
     ],
 )
 def test_what_cannot_be_compiled_is_refused(

@@ -79,13 +79,14 @@ def whole(expression: str) -> str:
     """A regular expression of JSON Schema that finds only what `expression` matches from end to
     end, with or without anchors of its own there. Raises ValueError where its brackets are open."""
     depth = 0
-    for piece in _PARTS.findall(expression):
+    for found in _PARTS.finditer(expression):
+        piece = found.group()
         depth += (piece == "(") - (piece == ")")
-        if depth < 0:
-            break
+        if depth < 0 or piece == "[":  # of a class without an end
+            raise ValueError("its brackets do not match")
     if depth:
         raise ValueError("its brackets do not match")
-    return f"^(?:{'|'.join(_without_anchors(part) for part in _split(expression))})$"
+    return f"^(?:{'|'.join(map(_without_anchors, _split(expression)))})$"
 
 
 def all_of(*terminals: str) -> str:

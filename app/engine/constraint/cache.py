@@ -80,7 +80,7 @@ def key_of(constraint: Constraint | None, frame: Frame) -> Hashable:
         if calls is None:
             return digest.digest(), frame
         for tool in calls.tools:
-            told = [tool.name, tool.strict, tool.parameters, tool.input_pattern]
+            told = [tool.name, tool.strict, tool.parameters, tool.grammar]
             digest.update(orjson.dumps(told))
     except TypeError:  # nested more deeply than can be spelled
         return None

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
+from app.chat.lark_regex import Unsupported, lark_to_regex
+from app.chat.parsers.string_grammar import whole
 from app.core.errors import InvalidConstraint, InvalidGrammar
-from app.core.messages import Tool
+from app.core.messages import TextGrammar, Tool
 from app.engine.constraint.schema import check_multiples, check_strict, spell
 
 _log = logging.getLogger(__name__)
@@ -32,12 +34,13 @@ def prepare(tool: Tool) -> Tool:
     """The tool with a schema to be compiled: of an object, and of no other members than it names.
 
     Where the schema is beyond what can be compiled, it becomes that of any object, as OpenAI does
-    not refuse it either; with `strict` it is refused. Raises InvalidConstraint.
+    not refuse it either; with `strict` it is refused. The grammar of a text becomes a `pattern`.
+    Raises InvalidConstraint, or InvalidGrammar.
     """
     given = tool.parameters
     schema = _NOTHING if given is None else _as_object(given, tool.source)
-    if tool.input_pattern is not None:
-        return replace(tool, parameters=_with_pattern(schema, tool.input_pattern))
+    if tool.grammar is not None:
+        return replace(tool, parameters=_with_pattern(schema, _write_pattern(tool.grammar, tool)))
     try:
         spell(schema, tool.source)
         check_multiples(schema, tool.source)
@@ -53,8 +56,8 @@ def prepare(tool: Tool) -> Tool:
 def loosen(tool: Tool, reason: str) -> Tool:
     """The tool with the schema of any object. Raises InvalidGrammar for one whose text has a
     grammar."""
-    if tool.input_pattern is not None:
-        raise InvalidGrammar(f"The grammar of a tool cannot be used: {reason}.", param=tool.source)
+    if tool.grammar is not None:
+        raise _refusal(tool, reason)
     _log.warning("the arguments of tool '%s' are only held to be an object: %s", tool.name, reason)
     return replace(tool, parameters=ANY_OBJECT)
 
@@ -66,7 +69,7 @@ def ease(tool: Tool, find_problem: FindProblem) -> Tool:
     reason = find_problem(tool)
     if reason is None:
         return tool
-    if tool.input_pattern is not None:
+    if tool.grammar is not None:
         return loosen(tool, reason)
     schema = dict(tool.parameters or {})
     if tool.strict:
@@ -97,6 +100,21 @@ def ease_all(tools: tuple[Tool, ...], find_problem: FindProblem) -> tuple[Tool, 
     if made != list(tools):
         return tuple(made)
     return tuple(loosen(tool, "together the tools are too large") for tool in tools)
+
+
+def _write_pattern(grammar: TextGrammar, tool: Tool) -> str:
+    try:
+        if grammar.syntax == "regex":
+            return whole(grammar.definition)
+        return whole(lark_to_regex(grammar.definition))
+    except (ValueError, Unsupported) as error:
+        raise _refusal(tool, str(error)) from None
+
+
+def _refusal(tool: Tool, reason: str) -> InvalidGrammar:
+    return InvalidGrammar(
+        f"The grammar of tool '{tool.name}' cannot be used: {reason}.", param=tool.source
+    )
 
 
 def _with_pattern(schema: Mapping[str, Any], pattern: str) -> Mapping[str, Any]:

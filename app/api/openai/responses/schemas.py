@@ -11,6 +11,7 @@ from app.api.openai.schemas.metadata import Metadata
 from app.api.openai.schemas.reasoning import Reasoning, ReasoningFields
 from app.api.openai.schemas.tools import MAX_TOOLS, AnyToolChoice, FunctionName
 from app.api.schema import Body, Part
+from app.core.messages import TextGrammar
 
 MAX_INPUTS = 16_384
 MAX_INCLUDES = 32
@@ -51,6 +52,12 @@ class InputFormat(Part):
     type: Literal["text", "grammar"] = "text"
     syntax: Literal["lark", "regex"] | None = None
     definition: Annotated[str, Field(min_length=1, max_length=MAX_DEFINITION)] | None = None
+
+    @property
+    def grammar(self) -> TextGrammar | None:
+        if self.type == "text" or self.syntax is None or self.definition is None:
+            return None
+        return TextGrammar(self.definition, self.syntax)
 
     @model_validator(mode="after")
     def _check_grammar(self) -> Self:

@@ -3,11 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from app.api.openai.responses.schemas import FREE_TOOLS, InputFormat
+from app.api.openai.responses.schemas import FREE_TOOLS
 from app.api.openai.responses.schemas import Tool as WireTool
-from app.chat.lark_regex import Unsupported, lark_to_regex
-from app.chat.parsers.string_grammar import whole
-from app.core.errors import InvalidGrammar
 from app.core.messages import Tool
 from app.services.responses.assembly import CUSTOM_FIELD, ToolName
 from app.services.responses.names import join_name
@@ -26,7 +23,6 @@ class Offered:
 
 
 def decode_tools(tools: Sequence[WireTool] | None) -> Offered:
-    """Raises InvalidGrammar for that of a custom tool's text."""
     made: list[Tool] = []
     names: dict[str, ToolName] = {}
     for tool, name, source in _flatten(tools or (), None, "tools"):
@@ -47,11 +43,11 @@ def _decode_tool(tool: WireTool, name: str, source: str) -> Tool:
             strict=bool(tool.strict),
             source=f"{source}.parameters",
         )
-    source = f"{source}.format.definition"
     member = {"type": "string"}
-    if tool.format is not None and tool.format.type == "grammar" and tool.format.syntax:
-        told = f"Text that follows this {_SYNTAXES[tool.format.syntax]}:"
-        member["description"] = f"{told}\n{tool.format.definition}"
+    grammar = None if tool.format is None else tool.format.grammar
+    if grammar is not None:
+        told = f"Text that follows this {_SYNTAXES[grammar.syntax]}:"
+        member["description"] = f"{told}\n{grammar.definition}"
     return Tool(
         name=name,
         description=tool.description,
@@ -61,21 +57,9 @@ def _decode_tool(tool: WireTool, name: str, source: str) -> Tool:
             "required": [CUSTOM_FIELD],
             "additionalProperties": False,
         },
-        source=source,
-        input_pattern=_decode_grammar(tool.format, source),
+        source=f"{source}.format.definition",
+        grammar=grammar,
     )
-
-
-def _decode_grammar(given: InputFormat | None, source: str) -> str | None:
-    if given is None or given.type != "grammar" or given.definition is None:
-        return None
-    try:
-        is_regex = given.syntax == "regex"
-        return whole(given.definition if is_regex else lark_to_regex(given.definition))
-    except (ValueError, Unsupported) as error:
-        raise InvalidGrammar(
-            f"The grammar of a tool cannot be used: {error}.", param=source
-        ) from None
 
 
 def _flatten(

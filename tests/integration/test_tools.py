@@ -1,6 +1,7 @@
 """Tools, as the built-in model is held to them, over real sockets."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -21,6 +22,12 @@ TOOLS = [
     {"type": "function", "function": {"name": "now"}},
 ]
 TOOL_CALL = "10"  # the token <tool_call>
+DATE = """
+start: MONTH " " DAY LF
+MONTH: "May" | "June"
+DAY: /[0-9]{1,2}"/
+%import common.LF
+"""
 NAMED = {"type": "function", "function": {"name": "set_light"}}
 
 
@@ -134,3 +141,43 @@ def test_a_closed_thought_before_a_format_and_before_a_call(server: Server) -> N
     called = ask(server, tool_choice=NAMED, **fields)
     [call] = called["choices"][0]["message"]["tool_calls"]
     check_call(call)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "definition", "expected"),
+    [
+        ("regex", r'^(?P<month>May|June) \d{1,2}"\n$', r'(May|June) \d{1,2}"\n'),
+        ("lark", DATE, r'(May|June) \d{1,2}"\n'),
+    ],
+)
+def test_the_text_of_a_custom_tool(
+    server: Server, syntax: str, definition: str, expected: str
+) -> None:
+    form = {"type": "grammar", "syntax": syntax, "definition": definition}
+    body = {
+        "model": MODEL,
+        "input": "When?",
+        "tools": [{"type": "custom", "name": "note", "format": form}],
+        "tool_choice": {"type": "custom", "name": "note"},
+        "temperature": 1.5,
+    }
+    for seed in range(5):
+        reply = server.client.post(f"{server.base_url}/responses", json=body | {"seed": seed})
+        assert reply.status_code == 200, reply.text
+        (call,) = reply.json()["output"]
+        assert call["type"] == "custom_tool_call"
+        assert re.fullmatch(expected, call["input"])
+
+
+@pytest.mark.parametrize(
+    ("syntax", "definition"),
+    [("regex", "(?<=a)b"), ("regex", "a("), ("lark", "start: start"), ("lark", "start: /(/")],
+)
+def test_a_grammar_that_cannot_be_held(server: Server, syntax: str, definition: str) -> None:
+    form = {"type": "grammar", "syntax": syntax, "definition": definition}
+    tools = [{"type": "function", "name": "f"}, {"type": "custom", "name": "g", "format": form}]
+    body = {"model": MODEL, "input": "Hi", "tools": tools}
+    reply = server.client.post(f"{server.base_url}/responses", json=body)
+    assert reply.status_code == 400, reply.text
+    error = reply.json()["error"]
+    assert (error["code"], error["param"]) == ("invalid_grammar", "tools[1].format.definition")

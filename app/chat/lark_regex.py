@@ -18,18 +18,19 @@ MAX_CHARACTERS = 64 * 1024
 _MAX_DEPTH = 100
 _TOKEN = re.compile(
     r"""
-    [ \t\r]+ | (?:\#|//)[^\n]*
-    | (?P<end> \n+ )
+    (?P<head> ^[ \t]*[?!]*[A-Za-z_][\w-]*(?:\.-?\d+)?[ \t]*: )
+    | [ \t\r]+ | \n | (?:\#|//)[^\n]*
     | (?P<text> "(?:\\.|[^"\\\n])*"i? )
     | (?P<regex> /(?:\\.|[^/\\\n])+/[a-z]* )
     | (?P<directive> %(?:import|ignore)\b )
     | (?P<label> ->[ \t]*\w+ )
     | (?P<count> \{\d*,?\d*\} | ~[ \t]*\d+(?:[ \t]*\.\.[ \t]*\d+)? )
-    | (?P<name> [!?]*[A-Za-z_][\w-]* )
-    | (?P<mark> \.\. | [:|()\[\]?*+.] )
+    | (?P<name> [A-Za-z_][\w-]* )
+    | (?P<mark> \.\. | [|()\[\]?*+.] )
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.MULTILINE,
 )
+_MARKS = {"(": "(?:", "[": "(?:", "]": ")?"} | {mark: mark for mark in ")|?*+"}
 _LIBRARY = {
     "CNAME": "[_A-Za-z][_A-Za-z0-9]*",
     "CR": r"\r",
@@ -118,15 +119,16 @@ class _Grammar:
             case "regex":
                 piece = _write_regex(token)
             case "name":
-                name = token.text.lstrip("!?")
-                piece = self.write(name, above, token.line)
-                gap = gap if name.isupper() else ""
+                piece = self.write(token.text, above, token.line)
+                gap = gap if token.text.isupper() else ""
             case "count":
                 return _write_count(token)
             case "label":
                 return ""
+            case _ if token.text in _MARKS:
+                return _MARKS[token.text]
             case _:
-                return {"(": "(?:", "[": "(?:", "]": ")?"}.get(token.text, token.text)
+                raise Unsupported(f"line {token.line} has a '{token.text}' where none may be")
         return f"(?:{piece}{gap})" if gap else piece
 
 
@@ -157,22 +159,15 @@ def _tokenize(text: str) -> Iterator[_Token]:
 
 
 def _statements(tokens: Sequence[_Token]) -> Iterator[list[_Token]]:
-    """Definitions and directives: each begins on a line of its own, and may go on over several."""
+    """Definitions and directives, which may go on over several lines."""
     made: list[_Token] = []
-    for at, token in enumerate(tokens):
-        if token.kind != "end":
-            is_first = at == 0 or tokens[at - 1].kind == "end"
-            if is_first and made and _begins(tokens[at : at + 2]):
-                yield made
-                made = []
-            made.append(token)
+    for token in tokens:
+        if token.kind in {"head", "directive"} and made:
+            yield made
+            made = []
+        made.append(token)
     if made:
         yield made
-
-
-def _begins(tokens: Sequence[_Token]) -> bool:
-    kinds = [(token.kind, token.text) for token in tokens[:2]]
-    return kinds[0][0] == "directive" or (kinds[0][0] == "name" and kinds[1:] == [("mark", ":")])
 
 
 def _define(grammar: _Grammar, tokens: list[_Token]) -> None:
@@ -185,9 +180,12 @@ def _define(grammar: _Grammar, tokens: list[_Token]) -> None:
         grammar.written[name] = f"(?:{_LIBRARY[texts[3]]})"
     elif first.text == "%ignore":
         grammar.ignored.append(tokens[1:])
-    elif _begins(tokens):
+    elif first.kind == "head":
         _check_brackets(tokens)
-        grammar.rules[first.text.lstrip("!?")] = tokens[2:]
+        name = first.text.strip(" \t?!:").partition(".")[0]
+        if name in grammar.rules:
+            raise Unsupported(f"line {first.line} defines '{name[:60]}' again")
+        grammar.rules[name] = tokens[1:]
     else:
         raise Unsupported(f"line {first.line} is no definition")
 

@@ -1,5 +1,7 @@
 """The `corral` command."""
 
+import os
+
 import click
 
 from app import __version__
@@ -31,5 +33,8 @@ _COMMANDS = {
     cls=LazyGroup, lazy=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.version_option(__version__, prog_name="corral")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """An OpenAI-compatible inference service for GGUF models on llama.cpp."""
+    if os.environ.get("NO_COLOR"):
+        context.color = False

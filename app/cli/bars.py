@@ -11,6 +11,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from app.cli.styles import make_styles
+from app.cli.theme import choose_theme
 from app.core.pulls import PullProgress
 
 
@@ -23,7 +25,7 @@ class Bars:
             TransferSpeedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[stage]}"),
-            console=console or Console(stderr=True),
+            console=console or Console(stderr=True, theme=make_styles(choose_theme())),
         )
         self._tasks: dict[str, TaskID] = {}
         self._progress.start()

@@ -57,7 +57,7 @@ def figure_table(report: Report) -> Table:
     for title in ("TTFT p50 / p99", "inter-token p50 / p99", "errors"):
         table.add_column(title, justify="right")
     for row in report.rows:
-        table.add_row(*_cells(row), style="red" if row.figures.errors else None)
+        table.add_row(*_cells(row), style="bad" if row.figures.errors else None)
     return table
 
 
@@ -70,7 +70,7 @@ def ratio_table(this: Report, other: Report) -> Table:
     for metric in METRICS:
         better = "higher" if metric.higher_is_better else "lower"
         table.add_column(f"{metric.title}\n[dim]{better} is better[/]", justify="right")
-    styles = {"better": "green", "worse": "red", "tie": "dim"}
+    styles = {"better": "good", "worse": "bad", "tie": "dim"}
     for mine, theirs in paired_rows(this, other):
         found = {ratio.metric: ratio for ratio in ratios(mine.figures, theirs.figures)}
         cells = [

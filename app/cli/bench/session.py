@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.cli.bench.report import print_report, ratio_table
 from app.cli.bench.results import Parameters, Report, ResultsError, load, save
 from app.cli.bench.runner import ServerUnusableError, Target, run_benchmark
+from app.cli.styles import make_styles
+from app.cli.theme import choose_theme
 
 PLAIN_WIDTH = 120
 """Columns of a table that is not written to a terminal."""
@@ -30,7 +32,7 @@ class ProgressMeter:
     """A progress bar on the error stream; shows nothing unless that is a terminal."""
 
     def __init__(self) -> None:
-        console = Console(stderr=True)
+        console = Console(stderr=True, theme=make_styles(choose_theme()))
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -88,8 +90,9 @@ async def run_session(target: Target, parameters: Parameters, outputs: Outputs) 
 
 def table_console() -> Console:
     """The standard output, wide enough for a table even when it is a file."""
-    console = Console()
-    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
+    styles = make_styles(choose_theme())
+    console = Console(theme=styles)
+    return console if console.is_terminal else Console(width=PLAIN_WIDTH, theme=styles)
 
 
 def _draw(reports: list[Report], path: Path) -> None:

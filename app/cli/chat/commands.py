@@ -20,6 +20,7 @@ from app.cli.chat.stats import write_session
 from app.cli.chat.talk import Talk
 from app.cli.names import names_of
 from app.cli.refusal import Refusal
+from app.cli.theme import choose_theme, parse_theme
 
 HELP = {
     "/help": ("", "this list"),
@@ -169,10 +170,11 @@ class Commands:
         return f"Markdown is {_on(self.look.is_markdown)}"
 
     def _set_theme(self, text: str) -> str:
-        if text not in {"dark", "light"}:
+        theme = parse_theme(text) if text else choose_theme()
+        if theme is None:
             raise Refusal("/set theme dark, or /set theme light")
-        self.look.theme = text
-        return f"colours are for a {text} background"
+        self.look.theme = theme
+        return f"colours are for a {theme} background"
 
     def _set_verbose(self, text: str) -> str:
         self.is_verbose = parse_switch(text or "on")

@@ -12,22 +12,18 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
-from rich.theme import Theme
 
 from app.cli.chat.blocks import Part, split
 from app.cli.chat.markdown import AnswerMarkdown, Line, Lines, render
 from app.cli.chat.turn import Piece
+from app.cli.styles import make_styles
 from app.cli.text import clean
+from app.cli.theme import Theme
 
 _WHEEL = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _WHEEL_SECONDS = 0.1
 _DIM = Style(dim=True)
 _THOUGHT = Style(dim=True, italic=True)
-_CODE_THEMES = {"dark": "ansi_dark", "light": "ansi_light"}
-_THEMES = {
-    "dark": Theme({"markdown.code": "cyan", "markdown.block_quote": "bright_black"}),
-    "light": Theme({"markdown.code": "blue", "markdown.block_quote": "bright_black"}),
-}
 
 
 @dataclass(slots=True)
@@ -36,11 +32,7 @@ class Look:
 
     is_markdown: bool = True
     shows_thoughts: bool = True
-    theme: str = "dark"
-
-    @property
-    def code_theme(self) -> str:
-        return _CODE_THEMES[self.theme]
+    theme: Theme = "light"
 
 
 class LiveDisplay:
@@ -60,7 +52,7 @@ class LiveDisplay:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._console.push_theme(_THEMES[self._look.theme])
+        self._console.push_theme(make_styles(self._look.theme))
         self._live.start()
         self.tick()
 
@@ -141,7 +133,7 @@ class LiveDisplay:
                 self._take(self._render(Part(whole)), is_joined=self._rest.is_joined)
                 self._rest = Part(rest, is_joined=True)
             return
-        tokens = AnswerMarkdown(self._rest.text, self._look.code_theme).parsed
+        tokens = AnswerMarkdown(self._rest.text, self._look.theme).parsed
         done, self._rest = split(self._rest, tokens, self._height)
         for part in done:
             self._take(self._render(part), part.is_joined)
@@ -179,7 +171,7 @@ class LiveDisplay:
 
     def _render(self, part: Part) -> list[Line]:
         if self._look.is_markdown:
-            return render(AnswerMarkdown(part.text, self._look.code_theme), self._console)
+            return render(AnswerMarkdown(part.text, self._look.theme), self._console)
         return self._wrap(part.text)
 
     def _wrap(self, text: str, style: Style | None = None) -> list[Line]:

@@ -14,6 +14,7 @@ from app.cli.chat.talk import INTERRUPTED
 from app.cli.chat.terminal import Terminal, no_echo
 from app.cli.refusal import Refusal
 from app.cli.text import clean
+from app.cli.theme import PALETTES
 
 
 async def chat(commands: Commands, interrupts: Interrupts) -> None:
@@ -50,10 +51,10 @@ async def _carry_out(
     except Interrupted:
         say("interrupted")
     except Refusal as error:
-        click.secho(clean(error.message), fg="red", err=True)
+        click.secho(clean(error.message), fg=PALETTES[commands.look.theme].bad, err=True)
     except Exception as error:  # whatever it is, the conversation is worth more
         told = clean(f"that went wrong: {type(error).__name__}: {error}")
-        click.secho(" ".join(told.split()), fg="red", err=True)
+        click.secho(" ".join(told.split()), fg=PALETTES[commands.look.theme].bad, err=True)
 
 
 def say(text: str) -> None:

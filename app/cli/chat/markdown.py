@@ -1,7 +1,7 @@
 """Markdown as a terminal shows it best."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markdown import CodeBlock, Heading, Markdown, MarkdownElement
@@ -9,6 +9,9 @@ from rich.padding import Padding
 from rich.segment import Segment
 from rich.style import Style
 from rich.syntax import Syntax
+
+from app.cli.styles import make_syntax
+from app.cli.theme import Theme
 
 Line = list[Segment]
 
@@ -24,7 +27,7 @@ class _Code(CodeBlock):
         code = Syntax(
             str(self.text).rstrip("\n"),
             self.lexer_name,
-            theme=self.theme,
+            theme=make_syntax(cast("Theme", self.theme)),
             word_wrap=True,
             background_color="default",
         )
@@ -45,8 +48,8 @@ class AnswerMarkdown(Markdown):
         "heading_open": _Heading,
     }
 
-    def __init__(self, markup: str, code_theme: str) -> None:
-        super().__init__(markup, code_theme=code_theme, hyperlinks=False)
+    def __init__(self, markup: str, theme: Theme) -> None:
+        super().__init__(markup, code_theme=theme, hyperlinks=False)
         for token in _walk(self.parsed):
             if token.type == "softbreak":
                 token.type = "hardbreak"

@@ -13,9 +13,7 @@ from app.cli.chat.options import Wish
 from app.cli.chat.stats import encode_turn, write_turn
 from app.cli.chat.talk import INTERRUPTED, Talk
 from app.cli.remote import Json, Remote
-
-THEME_VARIABLE = "CORRAL_THEME"
-_LIGHT = {"7", "15"}  # white, as terminals count colours that tell theirs in COLORFGBG
+from app.cli.theme import choose_theme
 
 
 async def ask_once(
@@ -48,15 +46,6 @@ async def talk(remote: Remote, row: Json, wish: Wish) -> None:
             made.switch(row)
             commands = Commands(made, State(), look, is_verbose=wish.is_verbose)
             await chat(commands, interrupts)
-
-
-def choose_theme() -> str:
-    """`dark` or `light`, as the user says or as far as the terminal tells."""
-    said = os.environ.get(THEME_VARIABLE, "").strip().lower()
-    if said in {"dark", "light"}:
-        return said
-    background = os.environ.get("COLORFGBG", "").rpartition(";")[2]
-    return "light" if background in _LIGHT else "dark"
 
 
 def _choose_display(wish: Wish, output: str | None) -> Display:

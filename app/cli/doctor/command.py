@@ -9,8 +9,8 @@ import click
 
 from app.cli.doctor.finding import Finding
 from app.cli.target import json_option
+from app.cli.theme import choose_palette
 
-_COLORS = {"ok": "green", "warn": "yellow", "fail": "red"}
 _WIDTH = 12
 
 
@@ -58,7 +58,9 @@ def examine() -> Iterator[Finding]:
 
 
 def _print(finding: Finding) -> None:
-    level = click.style(finding.level.ljust(5), fg=_COLORS[finding.level], bold=True)
+    palette = choose_palette()
+    colors = {"ok": palette.good, "warn": palette.warn, "fail": palette.bad}
+    level = click.style(finding.level.ljust(5), fg=colors[finding.level], bold=True)
     click.echo(f"{level} {finding.topic.ljust(_WIDTH)} {finding.text}")
     if finding.fix is not None:
         click.echo(f"{'':5} {'':{_WIDTH}} → {finding.fix}")

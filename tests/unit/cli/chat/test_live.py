@@ -55,7 +55,7 @@ def draw(
 def plain(answer: str, width: int) -> list[str]:
     """All words of the whole answer, rendered at once."""
     console = Console(width=width, color_system=None)
-    lines = render(AnswerMarkdown(clean(answer), "ansi_dark"), console)
+    lines = render(AnswerMarkdown(clean(answer), "dark"), console)
     return ["".join(segment.text for segment in line).rstrip() for line in lines]
 
 

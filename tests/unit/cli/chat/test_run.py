@@ -9,7 +9,7 @@ import pytest
 from app.cli.chat import loop
 from app.cli.chat.commands import Commands
 from app.cli.chat.interrupt import Interrupts
-from app.cli.chat.live import LiveDisplay
+from app.cli.chat.live import LiveDisplay, Look
 
 MAIN = "from app.cli import main; main()"
 
@@ -39,6 +39,8 @@ def test_a_standard_input_that_is_closed() -> None:
 
 async def test_a_mistake_of_ours_does_not_end_a_chat(capsys: pytest.CaptureFixture[str]) -> None:
     class Broken:
+        look = Look()
+
         def run(self, _line: str) -> str:
             raise ZeroDivisionError("two\nlines")
 

@@ -56,8 +56,8 @@ class PullJob:
 
     @property
     def done(self) -> int:
-        """Bytes that are here, of all files together."""
-        return sum(file.done for file in self.files)
+        """Bytes that are here, of all files together; a file that is verified counts whole."""
+        return sum(file.here for file in self.files)
 
     @property
     def size(self) -> int | None:
@@ -68,4 +68,4 @@ class PullJob:
     @property
     def share(self) -> float | None:
         """The share of the bytes that is here, 0 to 1; None while it is not known."""
-        return sum(file.here for file in self.files) / self.size if self.size else None
+        return self.done / self.size if self.size else None

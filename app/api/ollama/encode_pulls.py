@@ -42,9 +42,7 @@ class PullLines:
         if file.stage not in _MOVING:
             return []
         lines: list[dict[str, Any]] = []
-        # while it is verified, all of it is here
-        done = file.done if file.stage == "downloading" else file.size
-        line = {**self._name(index, file), "total": file.size, "completed": done}
+        line = {**self._name(index, file), "total": file.size, "completed": file.here}
         line = {name: value for name, value in line.items() if value is not None}
         if self._files.get(index) != line:
             self._files[index] = line

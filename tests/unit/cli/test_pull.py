@@ -21,6 +21,12 @@ from tests.support.server import ROOT, wait_until
 SOURCE = f"hf://{REPOSITORY}/m.gguf"
 
 
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever server the one who runs the tests has named."""
+    monkeypatch.delenv("CORRAL_URL", raising=False)
+
+
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.chdir(tmp_path)

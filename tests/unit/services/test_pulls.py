@@ -139,6 +139,7 @@ async def test_a_short_name_names_the_model(hub: Hub, data: bytes, tmp_path: Pat
         stages = [state.stage for state in states]
         assert {"downloading", "done"} <= set(stages)
         assert stages == sorted(stages, key=ORDER.index)
+        assert [state.done for state in states] == sorted(state.done for state in states)
         last = states[-1]
         assert (last.done, last.size, last.error) == (len(data), len(data), None)
         assert last.files[0].sha256 is not None

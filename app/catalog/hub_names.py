@@ -46,8 +46,7 @@ def choose_file(wanted: HubName, files: Iterable[str]) -> str | None:
     """The file of a repository that a name means: without a quantization Q4_K_M, else whichever
     comes first."""
     models = models_among(files)
-    ends = re.compile(rf"(^|[-_./]){re.escape(wanted.quant or _USUAL)}$", re.IGNORECASE)
-    exact = next((file for file in models if ends.search(_stem_of(file))), None)
+    exact = next((file for file in models if _is_exact(wanted, file)), None)
     return exact or (models[0] if models and wanted.quant is None else None)
 
 
@@ -56,13 +55,27 @@ def find_entry(name: str, entries: Iterable[ModelEntry]) -> ModelEntry | None:
     wanted = read_hub_name(name)
     if wanted is None:
         return None
-    found: dict[str, ModelEntry] = {}
-    for entry in entries:
-        _, marker, file = entry.path.as_posix().rpartition(f"/{wanted.repository}/")
-        if marker:
-            found[file] = entry
+    found = {file: entry for entry in entries if (file := _file_of(wanted, entry))}
     file = choose_file(wanted, found)
     return found[file] if file is not None else None
+
+
+def is_exact_name(name: str, entry: ModelEntry) -> bool:
+    """Whether such a name means this model for itself, not for want of the usual one."""
+    wanted = read_hub_name(name)
+    file = _file_of(wanted, entry) if wanted is not None else ""
+    return wanted is not None and bool(file) and _is_exact(wanted, file)
+
+
+def _file_of(wanted: HubName, entry: ModelEntry) -> str:
+    """Its place in the repository that is named; empty for a model from elsewhere."""
+    _, marker, file = entry.path.as_posix().rpartition(f"/{wanted.repository}/")
+    return file if marker else ""
+
+
+def _is_exact(wanted: HubName, file: str) -> bool:
+    ends = rf"(^|[-_./]){re.escape(wanted.quant or _USUAL)}$"
+    return re.search(ends, _stem_of(file), re.IGNORECASE) is not None
 
 
 def _is_model(file: str) -> bool:

@@ -12,6 +12,7 @@ from app.catalog.blobs import BlobStore, parse_digest
 from app.catalog.entries import ModelEntry
 from app.catalog.file_pins import FilePins, Pinned
 from app.catalog.gguf import GgufError, read_header
+from app.catalog.hub_names import is_exact_name
 from app.catalog.store import ModelStore, find_endings
 from app.chat.compiled import CompiledTemplate
 from app.config.manifest import Traits, is_template_text
@@ -56,7 +57,9 @@ class StorageService:
         """
         async with self._lock:
             entry = self._pool.entry(name)
-            if name.removesuffix(_LATEST) != entry.id.removesuffix(_LATEST):
+            is_its_own = name.removesuffix(_LATEST) == entry.id.removesuffix(_LATEST)
+            # never another of its repository, where this one was deleted before
+            if not is_its_own and not is_exact_name(name, entry):
                 raise BadRequest(
                     f"'{name}' is another name of the model '{entry.id}': delete that.",
                     param="model",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.catalog.entries import ModelEntry
-from app.catalog.hub_names import HubName, choose_file, find_entry, read_hub_name
+from app.catalog.hub_names import HubName, choose_file, find_entry, is_exact_name, read_hub_name
 
 FILES = (
     "README.md",
@@ -70,3 +70,20 @@ def test_what_is_here() -> None:
     assert find_entry("hf.co/c/b:q4_0", entries) is entries[1]
     assert find_entry("hf.co/c/b:Q8_0", entries) is None
     assert find_entry("a/b", entries) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "is_exact"),
+    [
+        ("hf.co/a/b:Q8_0", "z-Q8_0.gguf", True),
+        ("hf.co/a/b:q8_0", "BF16/z-Q8_0-00001-of-00002.gguf", True),
+        ("hf.co/a/b", "z-Q4_K_M.gguf", True),
+        ("hf.co/a/b:latest", "z-Q4_K_M.gguf", True),
+        ("hf.co/a/b", "z-Q8_0.gguf", False),
+        ("hf.co/c/b:Q8_0", "z-Q8_0.gguf", False),
+        ("a/b/z-Q8_0", "z-Q8_0.gguf", False),
+    ],
+)
+def test_what_is_meant_for_itself(name: str, file: str, is_exact: bool) -> None:
+    entry = ModelEntry("z", (Path("/m/a/b") / file,), 1, 0, None)
+    assert is_exact_name(name, entry) is is_exact

@@ -5,9 +5,7 @@ import math
 
 import pytest
 
-from app.core.errors import (
-    OutOfMemory,
-)
+from app.core.errors import OutOfMemory
 from app.core.stats import EngineStats
 from app.pool import owner as owner_module
 from tests.unit.pool.rig import entry, rigged

@@ -2,9 +2,8 @@
 
 import itertools
 import math
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,21 +13,10 @@ from app.core.adapters import NO_ADAPTERS, AdapterSet, make_set
 from app.core.errors import ModelLoadFailed
 from app.core.options import DraftMethod
 from app.core.requests import SamplingParams
-from app.engine.messages import (
-    EngineConfig,
-    Output,
-    SequenceCancelled,
-    SequenceFinished,
-    SequenceOutput,
-    SequenceSpec,
-    SequenceStarted,
-    Submit,
-)
+from app.engine.messages import SequenceOutput, SequenceSpec
 from app.engine.prefix import reader
 from app.engine.prefix.store import PrefixStore
 from app.engine.step import Step
-from app.engine.worker import Worker
-from app.llama.context import ContextOptions, LlamaRuntime
 from app.llama.model import Model, ModelOptions
 from scripts.make_gguf import (
     ARCHITECTURES,
@@ -41,7 +29,7 @@ from scripts.make_gguf import (
 )
 from tests.llama.conftest import BUILTIN
 from tests.llama.memory_cases import Logits, furthest, open_context, random_tokens, read
-from tests.llama.test_engine import SYSTEM
+from tests.support.stepped_engine import SteppedEngine
 
 ONE, TWO = make_set([("one", 1.0)]), make_set([("two", 1.0)])
 BOTH = make_set([("one", 0.5), ("two", -1.0)])
@@ -168,13 +156,12 @@ def talker(model_folder: Path) -> Iterator[Model]:
     model.close()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Spoken:
     """An answer, and the log-probability of each of its tokens."""
 
-    text: str = ""
-    logprobs: list[float] = field(default_factory=list[float])
-    cached: int = 0
+    text: str
+    logprobs: list[float]
 
     def distance(self, other: "Spoken") -> float:
         """Of the log-probabilities; that to another text is infinite."""
@@ -184,79 +171,47 @@ class Spoken:
         return max(abs(mine - its) for mine, its in pairs)
 
 
-class Rig:
-    """An engine stepped by hand."""
+def open_engine(
+    model: Model,
+    *,
+    kv_size: int = 8192,
+    store: PrefixStore | None = None,
+    speculation: DraftMethod = "off",
+) -> SteppedEngine:
+    files = {"one": "file 1", "two": "file 2"}
+    return SteppedEngine(
+        model, kv_size=kv_size, store=store, speculation=speculation, adapters=files
+    )
 
-    def __init__(
-        self,
-        model: Model,
-        *,
-        kv_size: int = 8192,
-        store: PrefixStore | None = None,
-        speculation: DraftMethod = "off",
-    ) -> None:
-        options = ContextOptions(
-            kv_size=kv_size, max_sequences=8, threads=1, batch_tokens=160, extra_outputs=48
-        )
-        draft = LlamaRuntime(model, options) if speculation == "model" else None
-        config = EngineConfig(
-            step_tokens=128,
-            speculation=speculation,
-            gates_speculation=False,
-            adapters=("one", "two"),
-        )
-        self._model = model
-        self.spoken: dict[str, Spoken] = {}
-        self._open: set[str] = set()
-        prefixes = (store or PrefixStore(0)).of_model("m", {"one": "file 1", "two": "file 2"})
-        self.worker = Worker(LlamaRuntime(model, options), config, self._deliver, prefixes, draft)
 
-    def _deliver(self, outputs: list[Output | SequenceCancelled]) -> None:
-        for output in outputs:
-            said = self.spoken.setdefault(output.id, Spoken())
-            if isinstance(output, SequenceStarted):
-                said.cached = output.cached_tokens
-            elif isinstance(output, SequenceOutput):
-                said.text += output.text
-                said.logprobs += [one.token.logprob for one in output.logprobs]
-            elif isinstance(output, SequenceFinished):
-                self._open.remove(output.id)
+def ask(rig: SteppedEngine, *, at_once: bool = True) -> dict[str, Spoken]:
+    """Every question under each set."""
+    rig.outputs.clear()
+    for question in QUESTIONS:
+        for index, adapters in enumerate(SETS):
+            spec = SequenceSpec(
+                f"{question} {index}",
+                rig.prompt(question),
+                40,
+                SamplingParams(temperature=0),
+                logprobs=0,
+                adapters=adapters,
+            )
+            rig.submit(spec)
+            if not at_once:
+                rig.run()
+    rig.run()
+    return {name: listen(rig, name) for name in rig.outputs}
 
-    def ask(self, *, at_once: bool = True, length: int = 40) -> dict[str, Spoken]:
-        """Every question under each set."""
-        self.spoken = {}
-        for question in QUESTIONS:
-            for index, adapters in enumerate(SETS):
-                spec = SequenceSpec(
-                    f"{question} {index}",
-                    self._prompt(question),
-                    length,
-                    SamplingParams(temperature=0),
-                    logprobs=0,
-                    adapters=adapters,
-                )
-                self._open.add(spec.id)
-                self.worker.send(Submit(spec))
-                if not at_once:
-                    self.run()
-        self.run()
-        return self.spoken
 
-    def _prompt(self, question: str) -> tuple[int, ...]:
-        text = (
-            f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n"
-            f"<|im_start|>assistant\n"
-        )
-        return tuple(self._model.vocabulary.tokenize(text, add_special=True, parse_special=True))
-
-    def run(self) -> None:
-        """Until all have ended; who waits for a file has nothing to do meanwhile."""
-        while self.worker.step() or self._open:
-            time.sleep(0)
-
-    def close(self) -> None:
-        self.worker.stop()
-        self.worker.run()
+def listen(rig: SteppedEngine, name: str) -> Spoken:
+    logprobs = [
+        one.token.logprob
+        for output in rig.outputs[name]
+        if isinstance(output, SequenceOutput)
+        for one in output.logprobs
+    ]
+    return Spoken(rig.text(name), logprobs)
 
 
 def assert_alike(found: dict[str, Spoken], expected: dict[str, Spoken]) -> None:
@@ -273,8 +228,8 @@ def assert_alike(found: dict[str, Spoken], expected: dict[str, Spoken]) -> None:
 @pytest.fixture(scope="module")
 def alone(talker: Model) -> dict[str, Spoken]:
     """Each in an engine that has nothing else to do, and keeps nothing."""
-    rig = Rig(talker)
-    answers = rig.ask(at_once=False)
+    rig = open_engine(talker)
+    answers = ask(rig, at_once=False)
     rig.close()
     return answers
 
@@ -288,10 +243,10 @@ def test_adapters_can_be_told_apart(alone: dict[str, Spoken]) -> None:
 
 
 def test_mixed_traffic_gets_what_each_gets_alone(talker: Model, alone: dict[str, Spoken]) -> None:
-    rig = Rig(talker)
-    assert_alike(rig.ask(), alone)
+    rig = open_engine(talker)
+    assert_alike(ask(rig), alone)
     assert rig.worker.stats.adapter_switches > 8
-    first, second = ([rig.spoken[f"{q} {i}"].cached for i in range(4)] for q in QUESTIONS[:2])
+    first, second = ([rig.cached(f"{q} {i}") for i in range(4)] for q in QUESTIONS[:2])
     assert first == [0] * 4
     assert min(second) > 80
     rig.close()
@@ -304,34 +259,34 @@ def test_restored_answers_are_the_same(
     monkeypatch.setattr(reader, "_SECONDS", 60.0)  # a busy machine may be slow
     store = PrefixStore(2**26, tmp_path, 2**28)
     store.start()
-    first = Rig(talker, store=store)
-    assert_alike(first.ask(), alone)
-    assert_alike(first.ask(at_once=False), alone)
-    assert min(said.cached for said in first.spoken.values()) > 80
+    first = open_engine(talker, store=store)
+    assert_alike(ask(first), alone)
+    assert_alike(ask(first, at_once=False), alone)
+    assert min(first.cached(name) for name in first.outputs) > 80
     first.close()
     store.close()
     again = PrefixStore(2**26, tmp_path, 2**28)
     again.start()
     assert again.disk is not None
     assert again.disk.is_indexed.wait(10)
-    second = Rig(talker, store=again)
-    assert_alike(second.ask(), alone)
+    second = open_engine(talker, store=again)
+    assert_alike(ask(second), alone)
     assert second.worker.stats.cached_tokens_by_tier["disk"] > 4 * 80
     second.close()
     again.close()
 
 
 def test_parked_answers_are_the_same(talker: Model, alone: dict[str, Spoken]) -> None:
-    rig = Rig(talker, kv_size=512, store=PrefixStore(2**26))
+    rig = open_engine(talker, kv_size=512, store=PrefixStore(2**26))
     park_often(rig)
-    assert_alike(rig.ask(), alone)
+    assert_alike(ask(rig), alone)
     stats = rig.worker.stats
     assert stats.preemptions > 20
     assert stats.recomputed_tokens == 0
     rig.close()
 
 
-def park_often(rig: Rig) -> None:
+def park_often(rig: SteppedEngine) -> None:
     """What is live gives way for somebody in the queue at every third step."""
     worker, steps = rig.worker, itertools.count()
     plan = worker._plan  # pyright: ignore[reportPrivateUsage]
@@ -350,8 +305,8 @@ def test_guessed_answers_are_the_same(
     talker: Model, alone: dict[str, Spoken], method: DraftMethod
 ) -> None:
     """A draft knows nothing of adapters: more of its guesses are wrong, and no answer is."""
-    rig = Rig(talker, speculation=method)
-    assert_alike(rig.ask(), alone)
+    rig = open_engine(talker, speculation=method)
+    assert_alike(ask(rig), alone)
     stats = rig.worker.stats
     assert stats.drafted_tokens > stats.accepted_tokens > (50 if method == "model" else 0)
     rig.close()

@@ -174,7 +174,7 @@ class Commands:
         if theme is None:
             raise Refusal("/set theme dark, or /set theme light")
         self.look.theme = theme
-        return f"colours are for a {theme} background"
+        return f"the theme is {theme}"
 
     def _set_verbose(self, text: str) -> str:
         self.is_verbose = parse_switch(text or "on")

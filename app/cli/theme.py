@@ -29,10 +29,14 @@ class Palette:
 
 
 PALETTES: Mapping[Theme, Palette] = {
-    "dark": Palette(10, 11, 9, accent=12, name=14, text=11, number=13, muted=245, track=240),
+    "dark": Palette(
+        good=10, warn=11, bad=9, accent=12, name=14, text=11, number=13, muted=245, track=240
+    ),
     # Halfway between white and black, so that they can be read on both. The first 16 are not among
-    # them: terminals mean them for their own background, or for black.
-    "light": Palette(28, 130, 161, accent=27, name=30, text=28, number=164, muted=243, track=243),
+    # them: terminals mean those for their own background, or for black.
+    "light": Palette(
+        good=28, warn=130, bad=161, accent=27, name=30, text=28, number=164, muted=243, track=243
+    ),
 }
 
 

@@ -5,6 +5,7 @@ asyncio's and llama.cpp's lines look like ours.
 """
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ def configure_logging(
 ) -> None:
     """Send every log line of this process to `stream` (standard error) in one form."""
     target = sys.stderr if stream is None else stream
+    has_colors = target.isatty() and not os.environ.get("NO_COLOR")
     is_console = log_format == "console" or (log_format == "auto" and target.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -46,7 +48,7 @@ def configure_logging(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_renderers(is_console=is_console, has_colors=target.isatty()),
+                *_renderers(is_console=is_console, has_colors=has_colors),
             ],
         )
     )

@@ -31,6 +31,16 @@ class Terminal(io.StringIO):
         return True
 
 
+def test_colours_unless_unwanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for unwanted in ("", "1"):
+        monkeypatch.setenv("NO_COLOR", unwanted)
+        stream = Terminal()
+        ours.configure_logging("auto", "info", stream)
+        structlog.stdlib.get_logger("corral.x").info("hello")
+        assert "hello" in stream.getvalue()
+        assert ("\x1b[" in stream.getvalue()) is (not unwanted)
+
+
 def test_json_unless_a_terminal() -> None:
     stream = io.StringIO()
     ours.configure_logging("auto", "info", stream)

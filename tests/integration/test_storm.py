@@ -174,6 +174,16 @@ async def storm(server: Server, folder: Path, requests: int, seed: int) -> Count
     return seen
 
 
+async def start_warm(server: Server) -> None:
+    """A model that went warm comes back: in a storm on a quick machine none may have the time."""
+    asked = {"model": "m-llama", "prompt": "the llama", "max_tokens": 1}
+    async with asyncio.timeout(30):
+        while not server.metrics().value("corral_model_warm_start_seconds_count"):
+            answer = await ask(server.port, "POST", COMPLETIONS, asked)
+            assert answer.status == 200, answer.body
+            await asyncio.sleep(0.6)  # between LLM_WARM_AFTER and LLM_KEEP_ALIVE
+
+
 async def test_all_requests_end_well_and_nothing_stays_behind(server: Server, folder: Path) -> None:
     await storm(server, folder, 2 * REQUESTS, seed=1)  # what is kept for good is there after that
     before = await measure_empty(server)
@@ -184,6 +194,6 @@ async def test_all_requests_end_well_and_nothing_stays_behind(server: Server, fo
     metrics = server.metrics()
     assert metrics.value("corral_evictions_total") > REQUESTS / 20
     assert metrics.value("corral_models_cooled_total") > REQUESTS / 20
-    assert metrics.value("corral_model_warm_start_seconds_count") > 0
+    await start_warm(server)
     assert server.get("/livez").status_code == 200
     assert after < before * 1.05, (before, after)

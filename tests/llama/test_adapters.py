@@ -214,15 +214,19 @@ def listen(rig: SteppedEngine, name: str) -> Spoken:
     return Spoken(rig.text(name), logprobs)
 
 
+NOISE = 0.02
+"""By which steps of other sizes move log-probabilities."""
+
+
 def assert_alike(found: dict[str, Spoken], expected: dict[str, Spoken]) -> None:
     """The same texts, each as sure as under its own adapters: nearer to that than to what any other
-    set makes of the question. Steps of other sizes move log-probabilities too, but less."""
+    set makes of the question, where those differ by more than steps of other sizes do."""
     for name, said in found.items():
         own = said.distance(expected[name])
         others = (expected[f"{name[:-1]}{index}"] for index in range(len(SETS)))
         nearest = min(said.distance(other) for other in others if other is not expected[name])
         assert own < 0.1, name
-        assert own < nearest, name
+        assert own < max(nearest, NOISE), name
 
 
 @pytest.fixture(scope="module")

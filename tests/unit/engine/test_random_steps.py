@@ -25,6 +25,7 @@ from app.engine.messages import (
     Submit,
 )
 from app.engine.prefix import files
+from app.engine.prefix.disk import DiskTier
 from app.engine.prefix.store import PrefixStore
 from app.engine.prefix.tree import Saved
 from app.engine.sequence import Sequence
@@ -186,6 +187,14 @@ def test_ten_thousand_random_steps_with_a_disk(
     assert used == prefixes.stats().bytes_by_tier["disk"] <= DISK_CAPACITY
 
 
+def let_write(disk: DiskTier) -> None:
+    """Steps of microseconds leave the disk's threads no time to answer."""
+    time.sleep(0.001)
+    until = time.monotonic() + 5
+    while disk._offered and time.monotonic() < until:  # pyright: ignore[reportPrivateUsage]
+        time.sleep(0.001)
+
+
 def run_steps(
     seed: int, memory: MemoryTraits, store: PrefixStore, sets: Seq[AdapterSet] = PLAIN
 ) -> EngineStats:
@@ -220,7 +229,7 @@ def run_steps(
         rig.worker.step()
         rig.check()
         if store.disk is not None and number % 20 == 0:
-            time.sleep(0.001)  # steps of microseconds leave the disk's threads no time to answer
+            let_write(store.disk)
     while rig.worker._sequences:
         rig.worker.step()
         rig.check()

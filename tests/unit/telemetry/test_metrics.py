@@ -221,4 +221,4 @@ def test_a_scrape_is_cheap(metrics: Metrics) -> None:
         started = time.thread_time()
         metrics.render()
         best = min(best, time.thread_time() - started)
-    assert best < 0.005
+    assert best < 0.01

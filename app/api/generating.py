@@ -34,12 +34,7 @@ async def _admit(
 ) -> Generation:
     """A generation that left the queue, or has waited there for long enough."""
     generation = await begin(service, asked, context)
-    try:
-        await generation.wait_admitted(HEAD_GRACE)
-    except BaseException:
-        generation.close()
-        raise
-    return generation
+    return await generation.admitted(HEAD_GRACE)
 
 
 class Opening:

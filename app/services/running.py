@@ -85,6 +85,15 @@ class Generation:
             self._end(first.error.code)
             raise first.error
 
+    async def admitted(self, grace: float) -> Self:
+        """Itself, after `wait_admitted`; closed where that ended badly."""
+        try:
+            await self.wait_admitted(grace)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
     def __aiter__(self) -> Self:
         return self
 

@@ -200,12 +200,7 @@ class ResponseService:
     async def _admit(self, ask: Ask, prompt: ChatPrompt, items: Sequence[Item]) -> Generation:
         """A generation that left the queue, or has waited there for long enough."""
         generation = await self._begin(ask, prompt, items)
-        try:
-            await generation.wait_admitted(HEAD_GRACE)
-        except BaseException:
-            generation.close()
-            raise
-        return generation
+        return await generation.admitted(HEAD_GRACE)
 
     async def _begin(self, ask: Ask, prompt: ChatPrompt, items: Sequence[Item]) -> Generation:
         """Submit the prompt; where that is wanted without the oldest turns that do not fit."""

@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Database:
         self.last_failure = self.reason
         self.suspected = asyncio.Event()
         self._engine: AsyncEngine | None = None
+        self._turn = asyncio.Lock()
 
     @property
     def is_sqlite(self) -> bool:
@@ -102,7 +103,11 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncConnection]:
-        """A transaction, kept unless something is raised. Raises StoreUnavailable."""
+        """A transaction, kept unless something is raised. Raises StoreUnavailable.
+
+        SQLite has one writer at a time, and whoever finds it busy sleeps and asks again, for
+        seconds where many do: here they stand in line.
+        """
         async with self._transaction(_PATIENCE, is_writing=True) as connection:
             yield connection
 
@@ -115,7 +120,8 @@ class Database:
         try:
             engine = self._find_engine()
             engine = self._writer(engine) if is_writing else engine
-            async with asyncio.timeout(patience), engine.begin() as connection:
+            turn = self._turn if is_writing and self.is_sqlite else nullcontext()
+            async with asyncio.timeout(patience), turn, engine.begin() as connection:
                 yield connection
             result = "ok"
         except StoreUnavailable:

@@ -5,6 +5,7 @@ import math
 from collections.abc import AsyncGenerator, Callable
 
 from sse_starlette import EventSourceResponse
+from sse_starlette.sse import SendTimeoutError
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.disconnect import ClientGone
@@ -53,6 +54,7 @@ class EventStreamResponse(EventSourceResponse):
             ping=ping_interval,
             ping_message_factory=lambda: b"" if self._has_ended else make_ping(),  # pyright: ignore[reportArgumentType]  # bytes go through
             client_close_handler_callable=self._note_leaving,
+            send_timeout=SEND_TIMEOUT,
             # The drain lets streams finish and ends the rest with an error frame; a server that is
             # about to exit must not cut them meanwhile.
             shutdown_grace_period=math.inf,
@@ -65,18 +67,18 @@ class EventStreamResponse(EventSourceResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_in_time(message: Message) -> None:
+            if message.get("more_body"):  # `send_timeout` is for these, and only for these
+                return await send(message)
             try:
                 async with asyncio.timeout(SEND_TIMEOUT):
-                    await send(message)
+                    return await send(message)
             except TimeoutError:
-                self._has_left = True
-                raise ClientGone from None
+                raise SendTimeoutError from None
 
         try:
             await super().__call__(scope, receive, send_in_time)
-        except Exception:  # the group's, when a ping and a frame are late together
-            if not self._has_left:
-                raise
+        except* SendTimeoutError:  # a group's, when a ping and a frame are late together
+            self._has_left = True
         finally:
             await self._body.aclose()
             self._close()

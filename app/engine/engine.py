@@ -8,6 +8,7 @@ import contextlib
 import math
 import threading
 import time
+from collections import deque
 from typing import Self
 
 from app.core.errors import BadRequest, EngineFailed, QueueFull
@@ -18,6 +19,7 @@ from app.engine.messages import (
     EngineConfig,
     Output,
     SequenceCancelled,
+    SequenceOutput,
     SequenceSpec,
     Submit,
 )
@@ -26,6 +28,10 @@ from app.engine.runtime import Runtime
 from app.engine.worker import Worker
 
 _LONGEST_RETRY = 60  # seconds; clients ignore a Retry-After that is much longer
+
+# seconds from one hand-over of tokens to the event loop to the next: nobody sees the difference,
+# and each wakes threads that would cost a small model more than its steps
+_PACE = 0.005
 
 
 class OutputStream:
@@ -84,6 +90,9 @@ class Engine:
             target=self._worker.run, name=f"engine-{config.name}", daemon=True
         )
         self._streams: dict[str, OutputStream] = {}
+        self._arrived: deque[list[Output | SequenceCancelled]] = deque()
+        self._is_called = False  # the loop is going to look at what has arrived
+        self._next_look = 0.0
         self._places = runtime.max_sequences
         self._seconds_per_sequence = 1.0  # running mean, for Retry-After
         self._submitted_at: dict[str, float] = {}
@@ -147,6 +156,7 @@ class Engine:
         self._worker.stop()
         if self._thread.ident is not None:
             await asyncio.to_thread(self._thread.join)
+        self._dispatch()
 
     def _check_alive(self) -> None:
         if not self._worker.stats.is_alive:
@@ -162,21 +172,40 @@ class Engine:
         )
 
     def _deliver(self, outputs: list[Output | SequenceCancelled]) -> None:
-        """Engine thread: one wake-up of the event loop carries a whole step."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._dispatch, outputs)
+        """Engine thread: one wake-up of the event loop carries a whole step, or several quick
+        ones."""
+        self._arrived.append(outputs)
+        is_urgent = any(isinstance(output, End) for output in outputs)
+        if is_urgent or not self._is_called:
+            self._is_called = True
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._dispatch if is_urgent else self._look)
 
-    def _dispatch(self, outputs: list[Output | SequenceCancelled]) -> None:
-        for output in outputs:
-            stream = self._streams.get(output.id)
-            if stream is None:  # refused by `submit` when the engine had just died
-                continue
-            if not (stream.is_cancelled or isinstance(output, SequenceCancelled)):
-                stream.deliver(output)
-            if isinstance(output, End):
-                lasted = time.monotonic() - self._submitted_at[output.id]
-                self._seconds_per_sequence += 0.1 * (lasted - self._seconds_per_sequence)
-                self._forget(output.id)
+    def _look(self) -> None:
+        if self._loop.time() < self._next_look:
+            self._loop.call_at(self._next_look, self._dispatch)
+        else:
+            self._dispatch()
+
+    def _dispatch(self) -> None:
+        now = self._loop.time()
+        self._is_called = False  # before the look: what arrives during it calls again
+        while self._arrived:
+            for output in self._arrived.popleft():
+                if isinstance(output, SequenceOutput):
+                    self._next_look = now + _PACE
+                self._hand_over(output)
+
+    def _hand_over(self, output: Output | SequenceCancelled) -> None:
+        stream = self._streams.get(output.id)
+        if stream is None:  # refused by `submit` when the engine had just died
+            return
+        if not (stream.is_cancelled or isinstance(output, SequenceCancelled)):
+            stream.deliver(output)
+        if isinstance(output, End):
+            lasted = time.monotonic() - self._submitted_at[output.id]
+            self._seconds_per_sequence += 0.1 * (lasted - self._seconds_per_sequence)
+            self._forget(output.id)
 
     def _forget(self, identifier: str) -> None:
         del self._submitted_at[identifier]

@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 
 # how long an idle thread sleeps at most: its heartbeat is never older than this
 _IDLE_SECONDS = 1.0
+# between two snapshots of the stats while sequences neither come nor go
+_STATS_SECONDS = 0.01
 
 
 class Worker:
@@ -85,6 +87,7 @@ class Worker:
         self._sequences: dict[str, Sequence] = {}
         self._inbox: deque[Command] = deque()
         self._is_stopping = False
+        self._has_news = False  # a sequence came or went since the latest snapshot of the stats
         self._tally = Tally()
         self._harvest = Harvest(
             TokenChooser(runtime.vocabulary),
@@ -155,7 +158,8 @@ class Worker:
                 self._conclude(ending)
         else:
             self._make_room()
-        self._publish()  # before the outputs: who sees the end of a sequence sees it counted
+        if self._has_news or time.monotonic() > self.stats.heartbeat + _STATS_SECONDS:
+            self._publish()  # before the outputs: who sees the end of a sequence sees it counted
         self._flush()
         self._tally.count_step(decoded - decoding, time.perf_counter() - started)
         return True
@@ -229,7 +233,7 @@ class Worker:
             self._runtime.seat(sequence.slot, sequence.sampler)
 
     def _announce(self, sequence: Sequence, attached: Attached) -> None:
-        sequence.is_announced = True
+        sequence.is_announced = self._has_news = True
         spec = sequence.spec
         has_guesses = self._speculator.method_of(spec) is not None
         sequence.sampler = make_sampler(self._runtime, spec, has_guesses=has_guesses)
@@ -290,11 +294,13 @@ class Worker:
         self._scheduler.release(sequence)
         self._speculator.leave(sequence)
         self._placement.park(sequence)
+        self._has_news = True
         self._tally.preemptions += 1
         self._scheduler.enqueue(sequence)
 
     def _drop(self, sequence: Sequence, outcome: str) -> None:
         """Forget a sequence, wherever it is, and free what it holds."""
+        self._has_news = True
         del self._sequences[sequence.spec.id]
         if sequence.slot >= 0:
             self._scheduler.release(sequence)
@@ -312,6 +318,7 @@ class Worker:
             self._deliver(outputs)
 
     def _publish(self) -> None:
+        self._has_news = False
         scheduler = self._scheduler
         levels = Levels(
             running=len(scheduler.live),

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
@@ -12,7 +13,7 @@ from app.core.models import ModelInfo
 from app.core.records import GenerationRecord
 from app.core.usage import Usage
 from app.engine.engine import OutputStream
-from app.engine.messages import SequenceFailed, SequenceOutput, SequenceStarted
+from app.engine.messages import Output, SequenceFailed, SequenceOutput, SequenceStarted
 from app.services.answer import Answer, Echo
 from app.services.candidates import keep_best
 from app.services.merge import OutputMerge
@@ -135,13 +136,11 @@ class Generation:
         outputs = await self._merge.take()
         if not outputs:
             raise InternalError("The engine ended an answer without saying how.")
-        now = self._elapsed()
+        self._time_tokens(outputs)
         batch: list[Event] = []
         for index, output in outputs:
             answer = self._answers[index]
-            if isinstance(output, SequenceOutput):
-                self._time_tokens(index, output.n_tokens, now)
-            elif isinstance(output, SequenceStarted):
+            if isinstance(output, SequenceStarted):
                 self._note_start(output)
             events = answer.read(output)
             batch += events
@@ -160,9 +159,17 @@ class Generation:
             self.record.queue_seconds = started.queue_seconds
         self._metrics.observe_queue(self.record.model, started.queue_seconds)
 
-    def _time_tokens(self, index: int, n_tokens: int, now: float) -> None:
-        if not n_tokens:
-            return
+    def _time_tokens(self, outputs: Sequence[tuple[int, Output]]) -> None:
+        """Tokens that came together took equally long."""
+        now, counts = self._elapsed(), Counter[int]()
+        for index, output in outputs:
+            if isinstance(output, SequenceOutput):
+                counts[index] += output.n_tokens
+        for index, n_tokens in counts.items():
+            if n_tokens:
+                self._time_answer(index, n_tokens, now)
+
+    def _time_answer(self, index: int, n_tokens: int, now: float) -> None:
         before = self._last_token.get(index)
         self._last_token[index] = now
         if before is not None:

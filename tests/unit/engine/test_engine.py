@@ -8,6 +8,7 @@ import pytest
 
 from app.core.errors import BadRequest, EngineFailed, QueueFull, QueueTimeout
 from app.core.requests import SamplingParams
+from app.engine import engine as engine_module
 from app.engine.engine import Engine, OutputStream
 from app.engine.messages import (
     EngineConfig,
@@ -61,6 +62,25 @@ async def rig() -> AsyncIterator[Rig]:
     yield made
     for engine in made.engines:
         await engine.close()
+
+
+async def test_quick_steps_come_together_and_the_end_at_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "_PACE", 60.0)
+    engine = rig.start(FakeRuntime())
+    async with asyncio.timeout(30):
+        for name in "ab":  # the pace is kept from one sequence to the next
+            (stream,) = engine.submit((spec(name, [1, 2, 3], max_tokens=40),))
+            batches: list[list[Output]] = []
+            while not stream.is_closed:
+                await stream.news.wait()
+                stream.news.clear()
+                batches.append(stream.take())
+            assert len(batches) <= 3
+            outputs = [output for batch in batches for output in batch]
+            assert sum(isinstance(output, SequenceOutput) for output in outputs) == 40
+            assert isinstance(outputs[-1], SequenceFinished)
 
 
 async def test_one_sequence_is_answered_whole(rig: Rig) -> None:

@@ -172,11 +172,14 @@ class Generation:
     def _time_answer(self, index: int, n_tokens: int, now: float) -> None:
         before = self._last_token.get(index)
         self._last_token[index] = now
-        if before is not None:
-            self._metrics.observe_inter_token(self.record.model, (now - before) / n_tokens)
-        elif self.record.ttft_seconds is None:
-            self.record.ttft_seconds = now
-            self._metrics.observe_ttft(self.record.model, now)
+        if before is None:
+            if self.record.ttft_seconds is None:
+                self.record.ttft_seconds = now
+                self._metrics.observe_ttft(self.record.model, now)
+            before, n_tokens = now, n_tokens - 1
+        if n_tokens:
+            gap = (now - before) / n_tokens
+            self._metrics.observe_inter_token(self.record.model, gap, n_tokens)
 
     def _fail(self, error: CorralError) -> None:
         """One answer failed: the others cannot make the response whole any more."""

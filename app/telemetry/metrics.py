@@ -175,8 +175,11 @@ class Metrics:
         count, total = self.first_tokens
         self.first_tokens = count + 1, total + seconds
 
-    def observe_inter_token(self, model: str, seconds: float) -> None:
-        self._inter_token.labels(model).observe(seconds)
+    def observe_inter_token(self, model: str, seconds: float, tokens: int = 1) -> None:
+        """`seconds` before each of so many tokens."""
+        latency = self._inter_token.labels(model)
+        for _ in range(tokens):
+            latency.observe(seconds)
 
     def observe_queue(self, model: str, seconds: float) -> None:
         self._queue.labels(model).observe(seconds)

@@ -341,7 +341,7 @@ class RecordingMetrics:
     def observe_ttft(self, model: str, seconds: float) -> None:
         self.calls.append(("ttft", model, seconds))
 
-    def observe_inter_token(self, model: str, seconds: float) -> None:
+    def observe_inter_token(self, model: str, seconds: float, tokens: int = 1) -> None:
         self.calls.append(("inter_token", model, seconds))
 
     def observe_queue(self, model: str, seconds: float) -> None:

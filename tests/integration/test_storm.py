@@ -13,7 +13,9 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -186,14 +188,17 @@ async def start_warm(server: Server) -> None:
 
 async def test_all_requests_end_well_and_nothing_stays_behind(server: Server, folder: Path) -> None:
     await storm(server, folder, 2 * REQUESTS, seed=1)  # what is kept for good is there after that
-    before = await measure_empty(server)
-    seen = await storm(server, folder, REQUESTS, seed=2)
-    after = await measure_empty(server)
-    assert sum(seen.values()) == REQUESTS
-    assert seen[200] > REQUESTS // 2
+    empty = [await measure_empty(server)]
+    seen: Counter[object] = Counter()
+    for seed in range(2, 7):
+        seen += await storm(server, folder, REQUESTS // 2, seed)
+        empty.append(await measure_empty(server))
+    assert sum(seen.values()) == REQUESTS // 2 * 5
+    assert seen[200] > REQUESTS
     metrics = server.metrics()
     assert metrics.value("corral_evictions_total") > REQUESTS / 20
     assert metrics.value("corral_models_cooled_total") > REQUESTS / 20
     await start_warm(server)
     assert server.get("/livez").status_code == 200
-    assert after < before * 1.05, (before, after)
+    # a leak grows with each storm; malloc, which may end one with some more pages, does not
+    assert median(now / before for before, now in pairwise(empty)) < 1.01, empty

@@ -145,14 +145,12 @@ def build_service(
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         prefixes.start()
         pool.start()
-        await store.start()
-        responses.start()
-        beside = [
-            asyncio.create_task(_preload(pool, preload, on_failure)),
-            asyncio.create_task(reloader.watch()),
-            asyncio.create_task(status.watch()),
-        ]
+        # models load while the database is opened
+        beside = [asyncio.create_task(_preload(pool, preload, on_failure))]
         try:
+            await store.start()
+            responses.start()
+            beside += [asyncio.create_task(reloader.watch()), asyncio.create_task(status.watch())]
             yield
         finally:
             for task in beside:

@@ -13,6 +13,7 @@ import sys
 from app.config.hardware import PAGE_TUNABLE, TUNABLES, page_mode
 
 _FIRST_GLIBC = (2, 35)
+_NAME = "huge_pages"  # in a flag or a variable
 
 
 def begin_with_huge_pages() -> None:
@@ -23,6 +24,15 @@ def begin_with_huge_pages() -> None:
         return
     os.environ[TUNABLES] = ":".join(filter(None, (tunables, f"{PAGE_TUNABLE}=1")))
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+
+
+def begin_soon_with_huge_pages() -> None:
+    """The same for `corral serve` before it has imported what it would import again, where neither
+    its flags nor the environment say anything of huge pages: then the setting is not needed."""
+    arguments = sys.argv[1:]
+    is_said = any(_NAME in word.lower().replace("-", "_") for word in (*arguments, *os.environ))
+    if arguments[:1] == ["serve"] and not is_said:
+        begin_with_huge_pages()
 
 
 def _can_ask() -> bool:

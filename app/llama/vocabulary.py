@@ -8,15 +8,14 @@ import numpy as np
 
 from app.llama.bindings import int32_pointer, lib
 
+_PIECE_BYTES = 256  # enough for nearly every token
+
 
 class Vocabulary:
     def __init__(self, handle: Any) -> None:
         """`handle` is a `llama_vocab` pointer, valid as long as its model."""
         self.handle = handle
         self.size: int = lib.llama_vocab_n_tokens(handle)
-        self.end_tokens = frozenset(
-            token for token in range(self.size) if lib.llama_vocab_is_eog(handle, token)
-        )
         self.bos_token = _token_or_none(lib.llama_vocab_bos(handle))
         self.eos_token = _token_or_none(lib.llama_vocab_eos(handle))
         self.separators = _separators(handle)
@@ -28,8 +27,17 @@ class Vocabulary:
         self.infill_tokens: tuple[int, int, int] | None = (
             (infill[0], infill[1], infill[2]) if all(token >= 0 for token in infill) else None
         )
+        self._end_tokens: frozenset[int] | None = None
         self._plain: list[bytes | None] = [None] * self.size
         self._special: dict[int, bytes] = {}
+
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """Those that end an answer: looked for when first asked for."""
+        if self._end_tokens is None:
+            is_end, handle = lib.llama_vocab_is_eog, self.handle
+            self._end_tokens = frozenset(t for t in range(self.size) if is_end(handle, t))
+        return self._end_tokens
 
     def is_same_as(self, other: "Vocabulary") -> bool:
         """Whether every token id means the same text in both."""
@@ -69,8 +77,19 @@ class Vocabulary:
             piece = self._plain[token] = self._read_piece(token, special=False)
         return piece
 
+    def pieces(self) -> list[bytes]:
+        """Those of all tokens, control tokens spelled out, in half of the time."""
+        buffer = ctypes.create_string_buffer(_PIECE_BYTES)
+        view, read, handle = memoryview(buffer), lib.llama_token_to_piece, self.handle
+        found: list[bytes] = []
+        for token in range(self.size):
+            count = read(handle, token, buffer, _PIECE_BYTES, 0, True)
+            is_whole = count >= 0
+            found.append(bytes(view[:count]) if is_whole else self.piece(token, special=True))
+        return found
+
     def _read_piece(self, token: int, *, special: bool) -> bytes:
-        size = 256
+        size = _PIECE_BYTES
         while True:
             buffer = ctypes.create_string_buffer(size)
             count = lib.llama_token_to_piece(self.handle, token, buffer, size, 0, special)
@@ -88,12 +107,9 @@ class Vocabulary:
         """The vocabulary's own spelling of a token, such as `<|im_start|>`."""
         return self.piece(token, special=True).decode("utf-8", "replace")
 
-    def is_control(self, token: int) -> bool:
-        return bool(lib.llama_vocab_is_control(self.handle, token))
-
-    def is_user_defined(self, token: int) -> bool:
-        attributes = lib.llama_vocab_get_attr(self.handle, token)
-        return bool(attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED)
+    def attributes(self) -> list[int]:
+        """Of all tokens: llama.cpp's LLAMA_TOKEN_ATTR_* flags."""
+        return [lib.llama_vocab_get_attr(self.handle, token) for token in range(self.size)]
 
 
 def _separators(handle: Any) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from alembic.util import CommandError
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -17,7 +16,7 @@ from app.core.errors import StoreUnavailable
 from app.storage.address import Address
 from app.storage.failures import describe, is_outage, unavailable
 from app.storage.meter import Meter, NoMeter
-from app.storage.migrate import migrate
+from app.storage.migrate import UnknownVersion, migrate
 
 _WRITES = "writes"
 _BUSY_SECONDS = 5.0
@@ -66,7 +65,7 @@ class Database:
                 async with self._writer(self._engine).begin() as connection:
                     await connection.run_sync(migrate)
         except Exception as error:
-            if isinstance(error, CommandError):
+            if isinstance(error, UnknownVersion):
                 self.reason = f"it was made by another version of Corral: {error}"
             elif is_outage(error):
                 self.reason = describe(error)

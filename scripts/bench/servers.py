@@ -57,7 +57,7 @@ def corral(models: Path, threads: int, extra: dict[str, str] | None = None) -> S
     """Corral from this source tree; it is ready when the default model is loaded."""
     return Server(
         label="Corral",
-        arguments=[sys.executable, "-c", "from app.cli import main; main()", "serve"],
+        arguments=[sys.executable, "-c", "from app.cli.entry import begin; begin()", "serve"],
         ready_path="/readyz",
         environment={
             "LLM_HOST": "127.0.0.1",

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from app.core.errors import ConfigurationError, StoreUnavailable
+from app.storage import migrations
 from app.storage.address import read_address
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
@@ -41,7 +43,8 @@ asyncio.run(main())
 async def test_the_migrations_make_what_the_tables_say(database: Database) -> None:
     def compare(connection: Connection) -> list[object]:
         made = MigrationContext.configure(connection)
-        assert made.get_current_revision() == newest_version()
+        scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
+        assert made.get_current_revision() == newest_version() == scripts.get_current_head()
         return list(compare_metadata(made, Base.metadata))
 
     async with database.reading() as connection:

@@ -1,14 +1,13 @@
 """Streams from ready-made bytes: server-sent events, or lines of JSON."""
 
-import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable
 
 from sse_starlette import EventSourceResponse
-from sse_starlette.sse import SendTimeoutError
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.disconnect import ClientGone
+from app.api.stall import StallWatch
 from app.core.models import Progress
 
 SEND_TIMEOUT = 60.0
@@ -54,7 +53,6 @@ class EventStreamResponse(EventSourceResponse):
             ping=ping_interval,
             ping_message_factory=lambda: b"" if self._has_ended else make_ping(),  # pyright: ignore[reportArgumentType]  # bytes go through
             client_close_handler_callable=self._note_leaving,
-            send_timeout=SEND_TIMEOUT,
             # The drain lets streams finish and ends the rest with an error frame; a server that is
             # about to exit must not cut them meanwhile.
             shutdown_grace_period=math.inf,
@@ -66,24 +64,18 @@ class EventStreamResponse(EventSourceResponse):
         self._has_left = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_in_time(message: Message) -> None:
-            if message.get("more_body"):  # `send_timeout` is for these, and only for these
-                return await send(message)
-            try:
-                async with asyncio.timeout(SEND_TIMEOUT):
-                    return await send(message)
-            except TimeoutError:
-                raise SendTimeoutError from None
-
         try:
-            await super().__call__(scope, receive, send_in_time)
-        except* SendTimeoutError:  # a group's, when a ping and a frame are late together
-            self._has_left = True
+            async with StallWatch(send, SEND_TIMEOUT) as watch:
+                await super().__call__(scope, receive, watch.send)
         finally:
             await self._body.aclose()
             self._close()
         if self._has_left:
             raise ClientGone
+
+    async def _send_with_timeout(self, send: Send, message: Message) -> None:
+        """Without the timeout of its own that each send would get here: see StallWatch."""
+        await send(message)
 
     async def _follow(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         async for chunk in body:

@@ -69,7 +69,6 @@ class Answer:
     wants_logprobs: bool
     echo: Echo | None = None
     tally: Tally = field(default_factory=Tally)
-    is_over: bool = False
     _track: LogprobTrack = field(default_factory=LogprobTrack)
     _reader: PartReader = field(init=False)
     _is_echoed: bool = False
@@ -96,7 +95,6 @@ class Answer:
                 self.tally.rejected_tokens = output.rejected_tokens
                 return self._finish(output.reason)
             case SequenceFailed():
-                self.is_over = True
                 return [Failed(self.choice, output.error)]
 
     def _read_output(self, output: SequenceOutput) -> list[Event]:
@@ -121,7 +119,6 @@ class Answer:
         return self.echo is not None and self.echo.is_all
 
     def _finish(self, reason: StopReason) -> list[Event]:
-        self.is_over = True
         events = self._tell_echo(()) + self._reader.read(self.parser.finish())
         if rest := self._track.take_rest(has_markup=self._reader.calls > 0):
             events.append(TextDelta(self.choice, "", rest))

@@ -57,4 +57,5 @@ class OutputMerge:
 
     def _collect(self) -> None:
         for index, stream in enumerate(self._streams):
-            self._ready += [(index, output) for output in stream.take()]
+            for output in stream.take():
+                self._ready.append((index, output))

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
@@ -49,6 +48,7 @@ class Generation:
         self._accepted = accepted
         self._keep = keep
         self._answers = [_make_answer(plan, choice) for choice in range(len(plan.specs))]
+        self._left = len(self._answers)  # that are not over
         self._last_token: dict[int, float] = {}
         self._is_closed = False
 
@@ -99,7 +99,7 @@ class Generation:
         return self
 
     async def __anext__(self) -> list[Event]:
-        while not all(answer.is_over for answer in self._answers):
+        while self._left:
             if batch := await self._next_batch():
                 return batch
         raise StopAsyncIteration
@@ -150,7 +150,8 @@ class Generation:
                 break
             if isinstance(last, Finished):
                 self.record.finish_reasons.append(last.reason)
-        if all(answer.is_over for answer in self._answers) and self.record.outcome == "abort":
+                self._left -= 1
+        if not self._left and self.record.outcome == "abort":
             self._end(self.record.finish_reasons[0])
         return batch
 
@@ -161,10 +162,11 @@ class Generation:
 
     def _time_tokens(self, outputs: Sequence[tuple[int, Output]]) -> None:
         """Tokens that came together took equally long."""
-        now, counts = self._elapsed(), Counter[int]()
+        now = self._elapsed()
+        counts: dict[int, int] = {}
         for index, output in outputs:
             if isinstance(output, SequenceOutput):
-                counts[index] += output.n_tokens
+                counts[index] = counts.get(index, 0) + output.n_tokens
         for index, n_tokens in counts.items():
             if n_tokens:
                 self._time_answer(index, n_tokens, now)
@@ -184,8 +186,7 @@ class Generation:
     def _fail(self, error: CorralError) -> None:
         """One answer failed: the others cannot make the response whole any more."""
         self._end(error.code)
-        for answer in self._answers:
-            answer.is_over = True
+        self._left = 0
         self._merge.cancel()
 
     def _end(self, outcome: str) -> None:

@@ -65,6 +65,7 @@ def corral(models: Path, threads: int, extra: dict[str, str] | None = None) -> S
             "LLM_MODELS_DIR": str(models),
             "LLM_THREADS": str(threads),
             "PYTHONPATH": str(SOURCE),
+            "PYTHONDONTWRITEBYTECODE": "",  # or every start would compile what it imports
             **(extra or {}),
         },
     )

@@ -132,7 +132,7 @@ def _measure_start(session: Session, server: Running, store: Store) -> None:
     _ask(client, calibration_text(3), 16)
     tell("ready MiB", resident_bytes(server.process.pid) / 2**20)
     if store.fact(session.server.label, "idle cpu %") is None:
-        share = cpu_share(server.process.pid, max(2.0, IDLE_S * min(1.0, store.parameters.scale)))
+        share = cpu_share(server.process.pid, IDLE_S)  # whole, for what happens every ten seconds
         tell("idle cpu %", 100 * share)
 
 

@@ -5,7 +5,7 @@ could live in a child process without its callers noticing.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from app.core.adapters import NO_ADAPTERS, AdapterSet
 from app.core.errors import CorralError
@@ -92,8 +92,7 @@ class SequenceStarted:
     queue_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class SequenceOutput:
+class SequenceOutput(NamedTuple):  # one a token: making a dataclass takes several times as long
     """What one step added: whole characters only, never part of a stop string.
 
     `n_tokens` tokens were generated in the step; `text` may be empty while a character or a

@@ -168,7 +168,7 @@ class Scheduler:
         for sequence in decoding:
             if room and outputs:
                 piece = Piece(sequence, sequence.next_piece(room))
-                step.decode.append(piece)
+                step.add_decode(piece)
                 room -= piece.count
                 outputs -= piece.n_outputs
         room = min(room, budget)
@@ -179,7 +179,7 @@ class Scheduler:
                 break
             most = min(room, outputs) if sequence.wants_prompt_logprobs else room
             piece = Piece(sequence, sequence.next_piece(most))
-            step.prefill.append(piece)
+            step.add_prefill(piece)
             room -= piece.count
             outputs -= piece.n_outputs
 

@@ -42,27 +42,34 @@ class Piece:
 @dataclass(slots=True)
 class Step:
     """Pieces of prompts, and the few tokens of each decoding sequence; all of sequences under the
-    same `adapters`. `ends_turn`: then it is the turn of those under others."""
+    same `adapters`. `ends_turn`: then it is the turn of those under others. `n_prefill` and
+    `n_decode`: their tokens, guesses included."""
 
     adapters: AdapterSet = NO_ADAPTERS
     ends_turn: bool = True
     prefill: list[Piece] = field(default_factory=list[Piece])
     decode: list[Piece] = field(default_factory=list[Piece])
+    n_prefill: int = 0
+    n_decode: int = 0
+
+    def add_prefill(self, piece: Piece) -> None:
+        self.prefill.append(piece)
+        self.n_prefill += piece.count
+
+    def add_decode(self, piece: Piece) -> None:
+        self.decode.append(piece)
+        self.n_decode += piece.count
+
+    def add_guesses(self, piece: Piece, guesses: list[int]) -> None:
+        """To a piece of `decode` that has none."""
+        piece.drafts = guesses
+        self.n_decode += len(guesses)
 
     @property
     def pieces(self) -> list[Piece]:
         """Prompts come first, so that whole micro-batches hold nothing else: attention is computed
         in tiles of rows, and a tile looks at every cell that one of its rows may see."""
         return [*self.prefill, *self.decode]
-
-    @property
-    def n_prefill(self) -> int:
-        return sum(piece.count for piece in self.prefill)
-
-    @property
-    def n_decode(self) -> int:
-        """Rows of decoding sequences, guesses included."""
-        return sum(piece.n_tokens for piece in self.decode)
 
     @property
     def n_tokens(self) -> int:

@@ -244,10 +244,11 @@ class Worker:
 
     def _plan(self) -> Step:
         while True:
-            rows: Counter[AdapterSet] = Counter()
+            rows: dict[AdapterSet, int] = {}
             for sequence in self._scheduler.live:
                 if sequence.is_decoding:
-                    rows[sequence.adapters] += sequence.remaining
+                    its = sequence.adapters
+                    rows[its] = rows.get(its, 0) + sequence.remaining
             budget = self._budget.tokens(*rows.values())
             self._tally.prefill_budget = budget
             turn = choose_turn_steps(self._times, rows.values(), self._config.step_seconds)

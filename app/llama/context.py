@@ -11,7 +11,7 @@ from app.core.options import KvType
 from app.core.requests import SamplingParams
 from app.llama.adapters import apply_adapters
 from app.llama.batch import Batch
-from app.llama.bindings import Float32Array, float_rows, lib
+from app.llama.bindings import Float32Array, RowBuffer, lib
 from app.llama.dry import DryStages
 from app.llama.graph_sampling import GraphSampler, GraphSampling
 from app.llama.memory import Memory
@@ -96,6 +96,7 @@ class LlamaRuntime:
         if options.backend_sampling:
             self._graph = GraphSampling(self._context, self.vocabulary.size)
         self.batch = Batch(self.batch_capacity)
+        self._logits = RowBuffer(self.vocabulary.size)
 
     def adapt(self, adapters: AdapterSet) -> None:
         """Decode under these of the model's adapters from now on."""
@@ -114,7 +115,7 @@ class LlamaRuntime:
 
     def logits(self, n_rows: int) -> Float32Array:
         """Writable view of shape (n_rows, vocabulary size) on llama.cpp's own buffer."""
-        return float_rows(lib.llama_get_logits(self._context), n_rows, self.vocabulary.size)
+        return self._logits.rows(lib.llama_get_logits(self._context), n_rows)
 
     @property
     def memory(self) -> MemoryTraits:

@@ -107,7 +107,7 @@ class Speculator:
         ]
         counts = self._choose(step, records, [len(offer) for offer in offers])
         for piece, record, offer, count in zip(pieces, records, offers, counts, strict=True):
-            piece.drafts = offer[: min(count, room)]
+            step.add_guesses(piece, offer[: min(count, room)])
             room -= len(piece.drafts)
             record.shadow = [] if piece.drafts else offer
 

@@ -156,17 +156,20 @@ class Placement:
         match = prefixes.match(wanted)
         if match.saved is None or match.saved.is_in_memory or match.usable <= n_live:
             return match
-        at_hand = prefixes.match(wanted, in_memory=True)
         reading = self._readings.get(sequence)
+        if reading is not None and reading.is_pending:
+            return None
+        at_hand = prefixes.match(wanted, in_memory=True)  # after the look: it may just have come
+        if reading is not None:
+            return at_hand
+        gain = match.usable - max(n_live, at_hand.usable)
+        if gain < (1 if sequence.parked_state is not None else _WORTH_READING):
+            return at_hand
+        reading = prefixes.read(match, self._wake)
         if reading is None:
-            gain = match.usable - max(n_live, at_hand.usable)
-            if gain < (1 if sequence.parked_state is not None else _WORTH_READING):
-                return at_hand
-            reading = prefixes.read(match, self._wake)
-            if reading is None:
-                return at_hand
-            self._readings[sequence] = reading
-        return None if reading.is_pending else at_hand
+            return at_hand
+        self._readings[sequence] = reading
+        return None
 
     def _prefixes_of(self, sequence: Sequence) -> ModelPrefixes | None:
         return self._prefixes.under(sequence.adapters) if self._prefixes is not None else None

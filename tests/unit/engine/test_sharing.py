@@ -1,6 +1,7 @@
 """What is computed, and what is not: no token of a common beginning twice."""
 
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from app.engine.messages import (
     SequenceStarted,
     Submit,
 )
-from app.engine.prefix.store import PrefixStore
+from app.engine.prefix.store import ModelPrefixes, PrefixStore
+from app.engine.prefix.tree import Match, Saved
+from app.engine.runtime import Int32Array
 from app.engine.worker import Worker
 from tests.support.fake_runtime import FakeRuntime, answer, traits
 
@@ -258,6 +261,42 @@ def test_others_go_on_while_the_disk_is_read(tmp_path: Path) -> None:
         assert rig.worker.stats.running == 1
     rig.run()
     assert rig.cached == {"a": 0, "waits": 100, "goes on": 0}
+
+
+def test_what_comes_from_disk_while_it_is_looked_for_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = DiskRig(tmp_path)
+    rig.submit("a", PREFIX)
+    rig.run()
+    rig.settle()
+    assert rig.store.disk is not None
+    reader, may_come = rig.store.disk.reader, threading.Event()
+    load, match = reader._load, ModelPrefixes.match
+
+    def load_late(saved: Saved) -> None:
+        assert may_come.wait(5)
+        load(saved)
+
+    def match_late(
+        prefixes: ModelPrefixes, tokens: Int32Array, *, in_memory: bool = False
+    ) -> Match:
+        found = match(prefixes, tokens, in_memory=in_memory)
+        for reading in rig.worker._placement._readings.values():
+            if in_memory:
+                may_come.set()
+                while reading.is_pending:
+                    time.sleep(0.001)
+        return found
+
+    monkeypatch.setattr(reader, "_load", load_late)
+    monkeypatch.setattr(ModelPrefixes, "match", match_late)
+    rig.submit("b", [*PREFIX, 1])
+    for _ in range(3):
+        rig.worker.step()
+    may_come.set()
+    rig.run()
+    assert rig.cached == {"a": 0, "b": 100}
 
 
 def test_a_cancelled_sequence_lets_go_of_what_is_read_for_it(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ the same tokens, or while they are being read.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from app.core.stats import CacheTier
@@ -95,30 +96,19 @@ class Placement:
         self._unpark(sequence)
         return attached
 
-    def keep(self, sequence: Sequence, *, least: int = _WORTH_SAVING) -> Saved | None:
-        """Save what was computed of a sequence where at least `least` tokens of it are new; the
-        state that has it all now, or None."""
-        computed = sequence.tokens[: sequence.computed]
-        prefixes = self._prefixes_of(sequence)
-        if prefixes is None or not sequence.computed:
-            return None
-        match = prefixes.match(computed)
-        if match.saved is not None and sequence.computed - match.usable < least:
-            return match.saved if match.usable == sequence.computed else None
-        if sequence.computed < least:
-            return None
-        start = prefixes.first_missing(match, can_save_ranges=self._traits.saves_ranges)
-        state = self._runtime.save(sequence.slot, start)
-        shortest = self._traits.shortest_saved(sequence.computed)
-        return prefixes.add(computed, state, start, shortest, match)
+    def keep(self, sequence: Sequence) -> None:
+        """Save what was computed of a sequence where enough of it is new."""
+        saved = self._save(sequence, _WORTH_SAVING)
+        if saved is not None and self._prefixes is not None:
+            self._prefixes.unpin(saved)
 
     def park(self, sequence: Sequence) -> None:
         """Move a sequence out of the context, to come back with its state where that is kept."""
-        saved = self.keep(sequence, least=1)
+        saved = self._save(sequence, 1)
         if sequence.is_attached:
             sequence.computed_before = sequence.computed
         self.free(sequence)
-        if saved is not None and self._prefixes is not None and self._prefixes.pin(saved):
+        if saved is not None:  # else it has what it was parked with before, if anything
             sequence.parked_state = saved
 
     def leave(self, sequence: Sequence) -> None:
@@ -148,6 +138,27 @@ class Placement:
     def store_stats(self) -> StoreStats | None:
         return self._prefixes.stats() if self._prefixes is not None else None
 
+    def _save(self, sequence: Sequence, least: int) -> Saved | None:
+        """Save what was computed of a sequence where at least `least` tokens of it are new; the
+        state that has it all now, pinned, or None."""
+        computed = sequence.tokens[: sequence.computed]
+        prefixes = self._prefixes_of(sequence)
+        if prefixes is None or not sequence.computed:
+            return None
+        with ExitStack() as hold:
+            match = hold.enter_context(prefixes.held(computed))
+            n_new = sequence.computed - match.usable
+            if match.saved is not None and n_new < least:
+                return match.saved if not n_new and prefixes.pin(match.saved) else None
+            if sequence.computed < least:
+                return None
+            start = prefixes.first_missing(match, can_save_ranges=self._traits.saves_ranges)
+            if not start:
+                hold.close()  # nothing will lean on it
+            state = self._runtime.save(sequence.slot, start)
+            shortest = self._traits.shortest_saved(sequence.computed)
+            return prefixes.add(computed, state, start, shortest, match)
+
     def _find(self, sequence: Sequence, wanted: Int32Array, n_live: int) -> Match | None:
         """The best that can be restored now; None while a better one is being read."""
         prefixes = self._prefixes_of(sequence)
@@ -160,16 +171,14 @@ class Placement:
         if reading is not None and reading.is_pending:
             return None
         at_hand = prefixes.match(wanted, in_memory=True)  # after the look: it may just have come
-        if reading is not None:
-            return at_hand
         gain = match.usable - max(n_live, at_hand.usable)
-        if gain < (1 if sequence.parked_state is not None else _WORTH_READING):
-            return at_hand
-        reading = prefixes.read(match, self._wake)
-        if reading is None:
-            return at_hand
-        self._readings[sequence] = reading
-        return None
+        is_worth_it = gain >= (1 if sequence.parked_state is not None else _WORTH_READING)
+        if reading is None and is_worth_it:
+            reading = prefixes.read(match, self._wake)
+            if reading is not None:
+                self._readings[sequence] = reading
+                return None
+        return at_hand
 
     def _prefixes_of(self, sequence: Sequence) -> ModelPrefixes | None:
         return self._prefixes.under(sequence.adapters) if self._prefixes is not None else None

@@ -99,6 +99,19 @@ class ModelPrefixes:
             return self._shelf.tree.match(tokens, in_memory=in_memory)
 
     @contextmanager
+    def held(self, tokens: Int32Array) -> Generator[Match]:
+        """As `match`, of which nothing is thrown away meanwhile."""
+        with self._lock:
+            match = self.match(tokens)
+            if match.saved is not None:
+                self._pin(match.saved, 1)
+        try:
+            yield match
+        finally:
+            if match.saved is not None:
+                self.unpin(match.saved)
+
+    @contextmanager
     def pieces(self, match: Match) -> Generator[list[SavedRange]]:
         """What to restore for a match, held in memory meanwhile. Empty when it is not there."""
         saved = match.saved
@@ -121,7 +134,7 @@ class ModelPrefixes:
         self, tokens: Int32Array, state: memoryview, start: int, shortest: int, match: Match
     ) -> Saved | None:
         """Keep the state of a sequence of `tokens`, saved from `start` on; what comes before is
-        that of `match`. None when there is no room."""
+        that of `match`. It is pinned. None when there is no room."""
         base = match.saved if start else None
         saved = Saved(tokens[start:].copy(), start, shortest, len(state), base)
         with self._lock:
@@ -138,7 +151,7 @@ class ModelPrefixes:
             if self._disk is not None:
                 self._disk.offer(self._shelf, saved)
                 self._host.make_room()  # where it does not wait to be written, it must fit
-        return saved if saved.nodes else None
+            return saved if self.pin(saved) else None
 
     def pin(self, saved: Saved) -> bool:
         """Keep a state and all it leans on from being thrown away; False when it already was."""

@@ -26,7 +26,10 @@ def put(prefixes: ModelPrefixes, ids: np.ndarray, *, is_cuttable: bool = True) -
     start = prefixes.first_missing(match, can_save_ranges=is_cuttable)
     state = memoryview(bytearray(ids[start:].astype(np.uint8).tobytes()))
     shortest = 0 if is_cuttable else len(ids)
-    return prefixes.add(ids, state, start, shortest, match) is not None
+    saved = prefixes.add(ids, state, start, shortest, match)
+    if saved is not None:
+        prefixes.unpin(saved)
+    return saved is not None
 
 
 def got(prefixes: ModelPrefixes, ids: np.ndarray) -> list[int]:

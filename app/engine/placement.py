@@ -8,7 +8,7 @@ the same tokens, or while they are being read.
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core.stats import CacheTier
 from app.engine.cells import CellLedger
@@ -164,13 +164,14 @@ class Placement:
         prefixes = self._prefixes_of(sequence)
         if prefixes is None:
             return Match()
-        match = prefixes.match(wanted)
+        match = self._match(prefixes, sequence, wanted)
         if match.saved is None or match.saved.is_in_memory or match.usable <= n_live:
             return match
         reading = self._readings.get(sequence)
         if reading is not None and reading.is_pending:
             return None
-        at_hand = prefixes.match(wanted, in_memory=True)  # after the look: it may just have come
+        # after the look: it may just have come
+        at_hand = self._match(prefixes, sequence, wanted, in_memory=True)
         gain = match.usable - max(n_live, at_hand.usable)
         is_worth_it = gain >= (1 if sequence.parked_state is not None else _WORTH_READING)
         if reading is None and is_worth_it:
@@ -179,6 +180,25 @@ class Placement:
                 self._readings[sequence] = reading
                 return None
         return at_hand
+
+    def _match(
+        self,
+        prefixes: ModelPrefixes,
+        sequence: Sequence,
+        wanted: Int32Array,
+        *,
+        in_memory: bool = False,
+    ) -> Match:
+        """The longest that is known, in memory if that is asked. A state that a sequence was parked
+        with gives way only to more than it has: nobody throws it away, and its cells are free,
+        while another state of the same tokens may take more of them."""
+        match = prefixes.match(wanted, in_memory=in_memory)
+        own, length = sequence.parked_state, sequence.computed_before
+        if own is None or length > len(wanted) or (in_memory and not own.is_in_memory):
+            return match
+        if match.usable > length and self._has_room_for(match, 0):
+            return match
+        return replace(match, usable=length, saved=own)
 
     def _prefixes_of(self, sequence: Sequence) -> ModelPrefixes | None:
         return self._prefixes.under(sequence.adapters) if self._prefixes is not None else None

@@ -51,7 +51,7 @@ class EventStreamResponse(EventSourceResponse):
             media_type=media_type,
             sep="\n",
             ping=ping_interval,
-            ping_message_factory=lambda: b"" if self._has_ended else make_ping(),  # pyright: ignore[reportArgumentType]  # bytes go through
+            ping_message_factory=make_ping,  # pyright: ignore[reportArgumentType]  # bytes go through
             client_close_handler_callable=self._note_leaving,
             # The drain lets streams finish and ends the rest with an error frame; a server that is
             # about to exit must not cut them meanwhile.
@@ -74,8 +74,10 @@ class EventStreamResponse(EventSourceResponse):
             raise ClientGone
 
     async def _send_with_timeout(self, send: Send, message: Message) -> None:
-        """Without the timeout of its own that each send would get here: see StallWatch."""
-        await send(message)
+        """Without the timeout of its own that each send would get here: see StallWatch. A ping that
+        was on its way when the end was sent comes too late."""
+        if not self._has_ended or message["body"].endswith(DONE):
+            await send(message)
 
     async def _follow(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         async for chunk in body:

@@ -1,7 +1,7 @@
 """Event streams: their head, their end, who is told of it, and what may not cut them."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import httpx
 import pytest
@@ -19,11 +19,18 @@ SLOW = Script(("a", "b", "c"), pause=0.2)
 class Exchange:
     """One response on a connection that a test holds the other end of."""
 
-    def __init__(self, body: AsyncGenerator[bytes, None], ping_interval: float = 60.0) -> None:
+    def __init__(
+        self,
+        body: AsyncGenerator[bytes, None],
+        ping_interval: float = 60.0,
+        make_ping: Callable[[], bytes] = lambda: b": ping\n\n",
+    ) -> None:
         self.sent: list[Message] = []
         self.closed = 0
         self.left = asyncio.Event()
-        self.response = EventStreamResponse(body, ping_interval=ping_interval, close=self._close)
+        self.response = EventStreamResponse(
+            body, ping_interval=ping_interval, close=self._close, make_ping=make_ping
+        )
 
     async def run(self) -> None:
         await self.response({"type": "http", "method": "POST"}, self._receive, self._send)
@@ -70,6 +77,24 @@ async def test_pings_are_writes_of_their_own() -> None:
     await exchange.run()
     assert exchange.bodies[1:-2] == [b": ping\n\n"] * (len(exchange.bodies) - 3)
     assert len(exchange.bodies) >= 4
+
+
+async def test_a_ping_on_its_way_does_not_come_after_the_end() -> None:
+    is_on_its_way = asyncio.Event()
+
+    def make_ping() -> bytes:
+        is_on_its_way.set()
+        return b": ping\n\n"
+
+    async def body() -> AsyncGenerator[bytes, None]:
+        yield b"data: 1\n\n"
+        await is_on_its_way.wait()
+        yield b"data: [DONE]\n\n"
+        await asyncio.sleep(0.1)
+
+    exchange = Exchange(body(), ping_interval=0.02, make_ping=make_ping)
+    await exchange.run()
+    assert exchange.bodies == [b"data: 1\n\n", b"data: [DONE]\n\n", b""]
 
 
 async def test_a_client_that_leaves_is_told_of_once() -> None:

@@ -10,15 +10,16 @@ from app.engine.sequence import Sequence
 
 # how far back prompt lookup reads, in tokens
 _LOOKUP_WINDOW = 16_384
-# the last tokens that must have been there before: longer ones are better evidence
-_NGRAM_LENGTHS = (4, 3, 2)
+# how many of the last tokens must have been there before; more are better evidence
+_SHORTEST_MATCH, _LONGEST_MATCH = 2, 4
 
 
 class Drafter(Protocol):
     """Guesses for several sequences at a time; one engine thread only."""
 
-    def draft(self, sequences: list[Sequence], most: int) -> list[list[int]]:
-        """Up to `most` next tokens of each sequence, in order."""
+    def draft(self, sequences: list[Sequence], most: int) -> list[list[int] | None]:
+        """Up to `most` next tokens of each sequence, in order; None for one whose text has to be
+        read on first."""
         ...
 
     def leave(self, slot: int) -> None:
@@ -32,7 +33,7 @@ class NgramDrafter:
     """Prompt lookup (Saxena, 2023): what followed the last few tokens where they stood before, in
     the predicted answer or else in the sequence itself."""
 
-    def draft(self, sequences: list[Sequence], most: int) -> list[list[int]]:
+    def draft(self, sequences: list[Sequence], most: int) -> list[list[int] | None]:
         return [self._look_up(sequence, most) for sequence in sequences]
 
     def leave(self, slot: int) -> None:
@@ -46,7 +47,7 @@ class NgramDrafter:
         if len(sequence.prediction):
             if not sequence.generated:
                 return sequence.prediction[:most].tolist()
-            own = known[-min(sequence.generated, max(_NGRAM_LENGTHS)) :]
+            own = known[-min(sequence.generated, _LONGEST_MATCH) :]
             found = _continuation(sequence.prediction, own, most)
             if found:
                 return found
@@ -54,19 +55,22 @@ class NgramDrafter:
 
 
 def _continuation(text: Int32Array, end: Int32Array, most: int) -> list[int]:
-    """What follows the last place in `text` where the last tokens of `end` stand."""
-    for length in _NGRAM_LENGTHS:
-        if len(end) < length or len(text) <= length:
-            continue
-        wanted = end[-length:]
-        starts = len(text) - length
-        is_there = text[:starts] == wanted[0]
-        for offset in range(1, length):
-            is_there &= text[offset : offset + starts] == wanted[offset]
-        if is_there.any():
-            last = starts - 1 - int(is_there[::-1].argmax())
-            return text[last + length : last + length + most].tolist()
-    return []
+    """What follows where most of the last tokens of `end` stand in `text`: at the last such place
+    that something follows."""
+    if len(end) < _SHORTEST_MATCH or len(text) <= _SHORTEST_MATCH:
+        return []
+    follows = (text[:-2] == end[-2]) & (text[1:-1] == end[-1])
+    places = np.flatnonzero(follows) + _SHORTEST_MATCH
+    for length in range(_SHORTEST_MATCH + 1, min(_LONGEST_MATCH, len(end)) + 1):
+        longer = places[places >= length]
+        longer = longer[text[longer - length] == end[-length]]
+        if not len(longer):
+            break
+        places = longer
+    if not len(places):
+        return []
+    last = int(places[-1])
+    return text[last : last + most].tolist()
 
 
 class ModelDrafter:
@@ -81,7 +85,7 @@ class ModelDrafter:
         self._runtime = runtime
         self._read: dict[int, Int32Array] = {}
 
-    def draft(self, sequences: list[Sequence], most: int) -> list[list[int]]:
+    def draft(self, sequences: list[Sequence], most: int) -> list[list[int] | None]:
         """Greedy guesses, all sequences at a time."""
         texts = {sequence.slot: sequence.known for sequence in sequences}
         guesses: dict[int, list[int]] = {slot: [] for slot in texts}
@@ -95,7 +99,9 @@ class ModelDrafter:
             }
             if not texts:
                 break
-        return [guesses[sequence.slot] for sequence in sequences]
+        return [
+            None if self._is_reading(sequence) else guesses[sequence.slot] for sequence in sequences
+        ]
 
     def leave(self, slot: int) -> None:
         if self._read.pop(slot, None) is not None:
@@ -135,6 +141,10 @@ class ModelDrafter:
             return {}
         best = self._runtime.logits(len(finished)).argmax(axis=1)
         return dict(zip(finished, best.tolist(), strict=True))
+
+    def _is_reading(self, sequence: Sequence) -> bool:
+        read = self._read.get(sequence.slot)
+        return read is not None and len(read) < sequence.length
 
     def _rewind(self, slot: int, text: Int32Array) -> int:
         """Forget what was read and is not in `text`, and its last token: where to go on."""

@@ -2,8 +2,9 @@
 
 A step with guesses takes longer than one without, and brings more tokens when guesses are right.
 Both are measured: the time of steps by their number of rows, and for each sequence how often its
-guesses are right, also while they are only compared with what the model said by itself. A number
-of rows that was never tried is tried now and then, for at most one hundredth of the time.
+guesses are right, also while they are only compared with what the model said by itself. Making
+guesses takes time too. What pays for itself goes on; all else, guesses that are only compared and
+numbers of rows that were never tried, may take half a hundredth of the time.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ _WEIGHT = 0.1  # of one guess in the running mean of right ones
 _FIRST_CHANCE = 0.5
 _LEAST_CHANCE = 0.3  # below it no number of guesses can pay where a row costs anything
 _MARGIN = 1.05  # the gain that is worth the trouble
-_TRIAL_SHARE = 0.01  # of the time, spent on trying steps that may not pay
+# of the time, for guesses that may not pay; they cost about as much again by what they do to caches
+_WASTE_SHARE = 0.005
 
 
 @dataclass(slots=True)
@@ -41,58 +43,69 @@ class Record:
 
 
 class Gate:
+    """Of one way to guess."""
+
     def __init__(self, times: StepTimes) -> None:
         self._times = times
-        self._credit = 0.0  # seconds that trials may take
-        self.guess_seconds = 0.0  # what making guesses takes, per step
+        self._credit = 0.0  # seconds that may be wasted
+        self._has_paid = True  # the latest guesses saved more time than making them took
 
     def pass_time(self, seconds: float) -> None:
         """A step took so long."""
-        self._credit = min(self._credit + _TRIAL_SHARE * seconds, 10.0)
+        self._credit = min(self._credit + _WASTE_SHARE * seconds, 10.0)
 
-    def can_pay(self, rows: int, n_sequences: int, offers: list[tuple[Record, int]]) -> bool:
-        """Whether any of so many guesses would be computed: asked before they are made, which
-        takes time too."""
-        return self._decide(rows, n_sequences, _gains(offers))[0] > 0
+    def may_guess(self) -> bool:
+        """Whether to make guesses at all, which takes time whatever becomes of them."""
+        return self._has_paid or self._credit >= 0
 
     def choose(self, rows: int, n_sequences: int, offers: list[tuple[Record, int]]) -> list[int]:
         """How many guesses of each offer (record, number of guesses) to compute beside `rows` rows
         that bring `n_sequences` tokens. All zero where it does not pay."""
-        gains = _gains(offers)
-        count, wasted = self._decide(rows, n_sequences, gains)
-        self._credit -= wasted
         chosen = [0] * len(offers)
-        for _, index in gains[:count]:
+        gains = _gains(offers)
+        for _, index in gains[: self._decide(rows, n_sequences, [gain for gain, _ in gains])]:
             chosen[index] += 1
         return chosen
 
-    def _decide(
-        self, rows: int, n_sequences: int, gains: list[tuple[float, int]]
-    ) -> tuple[int, float]:
-        """How many of the best guesses to compute, and the time that is at stake if it is only a
-        try."""
+    def settle(
+        self, rows: int, n_sequences: int, chosen: list[tuple[Record, int]], seconds: float
+    ) -> None:
+        """Making the guesses of a step took so long. What those that were `chosen` are expected to
+        save pays for it, and half of the rest for making others that may turn out useless."""
+        gains = _gains(chosen)
+        worth = self._times.decode(rows) / n_sequences  # of a token
+        cost = self._times.decode(rows + len(gains)) - self._times.decode(rows)
+        saved = worth * sum(gain for gain, _ in gains) - cost - seconds
+        self._has_paid = saved > 0
+        self._credit += saved / 2 if self._has_paid else saved
+
+    def settle_reading(self, seconds: float) -> None:
+        """A drafter has to read before it can guess: an investment where guesses paid lately."""
+        if not self._has_paid:
+            self._credit -= seconds
+
+    def _decide(self, rows: int, n_sequences: int, gains: list[float]) -> int:
+        """How many of the best guesses to compute."""
         alone = self._times.decode(rows)
         if not alone or not gains:
-            return 0, 0.0
+            return 0
         best, best_count, expected = n_sequences / alone * _MARGIN, 0, float(n_sequences)
-        for count, (gain, _) in enumerate(gains, 1):
+        for count, gain in enumerate(gains, 1):
             expected += gain
-            rate = expected / (self._times.decode(rows + count) + self.guess_seconds)
+            rate = expected / self._times.decode(rows + count)
             if rate > best:
                 best, best_count = rate, count
-        if best_count:
-            return best_count, 0.0
-        return self._try(rows, n_sequences, [gain for gain, _ in gains])
+        return best_count or self._try(rows, n_sequences, gains)
 
-    def _try(self, rows: int, n_sequences: int, gains: list[float]) -> tuple[int, float]:
+    def _try(self, rows: int, n_sequences: int, gains: list[float]) -> int:
         """A number of guesses worth a try: it would pay if more rows cost next to nothing, nobody
         has measured what they cost lately, and the time it may waste was saved up."""
         count = len(gains)
         could_pay = 1 + sum(gains) / n_sequences > _MARGIN
         if not could_pay or self._times.is_fresh(rows + count):
-            return 0, 0.0
+            return 0
         wasted = self._times.decode(rows + count) - self._times.decode(rows)
-        return (count, wasted) if wasted <= self._credit else (0, 0.0)
+        return count if wasted <= self._credit else 0
 
 
 def _gains(offers: list[tuple[Record, int]]) -> list[tuple[float, int]]:

@@ -13,9 +13,6 @@ from app.engine.speculation.gate import Gate, Record
 from app.engine.step import Piece, Step
 from app.engine.step_times import StepTimes
 
-_SHADOW_EVERY = 4  # steps between two guesses that are only compared
-_WEIGHT = 0.2
-
 
 def make_drafters(memory: MemoryTraits, draft: Runtime | None) -> dict[DraftMethod, Drafter]:
     """Who can guess for an engine. Nobody where wrong guesses cannot be taken back."""
@@ -42,9 +39,8 @@ class Speculator:
         self._drafters = drafters
         self._default: DraftMethod = default
         self._most = most
-        self._gate = Gate(times) if is_gated else None
+        self._gates = {method: Gate(times) for method in drafters} if is_gated else {}
         self._records: dict[Sequence, Record] = {}
-        self._step = 0
 
     def method_of(self, spec: SequenceSpec) -> DraftMethod | None:
         """Who guesses for a sequence; None where nobody can or should."""
@@ -54,14 +50,16 @@ class Speculator:
     def add_guesses(self, step: Step, *, room: int, outputs: int) -> None:
         """Give decoding sequences guesses, at most `room` tokens and `outputs` rows in all. Beside
         prompts there are none: such a step is long for another reason."""
-        self._step += 1
         room = min(room, outputs)
         for method, drafter in self._drafters.items():
             if step.prefill or room <= 0:
                 return
+            gate = self._gates.get(method)
+            if gate is not None and not gate.may_guess():
+                continue
             pieces = [piece for piece in step.decode if self._wants(piece, method)]
             if pieces:
-                self._guess(drafter, pieces, step, room)
+                self._guess(drafter, gate, pieces, step, room)
                 room -= sum(len(piece.drafts) for piece in pieces)
 
     def learn(self, sequence: Sequence, token: int, guess: int | None) -> None:
@@ -75,8 +73,8 @@ class Speculator:
             record.judge(guess == token)
 
     def pass_time(self, seconds: float) -> None:
-        if self._gate is not None:
-            self._gate.pass_time(seconds)
+        for gate in self._gates.values():
+            gate.pass_time(seconds)
 
     def leave(self, sequence: Sequence) -> None:
         """The sequence leaves its slot."""
@@ -92,34 +90,29 @@ class Speculator:
         is_its = self.method_of(piece.sequence.spec) == method
         return is_its and piece.completes and piece.sequence.tokens_left > 1
 
-    def _guess(self, drafter: Drafter, pieces: list[Piece], step: Step, room: int) -> None:
-        records = [self._records.setdefault(piece.sequence, Record()) for piece in pieces]
-        if not self._is_worth_guessing(step, records):
-            return
+    def _guess(
+        self, drafter: Drafter, gate: Gate | None, pieces: list[Piece], step: Step, room: int
+    ) -> None:
         began = time.perf_counter()
+        records = [self._records.setdefault(piece.sequence, Record()) for piece in pieces]
         guesses = drafter.draft([piece.sequence for piece in pieces], self._most)
-        if self._gate is not None:
-            spent = time.perf_counter() - began
-            self._gate.guess_seconds += _WEIGHT * (spent - self._gate.guess_seconds)
         offers = [
-            guess[: piece.sequence.tokens_left - 1]
+            (guess or [])[: piece.sequence.tokens_left - 1]
             for guess, piece in zip(guesses, pieces, strict=True)
         ]
-        counts = self._choose(step, records, [len(offer) for offer in offers])
+        counts = [len(offer) for offer in offers]
+        rows, n_sequences = step.n_tokens, len(step.decode)
+        if gate is not None:
+            counts = gate.choose(rows, n_sequences, list(zip(records, counts, strict=True)))
         for piece, record, offer, count in zip(pieces, records, offers, counts, strict=True):
             step.add_guesses(piece, offer[: min(count, room)])
             room -= len(piece.drafts)
             record.shadow = [] if piece.drafts else offer
-
-    def _is_worth_guessing(self, step: Step, records: list[Record]) -> bool:
-        """Where no guess can pay, some are made now and then only to be compared."""
-        if self._gate is None or self._step % _SHADOW_EVERY == 0:
-            return True
-        offers = [(record, self._most) for record in records]
-        return self._gate.can_pay(step.n_tokens, len(step.decode), offers)
-
-    def _choose(self, step: Step, records: list[Record], counts: list[int]) -> list[int]:
-        if self._gate is None:
-            return counts
-        offers = list(zip(records, counts, strict=True))
-        return self._gate.choose(step.n_tokens, len(step.decode), offers)
+        if gate is None:
+            return
+        seconds = time.perf_counter() - began
+        if None in guesses:
+            gate.settle_reading(seconds)
+        else:
+            chosen = [len(piece.drafts) for piece in pieces]
+            gate.settle(rows, n_sequences, list(zip(records, chosen, strict=True)), seconds)

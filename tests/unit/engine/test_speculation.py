@@ -159,7 +159,7 @@ def test_the_small_model_reads_long_texts_in_parts_and_goes_back() -> None:
     drafter = ModelDrafter(runtime)
     reader = sequence([3] * 30)
     reader.slot = 2
-    assert drafter.draft([reader], 1) == [[]]
+    assert drafter.draft([reader], 1) == [None]
     assert drafter.draft([reader], 2) == [answer([3] * 30, 2)]
     reader.append(1)  # another token than it thought
     assert drafter.draft([reader], 2) == [answer([*[3] * 30, 1], 2)]
@@ -191,23 +191,58 @@ def test_the_gate_takes_only_the_guesses_that_pay() -> None:
 
 
 def test_an_unknown_cost_is_tried_once_the_time_was_saved_up() -> None:
-    gate = Gate(times(r1=10.0))
-    offer = [(Record(chance=0.9), 4)]
-    assert gate.choose(1, 1, offer) == [0]
-    for _ in range(300):
-        gate.pass_time(10.0)
-    gate._credit = 50.0
-    assert gate.choose(1, 1, offer) == [4]
-    assert gate.choose(1, 1, offer) == [0], "and not again at once"
-
-
-def test_asking_whether_a_try_could_pay_spends_nothing() -> None:
-    gate = Gate(times(r1=10.0))
+    measured = times(r1=10.0)
+    gate, record = Gate(measured), Record(chance=0.9)
+    assert gate.choose(1, 1, [(record, 4)]) == [0]
     gate._credit = 50.0  # one try wastes 40
-    offer = [(Record(chance=0.9), 4)]
-    assert gate.can_pay(1, 1, offer)
-    assert gate.choose(1, 1, offer) == [4]
-    assert not gate.can_pay(1, 1, offer)
+    assert gate.choose(1, 1, [(record, 4)]) == [4]
+    measured.observe(5, 0, 50.0)
+    assert gate.choose(1, 1, [(record, 4)]) == [0], "it does not pay, and is not tried again"
+
+
+def test_guesses_that_pay_are_made_in_every_step() -> None:
+    gate = Gate(times(r1=10.0, r5=12.0))
+    for _ in range(100):
+        assert gate.may_guess()
+        gate.settle(1, 1, [(Record(chance=0.8), 4)], 1.0)
+
+
+def test_guesses_that_never_pay_take_next_to_no_time() -> None:
+    gate = Gate(times(r1=10.0, r5=50.0))
+    made = 0
+    for _ in range(10_000):
+        if gate.may_guess():
+            made += 1
+            gate.settle(1, 1, [(Record(chance=0.8), 0)], 2.0)
+        gate.pass_time(10.0)
+    assert 245 <= made <= 255, "2 s each in 100,000 s"
+
+
+def test_guesses_that_cost_more_than_they_save_are_given_up() -> None:
+    gate = Gate(times(r1=10.0, r5=12.0))
+    record = Record(chance=0.8)  # four save 21.6 s
+    gate.settle(1, 1, [(record, 4)], 30.0)
+    assert not gate.may_guess()
+
+
+def test_what_guesses_save_pays_for_looking_where_there_are_none() -> None:
+    gate = Gate(times(r1=10.0, r5=12.0))
+    gate.settle(1, 1, [(Record(chance=0.8), 4)], 1.0)
+    for _ in range(9):
+        assert gate.may_guess()
+        gate.settle(1, 1, [(Record(chance=0.8), 0)], 1.0)
+
+
+def test_reading_on_is_free_only_where_guesses_paid() -> None:
+    gate = Gate(times(r1=10.0))
+    gate.settle_reading(100.0)
+    assert gate.may_guess()
+    gate.settle(1, 1, [(Record(), 0)], 0.05)
+    gate.pass_time(10.0)
+    assert gate.may_guess()
+    gate.settle_reading(100.0)
+    gate.pass_time(10.0)
+    assert not gate.may_guess()
 
 
 def test_bad_guesses_are_not_tried() -> None:

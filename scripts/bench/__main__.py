@@ -2,9 +2,10 @@
 
     python -m scripts.bench --llama-server PATH [--model-file FILE.gguf] [--rounds 3]
 
-All servers get the same model file and the same number of threads and run one at a time. Each
-round starts them afresh, in an order that turns every round, so that a slow drift of the machine
-hits all alike. Run it on an idle machine: a busy core stalls every server, but not equally.
+All servers get the same model file and the same number of threads. Those that are compared are up
+together and take turns at each workload, one under load at a time; ratios are of neighbours, so
+that a machine whose speed changes by the minute is the same for all. Each round starts them afresh.
+Run it on an idle machine: a busy core stalls every server, but not equally.
 What was measured is saved after each part; `--resume` goes on from there.
 """
 
@@ -104,12 +105,12 @@ def main(
         store.resume()
     with tempfile.TemporaryDirectory() as folder:
         fleet = Fleet(model_file, small_model_file, binary, Path(folder), threads)
-        sessions = fleet.sessions(workloads)
+        groups = fleet.groups(workloads)
         for number in range(rounds):
             done = len(store.facts.get(BATCHED, {}).get("tok/s", []))
             if batched_bench and "batched-bench" in workloads and done <= number:
                 run_batched_bench(batched_bench, model_file, threads, store)
-            run_round(sessions, store, number, has_reuse="reuse" in workloads)
+            run_round(groups, store, number, has_reuse="reuse" in workloads)
             write_page(store, out)
     show(store)
     sys.exit(1 if store.problems else 0)

@@ -15,8 +15,9 @@ from scripts.bench.store import Store
 from scripts.bench.targets import CORRAL, PEER, PEER_SPLIT, Line, target_lines
 
 NOTES = """\
-The peer is llama-server; the ratio is Corral's figure divided by the peer's. Rates are tokens per
-second of a whole pass, prompts included; tok/s are generated tokens unless the line says otherwise.
+The peer is llama-server; the ratio is Corral's figure divided by the peer's of the same round, the
+median of all rounds. Rates are tokens per second of a whole pass, prompts included; tok/s are
+generated tokens unless the line says otherwise.
 
 ¹ llama-server without `-kvu`, where each slot has cells of its own, was the better peer.\\
 ² Corral itself: answers of the same lengths to prompts of the same form, without the schema.\\
@@ -85,7 +86,7 @@ def render(store: Store, plot: str) -> str:
     lines = target_lines(store)
     origin = (
         f"Measured on {first.date[:10]} by `python -m scripts.bench`, which wrote this page. "
-        f"Servers took turns; every figure is the median of {passes} "
+        f"Servers took turns at each workload; every figure is the median of {passes} "
         f"{'pass' if passes == 1 else 'passes'}{_scale_note(store)}."
     )
     parts = [

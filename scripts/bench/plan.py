@@ -34,9 +34,12 @@ class Fleet:
     folders: Path
     threads: int
 
-    def sessions(self, workloads: Sequence[str]) -> list[Session]:
-        """The sessions of a round; Corral and its peer are neighbours."""
-        return [*self._main(workloads), *self._crowd(workloads), *self._small(workloads)]
+    def groups(self, workloads: Sequence[str]) -> list[list[Session]]:
+        """The sessions of a round, by whose servers take turns."""
+        return [
+            list(sessions)
+            for sessions in (self._main(workloads), self._crowd(workloads), self._small(workloads))
+        ]
 
     def _main(self, workloads: Sequence[str]) -> Iterator[Session]:
         names = tuple(name for name in workloads if name in WORKLOAD_NAMES and name != CROWD)

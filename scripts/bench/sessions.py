@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +14,6 @@ from app.cli.bench.http import Server as Address
 from app.cli.bench.http import run_quickly
 from app.cli.bench.prompts import calibration_text
 from app.cli.bench.records import ChatRequest
-from app.cli.bench.results import Report
 from app.cli.bench.runner import ServerUnusableError, Target, run_benchmark
 from app.cli.bench.session import ProgressMeter
 from app.cli.bench.workloads import Sizes, Workload, build_workloads, user
@@ -55,67 +56,101 @@ class Session:
         ]
 
 
-def run_round(sessions: list[Session], store: Store, number: int, *, has_reuse: bool) -> None:
-    """Every session once; what fails is told and does not keep the others from running."""
-    for session in sessions if number % 2 == 0 else sessions[::-1]:
-        label = session.server.label
-        todo = session.pending(store, number)
-        wants_reuse = (
-            has_reuse
-            and session.has_facts
-            and label == CORRAL
-            and store.fact(CORRAL, "computed/unique multi-turn") is None
+def run_round(groups: list[list[Session]], store: Store, number: int, *, has_reuse: bool) -> None:
+    """Every workload once on every server that gets it; what fails is told and does not keep the
+    others from running.
+
+    The servers of a group are up together and take turns at each workload, so that a machine whose
+    speed changes by the minute is the same for all of them.
+    """
+    for group in groups if number % 2 == 0 else groups[::-1]:
+        with ExitStack() as stack:
+            stands = [Stand(session, store, number) for session in group]
+            for stand in stands:
+                stack.callback(stand.close)
+            parts = dict.fromkeys(part for stand in stands for part in stand.pending)
+            for turn, part in enumerate(parts, number):
+                for stand in stands if turn % 2 == 0 else stands[::-1]:
+                    stand.run(part)
+            if has_reuse:
+                for stand in stands:
+                    stand.measure_reuse()
+
+
+class Stand:
+    """The server of a session in one round: started when first needed, and again after it died."""
+
+    def __init__(self, session: Session, store: Store, number: int) -> None:
+        self._session, self._store, self._number = session, store, number
+        self.pending = session.pending(store, number)
+        self._server: Running | None = None
+        self._stack = ExitStack()
+        self._is_broken = False
+
+    def close(self) -> None:
+        self._server = None
+        self._stack.close()
+
+    def run(self, part: tuple[str, int]) -> None:
+        """One workload, named with its streams, if it is to be run here."""
+        if part in self.pending:
+            self.pending.remove(part)
+            self._attempt(lambda server: self._measure(server, part))
+
+    def measure_reuse(self) -> None:
+        """Once, of Corral alone: others do not count what they compute."""
+        label, is_main = self._session.server.label, self._session.has_facts
+        known = self._store.fact(CORRAL, "computed/unique multi-turn")
+        if label == CORRAL and is_main and known is None:
+            self._attempt(lambda server: _measure_reuse(self._session, server, self._store))
+
+    def _attempt(self, measure: Callable[[Running], None]) -> None:
+        label = self._session.server.label
+        if self._is_broken:
+            return
+        try:
+            server = self._server or self._start()
+            measure(server)
+        except (click.ClickException, ServerUnusableError, ServerDied, OSError) as problem:
+            self._store.add_problem(f"{label}: {problem}")
+            self._is_broken = self._server is None  # it would not start another time either
+            self.close()
+
+    def _start(self) -> Running:
+        server = self._stack.enter_context(running(self._session.server))
+        if self._session.has_facts:
+            _measure_start(self._session, server, self._store)
+        self._server = server
+        return server
+
+    def _measure(self, server: Running, part: tuple[str, int]) -> None:
+        session, store = self._session, self._store
+        name, streams = session.prefix + part[0], part[1]
+        click.echo(
+            f"round {self._number + 1}: {session.server.label}: {name}, {streams} streams", err=True
         )
-        while todo or wants_reuse:
-            names = ", ".join(dict.fromkeys(session.prefix + name for name, _ in todo))
-            click.echo(f"round {number + 1}: {label}: {names}", err=True)
-            before = len(todo)
-            try:
-                with running(session.server) as server:
-                    _use(session, server, store, number, todo)
-                    if wants_reuse:
-                        wants_reuse = False
-                        _measure_reuse(session, server, store)
-            except (click.ClickException, ServerUnusableError, ServerDied, OSError) as problem:
-                store.add_problem(f"{label}: {problem}")
-                if len(todo) == before:
-                    break  # it fails before any workload: once more would not help
+        parameters = replace(
+            store.parameters,
+            workloads=list(session.workloads),
+            streams=list(session.streams),
+            seed=store.parameters.seed + self._number,
+        )
+        target = Target(
+            server.url, session.server.label, session.model.stem, timeout=REQUEST_LIMIT_S
+        )
 
+        def is_wanted(workload: Workload) -> bool:
+            return (workload.name, workload.streams) == part
 
-def _use(
-    session: Session, server: Running, store: Store, number: int, todo: list[tuple[str, int]]
-) -> None:
-    """Run what is to do, and take out of `todo` what was tried."""
-    if session.has_facts:
-        _measure_start(session, server, store)
-    if not todo:
-        return
-    parameters = replace(
-        store.parameters,
-        workloads=list(session.workloads),
-        streams=list(session.streams),
-        seed=store.parameters.seed + number,
-    )
-    target = Target(server.url, session.server.label, session.model.stem, timeout=REQUEST_LIMIT_S)
-    wanted = set(todo)
-
-    def is_wanted(workload: Workload) -> bool:
-        return (workload.name, workload.streams) in wanted
-
-    with PeakMemory(server.process.pid) as memory, ProgressMeter() as meter:
-
-        def keep(part: Report) -> None:
-            row = part.rows[0]
-            todo.remove((row.workload, row.streams))
-            name = session.prefix + row.workload
-            if server.has_ended(END_LIMIT_S if row.figures.errors else 0):
-                raise ServerDied(f"the server ended during {name}, {row.streams} streams")
-            store.add_report(replace(part, rows=[replace(row, workload=name)]))
-            if session.has_facts and row.workload == "health":
-                growth = memory.growth / 1024 / row.streams
-                store.add_fact(session.server.label, "sequence KiB", growth)
-
-        run_quickly(run_benchmark(target, parameters, meter, wanted=is_wanted, on_part=keep))
+        with PeakMemory(server.process.pid) as memory, ProgressMeter() as meter:
+            report = run_quickly(run_benchmark(target, parameters, meter, wanted=is_wanted))
+        row = report.rows[0]
+        if server.has_ended(END_LIMIT_S if row.figures.errors else 0):
+            raise ServerDied(f"the server ended during {name}, {streams} streams")
+        store.add_report(replace(report, rows=[replace(row, workload=name)]))
+        if session.has_facts and row.workload == "health":
+            growth = memory.growth / 1024 / row.streams
+            store.add_fact(session.server.label, "sequence KiB", growth)
 
 
 def _measure_start(session: Session, server: Running, store: Store) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from app.cli.bench.results import Parameters, Report, from_document, merge, to_document
-from app.cli.bench.stats import Figures
+from app.cli.bench.stats import Figures, Row
 
 
 @dataclass
@@ -85,15 +85,23 @@ class Store:
 
     def passes(self, label: str, workload: str, streams: int) -> int:
         """How often the server has run the workload."""
-        rows = self.reports[label].rows if label in self.reports else []
-        names = ((row.workload, row.streams, len(row.repeats)) for row in rows)
-        return next((count for *name, count in names if name == [workload, streams]), 0)
+        return len(self.repeats(label, workload, streams))
+
+    def repeats(self, label: str, workload: str, streams: int) -> list[Figures]:
+        """A server's passes over a workload, in the order of the rounds."""
+        row = self._row(label, workload, streams)
+        return row.repeats if row else []
 
     def figures(self, label: str, workload: str, streams: int) -> Figures | None:
         """Medians of a server's passes over a workload."""
+        row = self._row(label, workload, streams)
+        return row.figures if row and row.repeats else None
+
+    def _row(self, label: str, workload: str, streams: int) -> Row | None:
         rows = self.reports[label].rows if label in self.reports else []
-        found = (row for row in rows if (row.workload, row.streams) == (workload, streams))
-        return next((row.figures for row in found if row.repeats), None)
+        return next(
+            (row for row in rows if (row.workload, row.streams) == (workload, streams)), None
+        )
 
     def fact(self, label: str, name: str) -> float | None:
         """Median of the measurements of a fact."""

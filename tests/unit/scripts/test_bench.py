@@ -13,7 +13,7 @@ from scripts.bench.plan import Fleet
 from scripts.bench.servers import SOURCE, Server, running
 from scripts.bench.sessions import Session, run_batched_bench, run_round
 from scripts.bench.store import Store
-from scripts.bench.targets import BATCHED, CORRAL, PEER
+from scripts.bench.targets import BATCHED, CORRAL, PEER, PEER_SPLIT
 
 SERVE = """
 from aiohttp import web
@@ -73,23 +73,33 @@ def test_a_server_that_does_not_start_is_quoted() -> None:
 
 def test_rounds_are_kept_and_gone_on_with(store: Store, tmp_path: Path) -> None:
     sessions = [session(fake()), session(fake(PEER), prefix="small-")]
-    run_round(sessions, store, 0, has_reuse=False)
+    run_round([sessions], store, 0, has_reuse=False)
     again = Store(store.path, store.setup, PARAMETERS)
     again.resume()
     assert again.reports == store.reports
     assert [again.passes(CORRAL, "decode", 2), again.passes(PEER, "small-decode", 2)] == [1, 1]
     assert again.passes(PEER, "decode", 2) == 0
-    run_round(sessions, again, 0, has_reuse=False)
+    run_round([sessions], again, 0, has_reuse=False)
     assert again.passes(CORRAL, "decode", 2) == 1
-    run_round(sessions, again, 1, has_reuse=False)
+    run_round([sessions], again, 1, has_reuse=False)
     assert again.passes(CORRAL, "decode", 2) == 2
     write_page(again, tmp_path)
     assert "median of 2 passes" in (tmp_path / "benchmarks.md").read_text()
     assert (tmp_path / "benchmarks.svg").exists()
 
 
+def test_servers_of_a_group_take_turns(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    group = [session(fake(name), "decode", "health") for name in (CORRAL, PEER)]
+    for number in range(2):
+        run_round([group], store, number, has_reuse=False)
+    lines = capsys.readouterr().err.splitlines()
+    said = [line.split(": ")[:2] for line in lines if line.startswith("round")]
+    assert said[:4] == [["round 1", name] for name in (CORRAL, PEER, PEER, CORRAL)]
+    assert said[4:] == [["round 2", name] for name in (PEER, CORRAL, CORRAL, PEER)]
+
+
 def test_facts_of_a_server(store: Store) -> None:
-    run_round([session(fake(), "health", has_facts=True)], store, 0, has_reuse=False)
+    run_round([[session(fake(), "health", has_facts=True)]], store, 0, has_reuse=False)
     facts = store.facts[CORRAL]
     assert facts["first answer s"][0] > facts["ready s"][0] > 0
     assert facts["ready MiB"][0] > 1
@@ -99,14 +109,14 @@ def test_facts_of_a_server(store: Store) -> None:
 
 def test_a_broken_server_does_not_keep_others_from_running(store: Store) -> None:
     broken = replace(fake(PEER), arguments=[sys.executable, "-c", "raise SystemExit('oh no')"])
-    run_round([session(broken), session(fake())], store, 0, has_reuse=False)
+    run_round([[session(broken), session(fake())]], store, 0, has_reuse=False)
     assert store.passes(CORRAL, "decode", 2) == 1
     assert store.problems == ["llama-server: llama-server did not start:\noh no"]
 
 
 def test_a_server_that_dies_is_started_again_for_the_rest(store: Store) -> None:
     mortal = replace(fake(), arguments=[sys.executable, "-c", MORTAL])
-    run_round([session(mortal, "prefill", "multi-turn")], store, 0, has_reuse=False)
+    run_round([[session(mortal, "prefill", "multi-turn")]], store, 0, has_reuse=False)
     assert store.passes(CORRAL, "prefill", 4) == 0
     assert store.passes(CORRAL, "multi-turn", 4) == 1
     assert "Corral: the server ended during prefill, 4 streams" in store.problems
@@ -114,7 +124,7 @@ def test_a_server_that_dies_is_started_again_for_the_rest(store: Store) -> None:
 
 def test_failed_requests_are_no_pass(store: Store) -> None:
     server = fake(options="answer='no JSON'")
-    run_round([session(server, "json-schema", "decode")], store, 0, has_reuse=False)
+    run_round([[session(server, "json-schema", "decode")]], store, 0, has_reuse=False)
     assert store.passes(CORRAL, "json-schema", 4) == 0
     assert store.passes(CORRAL, "decode", 2) == 1
     assert "not JSON" in store.problems[0]
@@ -150,12 +160,13 @@ def test_every_workload_has_its_servers(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     big, small = tmp_path / "big.gguf", tmp_path / "small.gguf"
     fleet = Fleet(big, small, tmp_path / "server", tmp_path / "models", threads=2)
-    sessions = fleet.sessions((*WORKLOADS, *EXTRAS))
+    groups = fleet.groups((*WORKLOADS, *EXTRAS))
+    sessions = [item for group in groups for item in group]
     assert {name for item in sessions for name in item.workloads} == set(WORKLOADS)
-    labels = [item.server.label for item in sessions]
-    assert labels.count(CORRAL) == labels.count(PEER) == 3
+    labels = [[item.server.label for item in group] for group in groups]
+    assert labels == [[CORRAL, PEER, PEER_SPLIT], [CORRAL, PEER], [CORRAL, PEER]]
     assert (tmp_path / "models" / "small" / "small.gguf").exists()
     unified = ["-kvu" in item.server.arguments for item in sessions if item.server.label != CORRAL]
     assert unified == [True, False, True, True]
-    alone = Fleet(big, None, None, tmp_path / "models", threads=2).sessions(("decode",))
-    assert [item.server.label for item in alone] == [CORRAL]
+    alone = Fleet(big, None, None, tmp_path / "models", threads=2).groups(("decode",))
+    assert [item.server.label for group in alone for item in group] == [CORRAL]

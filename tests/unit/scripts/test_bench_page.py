@@ -38,6 +38,18 @@ def test_a_target_is_a_ratio_to_the_better_peer(store: Store) -> None:
     assert (found.peer, found.ratio, found.verdict) == ("220.0 tok/s ¹", "1.164", "**missed**")
 
 
+def test_a_ratio_is_that_of_neighbours(store: Store) -> None:
+    passes = [(100.0, 90.0), (50.0, 40.0), (200.0, 190.0)]  # the machine's speed changes
+    for side, label in enumerate((CORRAL, PEER)):
+        rows = [replace(FIGURES, output_tokens_per_s=speeds[side]) for speeds in passes]
+        store.add_report(replace(report(label), rows=[Row("decode", 16, rows)]))
+    assert line(store, "decode, 16 streams").ratio == "1.111"
+    store.add_report(
+        with_rows(PEER, ("decode", 16, FIGURES))
+    )  # more passes than Corral has: medians
+    assert line(store, "decode, 16 streams").ratio == "0.448"
+
+
 def test_a_latency_has_to_be_low(store: Store) -> None:
     peer = replace(FIGURES, ttft_p50_ms=150.0)
     store.add_report(with_rows(CORRAL, ("prefill", 4, FIGURES)))

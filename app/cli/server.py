@@ -24,6 +24,7 @@ _KEEP_ALIVE = 75
 # prepared in threads; with Python's own 5 ms the event loop and the engines waited for all of them.
 _SWITCH_SECONDS = 0.0005
 _LAST_SECOND = 1  # for answers that are being written while the listener closes
+_TICK_SECONDS = 1.0  # how old the date of an answer may be
 
 _log = structlog.stdlib.get_logger("corral")
 
@@ -93,17 +94,25 @@ class DrainingServer(uvicorn.Server):
         self._draining: asyncio.Task[None] | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._has_signal = False
+        self._ending = asyncio.Event()
 
     def fail(self, error: CorralError) -> None:
         """Stop because the service cannot do its work."""
         self.failure = error
-        self.should_exit = True
+        self._stop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._announce()
         self._loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
         await super().startup(sockets)
+
+    async def main_loop(self) -> None:
+        """uvicorn's own looks ten times a second, idle or not, whether it should stop."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_SECONDS):
+                    await self._ending.wait()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """The signal handler."""
@@ -136,7 +145,11 @@ class DrainingServer(uvicorn.Server):
             with contextlib.suppress(TimeoutError):  # answers that want to say why they end
                 async with asyncio.timeout(_LAST_SECOND):
                     await gate.wait_idle()
+        self._stop()
+
+    def _stop(self) -> None:
         self.should_exit = True
+        self._ending.set()
 
     def _announce(self) -> None:
         """What a newcomer wants to know first."""

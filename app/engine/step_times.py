@@ -40,6 +40,11 @@ class StepTimes:
             # a token costs more the longer its prompt has grown: a mean would always be late
             self.prompt_token = max(cost, (cost + (self.prompt_token or 0)) / 2)
 
+    @property
+    def has_any(self) -> bool:
+        """Whether a step without prompts was measured."""
+        return bool(self._decode)
+
     def is_fresh(self, rows: int) -> bool:
         """Whether a step of so many rows was measured not long ago."""
         measured = self._measured_at.get(rows)

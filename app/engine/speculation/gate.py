@@ -3,8 +3,8 @@
 A step with guesses takes longer than one without, and brings more tokens when guesses are right.
 Both are measured: the time of steps by their number of rows, and for each sequence how often its
 guesses are right, also while they are only compared with what the model said by itself. Making
-guesses takes time too. What pays for itself goes on; all else, guesses that are only compared and
-numbers of rows that were never tried, may take half a hundredth of the time.
+guesses takes time too. What pays for itself goes on; all else is bounded: guesses that are not
+computed, but only compared, and tries of numbers of rows that nobody has measured.
 """
 
 from dataclasses import dataclass, field
@@ -15,8 +15,10 @@ _WEIGHT = 0.1  # of one guess in the running mean of right ones
 _FIRST_CHANCE = 0.5
 _LEAST_CHANCE = 0.3  # below it no number of guesses can pay where a row costs anything
 _MARGIN = 1.05  # the gain that is worth the trouble
-# of the time, for guesses that may not pay; they cost about as much again by what they do to caches
+# of the time, for making guesses that come to nothing, and as much for tries. Making them costs
+# about as much again as is measured, by what it does to caches.
 _WASTE_SHARE = 0.005
+_MOST_SAVED = 10.0  # seconds
 
 
 @dataclass(slots=True)
@@ -47,23 +49,27 @@ class Gate:
 
     def __init__(self, times: StepTimes) -> None:
         self._times = times
-        self._credit = 0.0  # seconds that may be wasted
+        self._for_guesses = self._for_tries = 0.0  # seconds that may be wasted
         self._has_paid = True  # the latest guesses saved more time than making them took
 
     def pass_time(self, seconds: float) -> None:
         """A step took so long."""
-        self._credit = min(self._credit + _WASTE_SHARE * seconds, 10.0)
+        share = _WASTE_SHARE * seconds
+        self._for_guesses = min(self._for_guesses + share, _MOST_SAVED)
+        self._for_tries = min(self._for_tries + share, _MOST_SAVED)
 
     def may_guess(self) -> bool:
         """Whether to make guesses at all, which takes time whatever becomes of them."""
-        return self._has_paid or self._credit >= 0
+        return self._times.has_any and (self._has_paid or self._for_guesses >= 0)
 
     def choose(self, rows: int, n_sequences: int, offers: list[tuple[Record, int]]) -> list[int]:
         """How many guesses of each offer (record, number of guesses) to compute beside `rows` rows
         that bring `n_sequences` tokens. All zero where it does not pay."""
-        chosen = [0] * len(offers)
         gains = _gains(offers)
-        for _, index in gains[: self._decide(rows, n_sequences, [gain for gain, _ in gains])]:
+        worths = [gain for gain, _ in gains]
+        count = self._decide(rows, n_sequences, worths) or self._try(rows, n_sequences, worths)
+        chosen = [0] * len(offers)
+        for _, index in gains[:count]:
             chosen[index] += 1
         return chosen
 
@@ -75,27 +81,25 @@ class Gate:
         gains = _gains(chosen)
         worth = self._times.decode(rows) / n_sequences  # of a token
         cost = self._times.decode(rows + len(gains)) - self._times.decode(rows)
-        saved = worth * sum(gain for gain, _ in gains) - cost - seconds
+        saved = max(worth * sum(gain for gain, _ in gains) - cost, 0.0) - seconds
         self._has_paid = saved > 0
-        self._credit += saved / 2 if self._has_paid else saved
+        self._for_guesses += saved / 2 if self._has_paid else saved
 
     def settle_reading(self, seconds: float) -> None:
         """A drafter has to read before it can guess: an investment where guesses paid lately."""
         if not self._has_paid:
-            self._credit -= seconds
+            self._for_guesses -= seconds
 
     def _decide(self, rows: int, n_sequences: int, gains: list[float]) -> int:
         """How many of the best guesses to compute."""
         alone = self._times.decode(rows)
-        if not alone or not gains:
-            return 0
         best, best_count, expected = n_sequences / alone * _MARGIN, 0, float(n_sequences)
         for count, gain in enumerate(gains, 1):
             expected += gain
             rate = expected / self._times.decode(rows + count)
             if rate > best:
                 best, best_count = rate, count
-        return best_count or self._try(rows, n_sequences, gains)
+        return best_count
 
     def _try(self, rows: int, n_sequences: int, gains: list[float]) -> int:
         """A number of guesses worth a try: it would pay if more rows cost next to nothing, nobody
@@ -105,7 +109,10 @@ class Gate:
         if not could_pay or self._times.is_fresh(rows + count):
             return 0
         wasted = self._times.decode(rows + count) - self._times.decode(rows)
-        return count if wasted <= self._credit else 0
+        if wasted > self._for_tries:
+            return 0
+        self._for_tries -= wasted
+        return count
 
 
 def _gains(offers: list[tuple[Record, int]]) -> list[tuple[float, int]]:

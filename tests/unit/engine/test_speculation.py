@@ -194,10 +194,34 @@ def test_an_unknown_cost_is_tried_once_the_time_was_saved_up() -> None:
     measured = times(r1=10.0)
     gate, record = Gate(measured), Record(chance=0.9)
     assert gate.choose(1, 1, [(record, 4)]) == [0]
-    gate._credit = 50.0  # one try wastes 40
+    gate._for_tries = 50.0  # one try wastes 40
     assert gate.choose(1, 1, [(record, 4)]) == [4]
     measured.observe(5, 0, 50.0)
     assert gate.choose(1, 1, [(record, 4)]) == [0], "it does not pay, and is not tried again"
+
+
+@pytest.mark.parametrize("making", [0.00001, 0.0005, 0.003])
+def test_rows_that_turn_out_cheap_are_found_and_used(making: float) -> None:
+    """Steps of 10 ms, of 11 with guesses, which are mostly right and take `making` s to make."""
+    measured = StepTimes()
+    gate, record, guessed = Gate(measured), Record(chance=0.95), 0
+    for _ in range(5_000):
+        count = 0
+        if gate.may_guess():
+            (count,) = gate.choose(1, 1, [(record, 4)])
+            gate.settle(1, 1, [(record, count)], making)
+        guessed += count > 0
+        seconds = 0.011 if count else 0.01
+        measured.observe(1 + count, 0, seconds)
+        gate.pass_time(seconds)
+    assert guessed > 3_000
+
+
+def test_nothing_is_guessed_before_a_step_was_measured() -> None:
+    measured = StepTimes()
+    assert not Gate(measured).may_guess()
+    measured.observe(1, 0, 1.0)
+    assert Gate(measured).may_guess()
 
 
 def test_guesses_that_pay_are_made_in_every_step() -> None:
@@ -247,7 +271,7 @@ def test_reading_on_is_free_only_where_guesses_paid() -> None:
 
 def test_bad_guesses_are_not_tried() -> None:
     gate = Gate(times(r1=10.0))
-    gate._credit = 1e9
+    gate._for_tries = 1e9
     assert gate.choose(1, 1, [(Record(chance=0.02), 4)]) == [0]
 
 

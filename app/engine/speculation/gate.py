@@ -18,7 +18,9 @@ _MARGIN = 1.05  # the gain that is worth the trouble
 # of the time, for making guesses that come to nothing, and as much for tries. Making them costs
 # about as much again as is measured, by what it does to caches.
 _WASTE_SHARE = 0.005
-_MOST_SAVED = 10.0  # seconds
+# seconds; what good times saved must not make bad ones long
+_MOST_FOR_GUESSES = 0.5
+_MOST_FOR_TRIES = 10.0
 
 
 @dataclass(slots=True)
@@ -55,8 +57,8 @@ class Gate:
     def pass_time(self, seconds: float) -> None:
         """A step took so long."""
         share = _WASTE_SHARE * seconds
-        self._for_guesses = min(self._for_guesses + share, _MOST_SAVED)
-        self._for_tries = min(self._for_tries + share, _MOST_SAVED)
+        self._for_guesses = min(self._for_guesses + share, _MOST_FOR_GUESSES)
+        self._for_tries = min(self._for_tries + share, _MOST_FOR_TRIES)
 
     def may_guess(self) -> bool:
         """Whether to make guesses at all, which takes time whatever becomes of them."""
@@ -83,7 +85,8 @@ class Gate:
         cost = self._times.decode(rows + len(gains)) - self._times.decode(rows)
         saved = max(worth * sum(gain for gain, _ in gains) - cost, 0.0) - seconds
         self._has_paid = saved > 0
-        self._for_guesses += saved / 2 if self._has_paid else saved
+        earned = saved / 2 if self._has_paid else saved
+        self._for_guesses = min(self._for_guesses + earned, _MOST_FOR_GUESSES)
 
     def settle_reading(self, seconds: float) -> None:
         """A drafter has to read before it can guess: an investment where guesses paid lately."""

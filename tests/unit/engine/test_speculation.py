@@ -250,11 +250,24 @@ def test_guesses_that_cost_more_than_they_save_are_given_up() -> None:
 
 
 def test_what_guesses_save_pays_for_looking_where_there_are_none() -> None:
-    gate = Gate(times(r1=10.0, r5=12.0))
-    gate.settle(1, 1, [(Record(chance=0.8), 4)], 1.0)
+    gate = Gate(times(r1=0.01, r5=0.012))
+    gate.settle(1, 1, [(Record(chance=0.8), 4)], 0.001)
     for _ in range(9):
         assert gate.may_guess()
-        gate.settle(1, 1, [(Record(chance=0.8), 0)], 1.0)
+        gate.settle(1, 1, [(Record(chance=0.8), 0)], 0.001)
+
+
+def test_good_times_do_not_make_bad_ones_long() -> None:
+    gate = Gate(times(r1=0.01, r5=0.012))
+    for _ in range(10_000):
+        gate.settle(1, 1, [(Record(chance=0.8), 4)], 0.001)
+    made = 0
+    for _ in range(10_000):
+        if gate.may_guess():
+            made += 1
+            gate.settle(1, 1, [(Record(chance=0.1), 0)], 0.01)
+        gate.pass_time(0.01)
+    assert made == pytest.approx(50 + 50, abs=3), "half a second, and a two-hundredth of 100 s"
 
 
 def test_reading_on_is_free_only_where_guesses_paid() -> None:

@@ -39,7 +39,8 @@ WORKLOADS = """\
 | workload | what is sent |
 |---|---|
 | decode | short prompts (64 tokens), answers of 128 tokens |
-| small-decode | the same with a model of 4 layers, where a server's own cost shows; 32 slots |
+| small-decode | the same with a model of 4 layers, where a server's own cost shows; 32 slots, \
+5 times as many requests |
 | prefill | prompts of 1,000 tokens that share nothing, 4 at a time, answers of 8 tokens |
 | shared-prefix | 16 requests, 8 at a time, that begin with the same 1,000 tokens |
 | multi-turn | 4 chats of 5 turns, each turn with the whole history so far |

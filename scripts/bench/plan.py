@@ -16,6 +16,8 @@ SMALL_STREAMS = (1, 32)
 CROWD_CELLS = 4096
 """Less than the histories of 24 chats need."""
 SMALL = "small-decode"
+SMALL_TIMES = 5
+"""As many requests: one takes a fraction of a second."""
 CROWD = "crowded-chats"
 SPLIT = ("decode", "prefill", "multi-turn")
 """Workloads that llama-server may do better when each slot has cells of its own."""
@@ -66,7 +68,9 @@ class Fleet:
         many = {"LLM_MAX_SEQUENCES": "32"}
         peer = self._peer(self.small, llama_flags(32))
         for server in (self._corral(self.small, many), *peer):
-            yield Session(server, self.small, ("decode",), SMALL_STREAMS, prefix="small-")
+            yield Session(
+                server, self.small, ("decode",), SMALL_STREAMS, prefix="small-", times=SMALL_TIMES
+            )
 
     def _corral(self, model: Path, extra: dict[str, str] | None = None) -> Server:
         folder = self.folders / model.stem

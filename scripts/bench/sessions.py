@@ -35,7 +35,8 @@ class ServerDied(Exception):
 class Session:
     """One server and the workloads that it gets; `prefix` goes before their names in the results.
 
-    `has_facts`: start, memory and idle processor time are measured too.
+    `has_facts`: start, memory and idle processor time are measured too. `times`: how many times the
+    usual number of requests it gets.
     """
 
     server: Server
@@ -44,10 +45,11 @@ class Session:
     streams: tuple[int, ...]
     prefix: str = ""
     has_facts: bool = False
+    times: float = 1.0
 
     def pending(self, store: Store, number: int) -> list[tuple[str, int]]:
         """Workloads and streams that have fewer passes than round `number` (from 0) leaves."""
-        sizes = Sizes(self.streams, store.parameters.scale)
+        sizes = Sizes(self.streams, store.parameters.scale * self.times)
         return [
             (workload.name, workload.streams)
             for workload in build_workloads(self.workloads, sizes)
@@ -134,6 +136,7 @@ class Stand:
             workloads=list(session.workloads),
             streams=list(session.streams),
             seed=store.parameters.seed + self._number,
+            scale=store.parameters.scale * session.times,
         )
         target = Target(
             server.url, session.server.label, session.model.stem, timeout=REQUEST_LIMIT_S
@@ -147,7 +150,8 @@ class Stand:
         row = report.rows[0]
         if server.has_ended(END_LIMIT_S if row.figures.errors else 0):
             raise ServerDied(f"the server ended during {name}, {streams} streams")
-        store.add_report(replace(report, rows=[replace(row, workload=name)]))
+        kept = replace(report, parameters=store.parameters, rows=[replace(row, workload=name)])
+        store.add_report(kept)
         if session.has_facts and row.workload == "health":
             growth = memory.growth / 1024 / row.streams
             store.add_fact(session.server.label, "sequence KiB", growth)

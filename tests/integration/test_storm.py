@@ -13,9 +13,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
@@ -200,5 +198,5 @@ async def test_all_requests_end_well_and_nothing_stays_behind(server: Server, fo
     assert metrics.value("corral_models_cooled_total") > REQUESTS / 20
     await start_warm(server)
     assert server.get("/livez").status_code == 200
-    # a leak grows with each storm; malloc, which may end one with some more pages, does not
-    assert median(now / before for before, now in pairwise(empty)) < 1.01, empty
+    # a leak raises the floor with each storm; malloc, which may end some with more pages, does not
+    assert min(empty[3:]) / min(empty[:3]) < 1.01**3, empty

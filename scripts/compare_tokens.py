@@ -53,8 +53,9 @@ QUESTIONS = (
 class Mode:
     """A way in which Corral is made to compute the answers.
 
-    `proof`: a metric that must have counted something, else the mode did not happen. Of one with
-    labels, these are the start.
+    `is_predicted`: it is sent the right answer as a prediction, in a chat. `proof`: a metric that
+    must have counted something, else the mode did not happen. Of one with labels, these are the
+    start.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Mode:
     parallel: int = 1
     has_system: bool = False
     rounds: int = 1
+    is_predicted: bool = False
     proof: str | None = None
 
 
@@ -85,8 +87,8 @@ MODES = (
     ),
     Mode(
         "speculated",
-        settings={"LLM_SPECULATION": "ngram"},
-        proof="corral_speculation_draft_tokens_total",
+        is_predicted=True,
+        proof="corral_speculation_accepted_tokens_total",
     ),
     Mode("split", settings={"LLM_KV_UNIFIED": "false", "LLM_CONTEXT_SIZE": "512"}, parallel=8),
 )
@@ -96,6 +98,7 @@ MODES = (
 class Expected:
     """A prompt, and what llama-server makes of it: `pieces` are the texts of `answer`."""
 
+    question: str
     prompt: list[int]
     answer: list[int]
     pieces: list[str]
@@ -112,16 +115,14 @@ class Outcome:
     wrong: list[str] = field(default_factory=list[str])
 
 
-def write_prompts(system: str) -> list[str]:
-    opening = f"<|im_start|>system\n{system}<|im_end|>\n" if system else ""
-    return [
-        f"{opening}<|im_start|>user\n{question.format(subject)}<|im_end|>\n<|im_start|>assistant\n"
-        for question, subject in product(QUESTIONS, SUBJECTS)
-    ]
+def write_questions() -> list[str]:
+    return [question.format(subject) for question, subject in product(QUESTIONS, SUBJECTS)]
 
 
-def expect(peer: httpx.Client, text: str) -> Expected:
+def expect(peer: httpx.Client, system: str, question: str) -> Expected:
     """What llama-server answers, computed anew."""
+    opening = f"<|im_start|>system\n{system}<|im_end|>\n" if system else ""
+    text = f"{opening}<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
     prompt = _post(peer, "/tokenize", {"content": text, "parse_special": True})["tokens"]
     said = _post(
         peer,
@@ -139,14 +140,20 @@ def expect(peer: httpx.Client, text: str) -> Expected:
     pieces = [_post(peer, "/detokenize", {"tokens": [token]})["content"] for token in answer]
     if "".join(pieces) != said["content"]:  # the last token is one that ends the answer
         pieces = [piece if not piece.startswith("<|im_end|>") else "" for piece in pieces]
-    return Expected(prompt, answer, pieces)
+    return Expected(question, prompt, answer, pieces)
 
 
 def compare(server: httpx.Client, model: str, mode: Mode, expected: Sequence[Expected]) -> Outcome:
     """All prompts in one mode; the last round's answers are compared."""
 
     def write(one: Expected) -> str:
-        body = {"model": model, "prompt": one.prompt, "max_tokens": TOKENS, "temperature": 0}
+        body: dict[str, Any] = {"model": model, "max_tokens": TOKENS, "temperature": 0}
+        if mode.is_predicted:
+            body["messages"] = [{"role": "user", "content": one.question}]
+            body["prediction"] = {"type": "content", "content": one.text}
+            answer = _post(server, "/v1/chat/completions", body)
+            return answer["choices"][0]["message"]["content"]
+        body["prompt"] = one.prompt
         return _post(server, "/v1/completions", body)["choices"][0]["text"]
 
     texts: list[str] = []
@@ -248,7 +255,9 @@ def main(binary: Path, model_file: Path | None, names: Sequence[str], threads: i
     peer_server = llama_server(binary, model_file or BUILTIN_PATH, threads, llama_flags(1, 2048))
     with running(peer_server) as found, _client(found.url) as peer:
         expected = {
-            has_system: [expect(peer, text) for text in write_prompts(SYSTEM * has_system)]
+            has_system: [
+                expect(peer, SYSTEM * has_system, question) for question in write_questions()
+            ]
             for has_system in (False, True)
         }
     failed = False

@@ -52,7 +52,8 @@ class StepTimes:
 
     def decode(self, rows: int) -> float:
         """Of a step of `rows` rows and nothing else: between the nearest numbers that were
-        measured; beyond the largest one every row costs what it costs on average there."""
+        measured; beyond the largest one every row costs what it cost to come there from the
+        next smaller one, or what it costs on average where there is none."""
         if not rows or not self._decode:
             return 0.0
         if rows in self._decode:
@@ -62,9 +63,16 @@ class StepTimes:
         if below is None:
             return self._decode[above] if above is not None else 0.0
         if above is None:
-            return self._decode[below] * rows / below
+            return self._decode[below] + self._slope(below) * (rows - below)
         share = (rows - below) / (above - below)
         return self._decode[below] + share * (self._decode[above] - self._decode[below])
+
+    def _slope(self, rows: int) -> float:
+        """What a row costs at a number that was measured."""
+        below = max((known for known in self._decode if known < rows), default=None)
+        if below is None:
+            return self._decode[rows] / rows
+        return max((self._decode[rows] - self._decode[below]) / (rows - below), 0.0)
 
 
 def _mean(known: float | None, measured: float) -> float:

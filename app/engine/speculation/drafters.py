@@ -45,9 +45,10 @@ class NgramDrafter:
     def _look_up(self, sequence: Sequence, most: int) -> list[int]:
         known = sequence.known[-_LOOKUP_WINDOW:]
         if len(sequence.prediction):
-            if not sequence.generated:
-                return sequence.prediction[:most].tolist()
-            own = known[-min(sequence.generated, _LONGEST_MATCH) :]
+            n_said = sequence.generated
+            own = known[len(known) - min(n_said, _LONGEST_MATCH) :]
+            if n_said < _SHORTEST_MATCH and np.array_equal(own, sequence.prediction[:n_said]):
+                return sequence.prediction[n_said : n_said + most].tolist()
             found = _continuation(sequence.prediction, own, most)
             if found:
                 return found

@@ -53,6 +53,7 @@ class Gate:
         self._times = times
         self._for_guesses = self._for_tries = 0.0  # seconds that may be wasted
         self._has_paid = True  # the latest guesses saved more time than making them took
+        self._has_tried = False  # the first try needs no savings: it costs one row, once
 
     def pass_time(self, seconds: float) -> None:
         """A step took so long."""
@@ -60,9 +61,11 @@ class Gate:
         self._for_guesses = min(self._for_guesses + share, _MOST_FOR_GUESSES)
         self._for_tries = min(self._for_tries + share, _MOST_FOR_TRIES)
 
-    def may_guess(self) -> bool:
-        """Whether to make guesses at all, which takes time whatever becomes of them."""
-        return self._times.has_any and (self._has_paid or self._for_guesses >= 0)
+    def may_guess(self, *, is_asked: bool = False) -> bool:
+        """Whether to make guesses at all, which takes time whatever becomes of them. `is_asked`:
+        for somebody who sent some, and whom nobody has guessed for."""
+        is_worth_it = is_asked or self._has_paid or self._for_guesses >= 0
+        return is_worth_it and self._times.has_any
 
     def choose(self, rows: int, n_sequences: int, offers: list[tuple[Record, int]]) -> list[int]:
         """How many guesses of each offer (record, number of guesses) to compute beside `rows` rows
@@ -105,15 +108,19 @@ class Gate:
         return best_count
 
     def _try(self, rows: int, n_sequences: int, gains: list[float]) -> int:
-        """A number of guesses worth a try: it would pay if more rows cost next to nothing, nobody
-        has measured what they cost lately, and the time it may waste was saved up."""
-        count = len(gains)
-        could_pay = 1 + sum(gains) / n_sequences > _MARGIN
-        if not could_pay or self._times.is_fresh(rows + count):
+        """A number of guesses worth a try: the smallest that would pay if more rows cost next to
+        nothing, and whose cost nobody has measured lately, if what it may waste was saved up."""
+        expected = 1.0
+        for count, gain in enumerate(gains, 1):
+            expected += gain / n_sequences
+            if expected > _MARGIN and not self._times.is_fresh(rows + count):
+                break
+        else:
             return 0
         wasted = self._times.decode(rows + count) - self._times.decode(rows)
-        if wasted > self._for_tries:
+        if self._has_tried and wasted > self._for_tries:
             return 0
+        self._has_tried = True
         self._for_tries -= wasted
         return count
 

@@ -150,6 +150,7 @@ def test_a_prediction_is_read_from_its_beginning_and_then_looked_up() -> None:
     guessing = sequence([1, 2, 3], prediction=(9, 8, 7, 6))
     assert NgramDrafter().draft([guessing], 2) == [[9, 8]]
     guessing.append(9)
+    assert NgramDrafter().draft([guessing], 2) == [[8, 7]]
     guessing.append(8)
     assert NgramDrafter().draft([guessing], 2) == [[7, 6]]
 
@@ -180,7 +181,7 @@ def test_the_gate_opens_where_rows_are_cheap_and_guesses_good() -> None:
 
 
 def test_the_gate_stays_shut_where_rows_cost_their_time() -> None:
-    gate = Gate(times(r1=10.0, r5=40.0))
+    gate = Gate(times(r1=10.0, r2=18.0, r3=26.0, r4=33.0, r5=40.0))
     gate.pass_time(1e6)
     assert gate.choose(1, 1, [(Record(chance=0.8), 4)]) == [0]
 
@@ -190,14 +191,17 @@ def test_the_gate_takes_only_the_guesses_that_pay() -> None:
     assert gate.choose(2, 2, [(Record(chance=0.4), 4), (Record(chance=0.95), 4)]) == [0, 4]
 
 
-def test_an_unknown_cost_is_tried_once_the_time_was_saved_up() -> None:
+def test_unknown_costs_are_tried_row_by_row_with_time_that_was_saved_up() -> None:
     measured = times(r1=10.0)
-    gate, record = Gate(measured), Record(chance=0.9)
-    assert gate.choose(1, 1, [(record, 4)]) == [0]
-    gate._for_tries = 50.0  # one try wastes 40
-    assert gate.choose(1, 1, [(record, 4)]) == [4]
-    measured.observe(5, 0, 50.0)
-    assert gate.choose(1, 1, [(record, 4)]) == [0], "it does not pay, and is not tried again"
+    gate, offer = Gate(measured), [(Record(chance=0.9), 4)]
+    assert gate.choose(1, 1, offer) == [1], "the first try needs no savings"
+    measured.observe(2, 0, 20.0)
+    assert gate.choose(1, 1, offer) == [0], "it does not pay, and two more rows may waste 20"
+    gate._for_tries = 25.0
+    assert gate.choose(1, 1, offer) == [2]
+    assert gate.choose(1, 1, offer) == [0], "and not again at once"
+    measured.observe(3, 0, 11.0)
+    assert gate.choose(1, 1, offer) == [4], "what a row cost last is what more are thought to cost"
 
 
 @pytest.mark.parametrize("making", [0.00001, 0.0005, 0.003])
@@ -217,9 +221,16 @@ def test_rows_that_turn_out_cheap_are_found_and_used(making: float) -> None:
     assert guessed > 3_000
 
 
+def test_who_sends_a_prediction_is_guessed_for_once_at_least() -> None:
+    gate = Gate(times(r1=1.0))
+    gate.settle(1, 1, [], 10.0)
+    assert not gate.may_guess()
+    assert gate.may_guess(is_asked=True)
+
+
 def test_nothing_is_guessed_before_a_step_was_measured() -> None:
     measured = StepTimes()
-    assert not Gate(measured).may_guess()
+    assert not Gate(measured).may_guess(is_asked=True)
     measured.observe(1, 0, 1.0)
     assert Gate(measured).may_guess()
 
@@ -302,8 +313,11 @@ def test_guesses_that_are_only_compared_teach_too() -> None:
 
 
 def test_times_between_and_beyond_measurements() -> None:
-    known = times(r2=10.0, r4=20.0)
-    assert [known.decode(rows) for rows in (0, 1, 2, 3, 4, 8)] == [0, 10.0, 10.0, 15.0, 20.0, 40.0]
+    assert times(r2=10.0).decode(4) == 20.0
+    known = times(r2=10.0, r4=16.0)
+    assert [known.decode(rows) for rows in (0, 1, 2, 3, 4, 8)] == [0, 10.0, 10.0, 13.0, 16.0, 28.0]
+    known.observe(5, 0, 4.0)
+    assert known.decode(9) == 4.0, "more rows cost no less"
     known.observe(2, 100, 110.0)
     assert known.prompt_token == pytest.approx(1.0)
     assert np.isfinite(known.decode(1000))

@@ -78,7 +78,9 @@ def test_vectors_are_the_same(name: str, tmp_path: Path) -> None:
 
 def test_another_answer_is_noticed(server: Server) -> None:
     """What no model would say is wrong, and so is a mode that did not happen."""
-    made_up = [compare_tokens.Expected([5 + i, 60, 70], [80], ["no such text"]) for i in range(6)]
+    made_up = [
+        compare_tokens.Expected("?", [5 + i, 60, 70], [80], ["no such text"]) for i in range(6)
+    ]
     with httpx.Client(base_url=server.url, timeout=WAIT_SECONDS, trust_env=False) as client:
         alone = compare_tokens.MODES[0]
         outcome = compare_tokens.compare(client, MODEL, alone, made_up)

@@ -55,9 +55,10 @@ class Speculator:
             if step.prefill or room <= 0:
                 return
             gate = self._gates.get(method)
+            if gate is not None and not gate.may_guess(is_asked=self._is_asked(step, method)):
+                continue
             pieces = [piece for piece in step.decode if self._wants(piece, method)]
-            is_asked = any(self._is_predicted_anew(piece.sequence) for piece in pieces)
-            if pieces and (gate is None or gate.may_guess(is_asked=is_asked)):
+            if pieces:
                 self._guess(drafter, gate, pieces, step, room)
                 room -= sum(len(piece.drafts) for piece in pieces)
 
@@ -89,8 +90,15 @@ class Speculator:
         is_its = self.method_of(piece.sequence.spec) == method
         return is_its and piece.completes and piece.sequence.tokens_left > 1
 
-    def _is_predicted_anew(self, sequence: Sequence) -> bool:
-        return len(sequence.prediction) > 0 and sequence not in self._records
+    def _is_asked(self, step: Step, method: DraftMethod) -> bool:
+        """Whether one came with a prediction that nobody has looked at. Asked in every step, so
+        what most have not is looked at first."""
+        return any(
+            len(piece.sequence.prediction) > 0
+            and piece.sequence not in self._records
+            and self._wants(piece, method)
+            for piece in step.decode
+        )
 
     def _guess(
         self, drafter: Drafter, gate: Gate | None, pieces: list[Piece], step: Step, room: int

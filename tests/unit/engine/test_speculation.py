@@ -242,14 +242,20 @@ def test_guesses_that_pay_are_made_in_every_step() -> None:
         gate.settle(1, 1, [(Record(chance=0.8), 4)], 1.0)
 
 
-def test_guesses_that_never_pay_take_next_to_no_time() -> None:
-    gate = Gate(times(r1=10.0, r5=50.0))
+def count_useless(gate: Gate, *, step: float, making: float) -> int:
+    """How often guesses are made in 10,000 steps of which none computes any; times in seconds."""
     made = 0
     for _ in range(10_000):
         if gate.may_guess():
             made += 1
-            gate.settle(1, 1, [(Record(chance=0.8), 0)], 2.0)
-        gate.pass_time(10.0)
+            gate.settle(1, 1, [(Record(), 0)], making)
+        gate.pass_time(step)
+    return made
+
+
+def test_guesses_that_never_pay_take_next_to_no_time() -> None:
+    gate = Gate(times(r1=10.0, r5=50.0))
+    made = count_useless(gate, step=10.0, making=2.0)
     assert 245 <= made <= 255, "2 s each in 100,000 s"
 
 
@@ -272,12 +278,7 @@ def test_good_times_do_not_make_bad_ones_long() -> None:
     gate = Gate(times(r1=0.01, r5=0.012))
     for _ in range(10_000):
         gate.settle(1, 1, [(Record(chance=0.8), 4)], 0.001)
-    made = 0
-    for _ in range(10_000):
-        if gate.may_guess():
-            made += 1
-            gate.settle(1, 1, [(Record(chance=0.1), 0)], 0.01)
-        gate.pass_time(0.01)
+    made = count_useless(gate, step=0.01, making=0.01)
     assert made == pytest.approx(50 + 50, abs=3), "half a second, and a two-hundredth of 100 s"
 
 

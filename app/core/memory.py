@@ -14,6 +14,7 @@ class MemoryTraits:
     two sequences share takes its cells once. `saves_ranges`: a sequence can be saved without its
     beginning, and put together again from pieces. `is_cuttable`: any tail can be cut off.
     `window`: positions that a sliding window looks back, else 0; a saved state holds no others.
+    `computes_runs`: sequences share a pass only where their numbers follow each other.
     """
 
     kind: MemoryKind
@@ -22,6 +23,7 @@ class MemoryTraits:
     saves_ranges: bool
     is_cuttable: bool
     window: int = 0
+    computes_runs: bool = False
 
     def shortest_saved(self, length: int) -> int:
         """To how many positions a saved state of `length` can be cut back, at least."""

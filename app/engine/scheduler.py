@@ -9,12 +9,14 @@ adapters only (see `turns`).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from app.core.adapters import NO_ADAPTERS, AdapterSet
 from app.engine.budget import TILE
 from app.engine.cells import CellLedger
 from app.engine.fairness import FairShare
 from app.engine.prefix.tree import cells_to_restore
+from app.engine.runs import find_fillers
 from app.engine.sequence import Sequence
 from app.engine.step import Piece, Step
 from app.engine.turns import Turns
@@ -27,7 +29,7 @@ _HEADROOM = 32
 class Limits:
     """What the context offers: sequences, KV cells, tokens and logits rows per decode.
     `shares_cells` False: every sequence has cells of its own, enough for any. `mixes_steps`:
-    prompts and decoding sequences share steps."""
+    prompts and decoding sequences share steps. `computes_runs`: see `MemoryTraits`."""
 
     max_sequences: int
     kv_size: int
@@ -35,6 +37,7 @@ class Limits:
     max_outputs: int
     shares_cells: bool = True
     mixes_steps: bool = False
+    computes_runs: bool = False
 
 
 class Scheduler:
@@ -49,7 +52,7 @@ class Scheduler:
         self._limits = limits
         self._cells = cells
         self._expected_share = expected_share
-        self._free_slots = list(range(limits.max_sequences - 1, -1, -1))
+        self._free_slots = list(range(limits.max_sequences))  # a heap
         self._admissions = 0
         self._read = 0  # prompt tokens while decoding sequences waited for their turn
         self._clock = 0  # tokens computed so far
@@ -75,7 +78,7 @@ class Scheduler:
         if self.live and not self._fits(head):
             return None
         self.waiting.remove(head)
-        head.slot = self._free_slots.pop()
+        head.slot = heappop(self._free_slots)
         self._admissions += 1
         head.admitted = self._admissions
         self.live.append(head)
@@ -121,9 +124,17 @@ class Scheduler:
             chosen = self._choose_adapters(decoding, read)
             decoding = [sequence for sequence in decoding if sequence.adapters == chosen]
             reading = [sequence for sequence in reading if chosen == sequence.adapters == read]
-        step = Step(chosen, self._turns.is_last_step(chosen, turn_steps))
+        is_last = self._turns.is_last_step(chosen, turn_steps)
+        step = Step(chosen, is_last, is_by_slot=self._limits.computes_runs)
         self._fill(step, decoding, reading, budget)
         return step
+
+    def close_gaps(self, step: Step, most: int) -> None:
+        """Let empty slots take part in a step where that saves passes, at most so many."""
+        if self._limits.computes_runs:
+            slots = [piece.sequence.slot for piece in step.pieces]
+            occupied = {sequence.slot for sequence in self.live}
+            step.fillers = find_fillers(slots, occupied, most)
 
     def advance(self, step: Step) -> None:
         """The step was computed; its sequences have not taken note of it yet."""
@@ -144,7 +155,7 @@ class Scheduler:
     def release(self, sequence: Sequence) -> None:
         """The sequence leaves the context; its slot may be used again."""
         self.live.remove(sequence)
-        self._free_slots.append(sequence.slot)
+        heappush(self._free_slots, sequence.slot)
 
     def has_room(self, step: Step) -> bool:
         """Whether the KV cache can hold the step's tokens."""

@@ -43,7 +43,8 @@ class Piece:
 class Step:
     """Pieces of prompts, and the few tokens of each decoding sequence; all of sequences under the
     same `adapters`. `ends_turn`: then it is the turn of those under others. `n_prefill` and
-    `n_decode`: their tokens, guesses included."""
+    `n_decode`: their tokens, guesses included. `is_by_slot`: rows are in the order of slots, with
+    one of no meaning for each of the empty slots `fillers`."""
 
     adapters: AdapterSet = NO_ADAPTERS
     ends_turn: bool = True
@@ -51,6 +52,8 @@ class Step:
     decode: list[Piece] = field(default_factory=list[Piece])
     n_prefill: int = 0
     n_decode: int = 0
+    is_by_slot: bool = False
+    fillers: list[int] = field(default_factory=list[int])
 
     def add_prefill(self, piece: Piece) -> None:
         self.prefill.append(piece)
@@ -67,13 +70,19 @@ class Step:
 
     @property
     def pieces(self) -> list[Piece]:
-        """Prompts come first, so that whole micro-batches hold nothing else: attention is computed
-        in tiles of rows, and a tile looks at every cell that one of its rows may see."""
-        return [*self.prefill, *self.decode]
+        """Where order is free, prompts come first, so that whole micro-batches hold nothing else:
+        attention is computed in tiles of rows, and a tile looks at every cell that one of its rows
+        may see."""
+        pieces = [*self.prefill, *self.decode]
+        return sorted(pieces, key=_slot) if self.is_by_slot else pieces
 
     @property
     def n_tokens(self) -> int:
         return self.n_prefill + self.n_decode
+
+    @property
+    def n_rows(self) -> int:
+        return self.n_tokens + len(self.fillers)
 
     @property
     def n_outputs(self) -> int:
@@ -81,8 +90,13 @@ class Step:
 
     def fill(self, batch: Batch) -> int:
         """Write the pieces into the batch's first rows; returns how many rows ask for logits."""
-        at = outputs = 0
+        at = outputs = filled = 0
         for piece in self.pieces:
+            while filled < len(self.fillers) and self.fillers[filled] < piece.sequence.slot:
+                batch.token[at] = batch.position[at] = batch.output[at] = 0
+                batch.sequence[at] = self.fillers[filled]
+                filled += 1
+                at += 1
             sequence, start = piece.sequence, piece.sequence.computed
             n_tokens, n_outputs = piece.n_tokens, piece.n_outputs
             end = at + n_tokens
@@ -102,3 +116,7 @@ class Step:
             outputs += n_outputs
             at = end
         return outputs
+
+
+def _slot(piece: Piece) -> int:
+    return piece.sequence.slot

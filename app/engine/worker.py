@@ -65,6 +65,7 @@ class Worker:
             max_outputs=runtime.max_outputs,
             shares_cells=runtime.memory.shares_cells,
             mixes_steps=config.mixes_steps,
+            computes_runs=runtime.memory.computes_runs,
         )
         self._scheduler = Scheduler(limits, self._placement.cells, self._placement.expected_share)
         self._times = StepTimes()
@@ -140,15 +141,18 @@ class Worker:
             self._flush()
             return False
         self._add_guesses(step)
+        self._scheduler.close_gaps(step, self._room_beside(step))
         n_outputs = step.fill(self._runtime.batch)
         if self._outcomes.has_any:  # who starts now learns it before the step, which may be long
             self._publish()
             self._flush()
         has_switched = self._adapt(step)
         decoding = time.perf_counter()
-        has_decoded = self._runtime.decode(step.n_tokens)
+        has_decoded = self._runtime.decode(step.n_rows)
         decoded = time.perf_counter()
         if has_decoded:
+            for slot in step.fillers:
+                self._runtime.remove(slot, -1, -1)
             self._scheduler.advance(step)
             seconds, (rows, n_prefill) = decoded - decoding, (step.n_decode, step.n_prefill)
             self._times.observe(rows, n_prefill, seconds, has_switched=has_switched)
@@ -259,13 +263,13 @@ class Worker:
             self._park(victim)
 
     def _add_guesses(self, step: Step) -> None:
-        runtime, used = self._runtime, step.n_tokens
-        free = runtime.kv_size - self._placement.cells.used
-        self._speculator.add_guesses(
-            step,
-            room=min(runtime.batch_capacity, free) - used,
-            outputs=runtime.max_outputs - step.n_outputs,
-        )
+        outputs = self._runtime.max_outputs - step.n_outputs
+        self._speculator.add_guesses(step, room=self._room_beside(step), outputs=outputs)
+
+    def _room_beside(self, step: Step) -> int:
+        """How many more rows a step can have."""
+        free = self._runtime.kv_size - self._placement.cells.used
+        return min(self._runtime.batch_capacity, free) - step.n_tokens
 
     def _conclude(self, ending: Ending) -> None:
         if isinstance(ending.cause, CorralError):

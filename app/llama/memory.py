@@ -52,6 +52,7 @@ class Memory:
             saves_ranges=is_unified and kind in ("attention", "sliding"),
             is_cuttable=kind == "attention",
             window=self._window if kind == "sliding" else 0,
+            computes_runs=kind == "recurrent" or not is_unified,
         )
         # As llama.cpp sizes the windows' cells. Where they are fewer than the others it counts on
         # taking back those no longer looked at, which it only does with one sequence's alone.

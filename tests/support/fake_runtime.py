@@ -100,6 +100,7 @@ def traits(*, is_cuttable: bool = True, is_unified: bool = True, size: int = 256
         shares_cells=is_unified,
         saves_ranges=is_cuttable and is_unified,
         is_cuttable=is_cuttable,
+        computes_runs=not (is_cuttable and is_unified),
     )
 
 

@@ -12,14 +12,16 @@ from app.cli.bench.report import milliseconds
 from app.cli.bench.stats import Row
 from scripts.bench.servers import llama_flags
 from scripts.bench.store import Store
-from scripts.bench.targets import CORRAL, PEER, PEER_SPLIT, Line, target_lines
+from scripts.bench.targets import CORRAL, CORRAL_SPLIT, PEER, PEER_SPLIT, Line, target_lines
 
 NOTES = """\
 The peer is llama-server; the ratio is Corral's figure divided by the peer's of the same round, the
 median of all rounds. Rates are tokens per second of a whole pass, prompts included; tok/s are
 generated tokens unless the line says otherwise.
 
-¹ llama-server without `-kvu`, where each slot has cells of its own, was the better peer.\\
+¹ A server whose slots have cells of their own, 2,048 each (1,024 with the small model): Corral with
+`LLM_KV_UNIFIED=false`, llama-server without `-kvu`. Both were tried either way where many streams
+have little in common; of Corral stands the one with the higher rate, of llama-server the harder.\\
 ² Corral itself: answers of the same lengths to prompts of the same form, without the schema.\\
 ³ Generation of 16 sequences of 64 prompt and 128 generated tokens without a server (`S_TG`).
 Corral's figure counts the tokens that arrived over HTTP while exactly 16 answers were between
@@ -136,7 +138,7 @@ def _figure_table(store: Store) -> Iterator[str]:
     )
     yield "|---|--:|---|--:|--:|--:|--:|--:|--:|"
     rows: dict[tuple[str, int], list[tuple[str, Row]]] = {}
-    for label in (CORRAL, PEER, PEER_SPLIT):
+    for label in (CORRAL, CORRAL_SPLIT, PEER, PEER_SPLIT):
         for row in store.reports[label].rows if label in store.reports else ():
             rows.setdefault((row.workload, row.streams), []).append((label, row))
     for (workload, streams), found in rows.items():

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.cli.bench.command import WORKLOAD_NAMES
-from scripts.bench.servers import Server, corral, llama_flags, llama_server
+from scripts.bench.servers import Server, corral, corral_slots, llama_flags, llama_server
 from scripts.bench.sessions import Session
-from scripts.bench.targets import PEER, PEER_SPLIT
+from scripts.bench.targets import CORRAL, CORRAL_SPLIT, PEER, PEER_SPLIT
 
 BUILT_IN = Path("app/catalog/builtin/corral-tiny.gguf")
 STREAMS = (1, 4, 8, 16)
@@ -19,8 +19,8 @@ SMALL = "small-decode"
 SMALL_TIMES = 5
 """As many requests: one takes a fraction of a second."""
 CROWD = "crowded-chats"
-SPLIT = ("decode", "prefill", "multi-turn")
-"""Workloads that llama-server may do better when each slot has cells of its own."""
+SPLIT = ("decode", "prefill", "multi-turn", "sampling")
+"""Workloads that a server may do better when each slot has cells of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +47,15 @@ class Fleet:
         names = tuple(name for name in workloads if name in WORKLOAD_NAMES and name != CROWD)
         for server in (self._corral(self.model), *self._peer(self.model, llama_flags(16))):
             yield Session(server, self.model, names, STREAMS, has_facts=True)
-        flags = llama_flags(16, unified=False)
-        for server in self._peer(self.model, flags, PEER_SPLIT):
-            split = tuple(name for name in names if name in SPLIT)
+        split = tuple(name for name in names if name in SPLIT)
+        for server in self._split(self.model, 16) if split else ():
             yield Session(server, self.model, split, STREAMS[-1:])
 
     def _crowd(self, workloads: Sequence[str]) -> Iterator[Session]:
         """Eight sequences, and too few cells for all histories."""
         if CROWD not in workloads:
             return
-        few = {"LLM_MAX_SEQUENCES": "8", "LLM_KV_SIZE": str(CROWD_CELLS)}
+        few = corral_slots(8, CROWD_CELLS)
         peer = self._peer(self.model, llama_flags(8, CROWD_CELLS))
         for server in (self._corral(self.model, few), *peer):
             yield Session(server, self.model, (CROWD,), STREAMS)
@@ -65,20 +64,29 @@ class Fleet:
         """A model so small that the server itself is a large part of the time."""
         if self.small is None or SMALL not in workloads:
             return
-        many = {"LLM_MAX_SEQUENCES": "32"}
         peer = self._peer(self.small, llama_flags(32))
-        for server in (self._corral(self.small, many), *peer):
-            yield Session(
-                server, self.small, ("decode",), SMALL_STREAMS, prefix="small-", times=SMALL_TIMES
-            )
+        whole = [self._corral(self.small, corral_slots(32)), *peer]
+        split = self._split(self.small, 32)
+        for servers, streams in ((whole, SMALL_STREAMS), (split, SMALL_STREAMS[-1:])):
+            for server in servers:
+                yield Session(
+                    server, self.small, ("decode",), streams, prefix="small-", times=SMALL_TIMES
+                )
 
-    def _corral(self, model: Path, extra: dict[str, str] | None = None) -> Server:
+    def _split(self, model: Path, slots: int) -> list[Server]:
+        """Corral and its peer with an equal part of the cells for each slot."""
+        mine = self._corral(model, corral_slots(slots, unified=False), CORRAL_SPLIT)
+        return [mine, *self._peer(model, llama_flags(slots, unified=False), PEER_SPLIT)]
+
+    def _corral(
+        self, model: Path, extra: dict[str, str] | None = None, label: str = CORRAL
+    ) -> Server:
         folder = self.folders / model.stem
         if not folder.exists():
             folder.mkdir()
             if model.resolve() != BUILT_IN.resolve():
                 shutil.copy(model, folder)
-        return corral(folder, self.threads, extra)
+        return corral(folder, self.threads, extra, label)
 
     def _peer(self, model: Path, flags: list[str], label: str = PEER) -> list[Server]:
         if self.binary is None:

@@ -53,10 +53,12 @@ class Running:
         return True
 
 
-def corral(models: Path, threads: int, extra: dict[str, str] | None = None) -> Server:
+def corral(
+    models: Path, threads: int, extra: dict[str, str] | None = None, label: str = "Corral"
+) -> Server:
     """Corral from this source tree; it is ready when the default model is loaded."""
     return Server(
-        label="Corral",
+        label=label,
         arguments=[sys.executable, "-c", "from app.cli.entry import begin; begin()", "serve"],
         ready_path="/readyz",
         environment={
@@ -69,6 +71,12 @@ def corral(models: Path, threads: int, extra: dict[str, str] | None = None) -> S
             **(extra or {}),
         },
     )
+
+
+def corral_slots(slots: int, cells: int = CELLS, *, unified: bool = True) -> dict[str, str]:
+    """What `llama_flags` says, as Corral's settings."""
+    sizes = {"LLM_MAX_SEQUENCES": str(slots), "LLM_KV_SIZE": str(cells)}
+    return {**sizes, "LLM_KV_UNIFIED": str(unified).lower()}
 
 
 def llama_flags(slots: int, cells: int = CELLS, *, unified: bool = True) -> list[str]:

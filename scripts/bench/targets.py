@@ -1,13 +1,15 @@
 """What Corral should reach, and how what was measured stands to it."""
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from app.cli.bench.report import milliseconds
 from scripts.bench.store import Store
 
-CORRAL, PEER, PEER_SPLIT = "Corral", "llama-server", "llama-server without -kvu"
+CORRAL, CORRAL_SPLIT = "Corral", "Corral with a split cache"
+PEER, PEER_SPLIT = "llama-server", "llama-server without -kvu"
 BATCHED = "llama-batched-bench"
 
 
@@ -48,9 +50,10 @@ class Against:
         return self.field.endswith("_ms")
 
     def line(self, store: Store) -> Line:
-        mine = self._value(store, CORRAL)
+        side = self._side(store)
+        mine = self._value(store, side)
         peers = [
-            (self._ratio(mine, store, name, value) if mine else None, value, name)
+            (self._ratio(side, store, name) if mine else None, value, name)
             for name in (PEER, PEER_SPLIT)
             if (value := self._value(store, name)) is not None
         ]
@@ -58,21 +61,31 @@ class Against:
         ratio, value, name = hardest(peers, default=(None, None, ""))
         return Line(
             title=self.title,
-            figure=self._text(mine),
+            figure=self._text(mine) + (" ¹" if side == CORRAL_SPLIT else ""),
             peer=self._text(value) + (" ¹" if name == PEER_SPLIT else ""),
             ratio=_number(ratio),
             target=f"{'at most' if self.is_latency else 'at least'} {self.target:g}",
             is_met=_is_met(ratio, self.target, at_most=self.is_latency),
         )
 
-    def _ratio(self, mine: float, store: Store, peer: str, others: float) -> float:
+    def _side(self, store: Store) -> str:
+        """With which cache Corral does the workload better: its rate decides for all figures."""
+        best = CORRAL
+        if store.figures(CORRAL_SPLIT, *self.part) is not None:
+            rate = replace(self, field=PROMPT if self.workload == "prefill" else OUTPUT)
+            best = CORRAL_SPLIT if rate._ratio(CORRAL_SPLIT, store, CORRAL) > 1 else CORRAL
+        return best
+
+    def _ratio(self, one: str, store: Store, other: str) -> float:
         """The median of the ratios of neighbours: what the machine does at the time hits both. Of
         the medians, where a pass was lost: nobody knows whose neighbour it was."""
-        passes = [store.repeats(label, *self.part) for label in (CORRAL, peer)]
+        passes = [store.repeats(label, *self.part) for label in (one, other)]
         if len(passes[0]) != len(passes[1]):
-            return mine / others
+            medians = [self._value(store, label) for label in (one, other)]
+            return (medians[0] or math.nan) / (medians[1] or math.nan)
         values = ([getattr(figures, self.field) for figures in side] for side in passes)
-        return median(one / other for one, other in zip(*values, strict=True) if one and other)
+        pairs = zip(*values, strict=True)
+        return median(first / second for first, second in pairs if first and second)
 
     def _value(self, store: Store, label: str) -> float | None:
         figures = store.figures(label, *self.part)

@@ -13,7 +13,7 @@ from scripts.bench.plan import Fleet
 from scripts.bench.servers import SOURCE, Server, running
 from scripts.bench.sessions import Session, run_batched_bench, run_round
 from scripts.bench.store import Store
-from scripts.bench.targets import BATCHED, CORRAL, PEER, PEER_SPLIT
+from scripts.bench.targets import BATCHED, CORRAL, CORRAL_SPLIT, PEER, PEER_SPLIT
 
 SERVE = """
 from aiohttp import web
@@ -164,9 +164,14 @@ def test_every_workload_has_its_servers(tmp_path: Path) -> None:
     sessions = [item for group in groups for item in group]
     assert {name for item in sessions for name in item.workloads} == set(WORKLOADS)
     labels = [[item.server.label for item in group] for group in groups]
-    assert labels == [[CORRAL, PEER, PEER_SPLIT], [CORRAL, PEER], [CORRAL, PEER]]
+    both_ways = [CORRAL, PEER, CORRAL_SPLIT, PEER_SPLIT]
+    assert labels == [both_ways, [CORRAL, PEER], both_ways]
     assert (tmp_path / "models" / "small" / "small.gguf").exists()
-    unified = ["-kvu" in item.server.arguments for item in sessions if item.server.label != CORRAL]
-    assert unified == [True, False, True, True]
+    for item in sessions:
+        settings, arguments = item.server.environment, item.server.arguments
+        is_split = "-kvu" not in arguments
+        if item.server.label in (CORRAL, CORRAL_SPLIT):
+            is_split = settings.get("LLM_KV_UNIFIED") == "false"
+        assert is_split == (item.server.label in (CORRAL_SPLIT, PEER_SPLIT))
     alone = Fleet(big, None, None, tmp_path / "models", threads=2).groups(("decode",))
-    assert [item.server.label for group in alone for item in group] == [CORRAL]
+    assert [item.server.label for group in alone for item in group] == [CORRAL, CORRAL_SPLIT]

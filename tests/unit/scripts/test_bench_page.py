@@ -7,7 +7,15 @@ from app.cli.bench.results import Report
 from app.cli.bench.stats import Figures, Row
 from scripts.bench.page import describe_machine, render
 from scripts.bench.store import Store
-from scripts.bench.targets import BATCHED, CORRAL, PEER, PEER_SPLIT, Line, target_lines
+from scripts.bench.targets import (
+    BATCHED,
+    CORRAL,
+    CORRAL_SPLIT,
+    PEER,
+    PEER_SPLIT,
+    Line,
+    target_lines,
+)
 from tests.unit.cli.bench.samples import FIGURES, report
 
 
@@ -36,6 +44,22 @@ def test_a_target_is_a_ratio_to_the_better_peer(store: Store) -> None:
     store.add_report(with_rows(PEER_SPLIT, ("decode", 16, fast)))
     found = line(store, "decode, 16 streams")
     assert (found.peer, found.ratio, found.verdict) == ("220.0 tok/s ¹", "1.164", "**missed**")
+
+
+def test_of_corral_stands_the_cache_with_the_higher_rate(store: Store) -> None:
+    peer = replace(FIGURES, prompt_tokens_per_s=100.0, ttft_p50_ms=100.0)
+    slow = replace(FIGURES, prompt_tokens_per_s=110.0, ttft_p50_ms=80.0)
+    fast = replace(FIGURES, prompt_tokens_per_s=120.0, ttft_p50_ms=90.0)
+    store.add_report(with_rows(PEER, ("prefill", 4, peer)))
+    for whole, split, mark in ((slow, fast, " ¹"), (fast, slow, "")):
+        store.reports.pop(CORRAL, None)
+        store.reports.pop(CORRAL_SPLIT, None)
+        store.add_report(with_rows(CORRAL, ("prefill", 4, whole)))
+        store.add_report(with_rows(CORRAL_SPLIT, ("prefill", 4, split)))
+        rate = line(store, "unique prompts, 4 at once: prompt tokens")
+        assert (rate.figure, rate.ratio) == (f"120.0 tok/s{mark}", "1.200")
+        first = line(store, "unique prompts: TTFT p50")
+        assert (first.figure, first.ratio) == (f"90.0 ms{mark}", "0.900"), "of the same server"
 
 
 def test_a_ratio_is_that_of_neighbours(store: Store) -> None:

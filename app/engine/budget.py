@@ -7,6 +7,8 @@ from app.engine.step_times import StepTimes
 
 # the tile of llama.cpp's CPU attention kernel: fewer rows are computed one by one
 TILE = 64
+# fewer in a step cost a twelfth more each: a step reads all weights
+_ALONE = 2 * TILE
 
 
 class PrefillBudget:
@@ -21,7 +23,7 @@ class PrefillBudget:
     def tokens(self, *rows: int) -> int:
         """The budget beside steps of so many rows of decoding sequences, one for each set of
         adapters: whole tiles, at least one. Where nobody decodes, it is who comes next that would
-        wait."""
+        wait, and at least two are read."""
         if not self._target:
             return self._most
         if self._times.prompt_token is None:
@@ -30,5 +32,5 @@ class PrefillBudget:
         if len(rows) > 1:
             decoding += len(rows) * self._times.switch
         room = (self._target - decoding) / self._times.prompt_token
-        tiles = int(room) // TILE
-        return min(max(tiles, 1) * TILE, self._most)
+        least = TILE if any(rows) else _ALONE
+        return min(max(int(room) // TILE * TILE, least), self._most)

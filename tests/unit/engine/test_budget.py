@@ -32,6 +32,10 @@ def test_prompts_get_on_where_the_streams_alone_take_too_long() -> None:
     assert budget(measured(), 0.01).tokens(4) == 64
 
 
+def test_two_tiles_are_read_where_no_stream_waits() -> None:
+    assert budget(measured(), 0.01).tokens() == 128
+
+
 def test_no_target_is_no_bound() -> None:
     assert budget(measured(), 0).tokens(4) == 512
 

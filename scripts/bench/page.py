@@ -100,7 +100,7 @@ def render(store: Store, plot: str) -> str:
         _verdict_counts(lines),
         "\n".join(_target_table(lines)),
         NOTES.rstrip(),
-        f"![Bars: throughput and latency of {' and '.join(store.reports)}]({plot})",
+        f"![Bars: throughput and latency of {CORRAL} and {PEER}]({plot})",
         "## Figures",
         "\n".join(_figure_table(store)),
         *_problems(store),

@@ -70,11 +70,10 @@ class Against:
 
     def _side(self, store: Store) -> str:
         """With which cache Corral does the workload better: its rate decides for all figures."""
-        best = CORRAL
-        if store.figures(CORRAL_SPLIT, *self.part) is not None:
-            rate = replace(self, field=PROMPT if self.workload == "prefill" else OUTPUT)
-            best = CORRAL_SPLIT if rate._ratio(CORRAL_SPLIT, store, CORRAL) > 1 else CORRAL
-        return best
+        if store.figures(CORRAL_SPLIT, *self.part) is None:
+            return CORRAL
+        rate = replace(self, field=PROMPT if self.workload == "prefill" else OUTPUT)
+        return CORRAL_SPLIT if rate._ratio(CORRAL_SPLIT, store, CORRAL) > 1 else CORRAL
 
     def _ratio(self, one: str, store: Store, other: str) -> float:
         """The median of the ratios of neighbours: what the machine does at the time hits both. Of
